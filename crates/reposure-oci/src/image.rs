@@ -1,0 +1,64 @@
+//! Images and indexes as immutable views, whatever they come from.
+//!
+//! Sources (archives, layouts, files, registries) give [`Artifact`]s; sinks (a registry, an archive) take them; push, pull
+//! and copy only compose the two.
+
+use std::{fmt, sync::Arc};
+
+use futures::future::BoxFuture;
+
+use crate::{blob::Blob, digest::Digest, manifest::RawManifest};
+
+/// Why a part of an image cannot be had from its source: a boxed error of the source's own type.
+pub type SourceError = Box<dyn std::error::Error + Send + Sync>;
+
+/// An image, or an index of images.
+#[derive(Clone, Debug)]
+pub enum Artifact {
+    /// One image.
+    Image(Arc<dyn Image>),
+    /// An index of images and indexes.
+    Index(Arc<dyn Index>),
+}
+
+/// A layer or a configuration of an image.
+pub trait Layer: Send + Sync + fmt::Debug {
+    /// Returns the digest of the uncompressed tar where the source knows it. It is for display, not verified.
+    fn diff_id(&self) -> Option<&Digest>;
+
+    /// Returns a short name for progress bars.
+    fn label(&self) -> String;
+
+    /// Returns the blob as a registry gets it, if that is known without work.
+    fn ready(&self) -> Option<Arc<dyn Blob>>;
+
+    /// Returns the blob as a registry gets it: compresses it now if it must be, once, however often this is called.
+    ///
+    /// # Errors
+    /// When the source cannot be read, or does not hold what it says.
+    ///
+    /// # Cancel safety
+    /// Work that was begun goes on or starts again at the next call.
+    fn prepare(&self) -> BoxFuture<'_, Result<Arc<dyn Blob>, SourceError>>;
+}
+
+/// An immutable image.
+pub trait Image: Send + Sync + fmt::Debug {
+    /// Returns configuration and layers, in the order in which the manifest names them (the configuration first).
+    fn parts(&self) -> &[Arc<dyn Layer>];
+
+    /// Returns the manifest; prepares every part first where the manifest is made here.
+    ///
+    /// # Errors
+    /// As [`Layer::prepare`].
+    fn manifest(&self) -> BoxFuture<'_, Result<RawManifest, SourceError>>;
+}
+
+/// An immutable index.
+pub trait Index: Send + Sync + fmt::Debug {
+    /// Returns the index's own bytes.
+    fn manifest(&self) -> &RawManifest;
+
+    /// Returns the children, in the index's order.
+    fn children(&self) -> &[Artifact];
+}

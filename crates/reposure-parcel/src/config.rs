@@ -1,0 +1,90 @@
+//! The file that configures a surrogate: JSON, mounted from a ConfigMap that the plan of a `Registry` holds.
+//!
+//! It names no secret. Credentials, authority and token are files at paths that it names, read again when they change.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+/// What a surrogate is to do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Config {
+    /// The namespace of the `Registry`.
+    pub namespace: String,
+    /// The name of the `Registry`.
+    pub registry: String,
+    /// Where the API is served over TLS, with a certificate made at start.
+    pub listen: SocketAddr,
+    /// Where status and liveness are served over plain HTTP.
+    pub status_listen: SocketAddr,
+    /// The registry.
+    pub upstream: UpstreamConfig,
+    /// Who may come in.
+    pub access: Access,
+    /// A file with the pod's UID.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pod_uid_file: Option<PathBuf>,
+}
+
+/// The registry behind a surrogate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct UpstreamConfig {
+    /// `host` or `host:port`, as dialled.
+    pub host: String,
+    /// How it is dialled.
+    pub scheme: Scheme,
+    /// A file with PEM certificates to trust instead of the public ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authority_file: Option<PathBuf>,
+    /// A folder with the keys of a Secret as files: `.dockerconfigjson`, `.dockercfg`, `token`, or `username` and `password`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credentials: Option<PathBuf>,
+}
+
+/// How a registry is dialled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scheme {
+    /// Plain HTTP.
+    Http,
+    /// TLS.
+    Https,
+}
+
+/// Who may come in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "mode", deny_unknown_fields)]
+pub enum Access {
+    /// Bearers of a token of one of three ServiceAccounts of `namespace`.
+    #[serde(rename_all = "camelCase")]
+    Tokens {
+        /// The API server, `https://kubernetes.default.svc`: its `/openid/v1/jwks` holds the keys.
+        api_server: String,
+        /// A file with PEM certificates to trust for it.
+        api_server_authority_file: PathBuf,
+        /// A file with a token to fetch the keys by.
+        api_server_token_file: PathBuf,
+        /// The audience that a token must be for.
+        audience: String,
+        /// The namespace of the ServiceAccounts.
+        service_account_namespace: String,
+        /// The ServiceAccounts whose tokens let pull, push and administer.
+        service_accounts: ServiceAccounts,
+    },
+    /// Anyone who can connect, with every right. Refused unless both addresses are loopback ones.
+    Loopback,
+}
+
+/// The ServiceAccounts of a registry.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ServiceAccounts {
+    /// May read.
+    pub pull: String,
+    /// May write.
+    pub push: String,
+    /// May delete.
+    pub admin: String,
+}

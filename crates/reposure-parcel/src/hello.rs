@@ -1,0 +1,62 @@
+//! `GET /reposure/v1/hello`: who answers, and what it can do.
+
+use serde::{Deserialize, Serialize};
+
+use crate::wire::Right;
+
+/// What a surrogate says of itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Hello {
+    /// The oldest and the newest API version that it speaks.
+    pub versions: (u32, u32),
+    /// The build: a version, with a commit where one is known.
+    pub build: String,
+    /// The namespace of the `Registry`.
+    pub namespace: String,
+    /// The name of the `Registry`.
+    pub registry: String,
+    /// The UID of the surrogate's pod, to notice an address that another pod has now; empty outside of a cluster.
+    pub pod_uid: String,
+    /// What the caller's token lets it do.
+    pub right: Right,
+    /// The registry behind it.
+    pub upstream: Upstream,
+    /// What it bears.
+    pub limits: Limits,
+    /// What it can do beyond this version, by name; a client ignores what it does not know.
+    #[serde(default)]
+    pub capabilities: Vec<String>,
+}
+
+/// The registry behind a surrogate, as last seen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Upstream {
+    /// The registry's host and port, as pods name it.
+    pub host: String,
+    /// Whether it answered `GET /v2/` with 200, or took the credentials.
+    pub reachable: bool,
+    /// Why not, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+    /// What it calls itself, where it does: `distribution`, `harbor`, …
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+}
+
+/// What a surrogate bears, in bytes unless named otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Limits {
+    /// The chunk size that it suggests.
+    pub chunk: u64,
+    /// The largest chunk that it takes.
+    pub largest_chunk: u64,
+    /// What it buffers for all uploads together.
+    pub upload_memory: u64,
+    /// The number of uploads that may be open at once.
+    pub open_uploads: usize,
+    /// The number of digests in one `exists`.
+    pub exists_digests: usize,
+}

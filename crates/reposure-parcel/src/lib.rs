@@ -1,0 +1,22 @@
+//! The messages of the HTTP API that a Reposure surrogate answers, the same on every channel.
+//!
+//! | request | module |
+//! |---|---|
+//! | `GET /reposure/v1/hello` | [`hello`] |
+//! | `POST /reposure/v1/exists` | [`exists`] |
+//! | `POST /reposure/v1/uploads`, `PUT …/ID/OFFSET`, `GET …/ID`, `POST …/ID/commit`, `POST …/ID/cancel` | [`upload`] |
+//! | `GET /reposure/v1/results/ID` | [`problem`] (a late answer to any request) |
+//! | `GET /status` (second port, no token) | [`status`] |
+//! | `/v2/…` | the OCI distribution API of the registry behind the surrogate |
+//!
+//! Paths and header names are in [`wire`], what bounds the messages in [`limits`], errors in [`problem`], and the file that
+//! configures a surrogate in [`config`].
+
+pub mod config;
+pub mod exists;
+pub mod hello;
+pub mod limits;
+pub mod problem;
+pub mod status;
+pub mod upload;
+pub mod wire;

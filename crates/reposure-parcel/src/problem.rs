@@ -1,0 +1,66 @@
+//! Errors of a surrogate's own, and late answers.
+
+use serde::{Deserialize, Serialize};
+
+/// An error, the JSON body of every status of a surrogate's own from 400.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Problem {
+    /// What a program goes by.
+    pub code: Code,
+    /// What a person reads: what was being done, to what, and what came of it.
+    pub message: String,
+    /// The status that the registry gave, if it is due to the registry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upstream_status: Option<u16>,
+    /// Whether the same request may succeed later.
+    #[serde(default)]
+    pub transient: bool,
+}
+
+/// The kinds of [`Problem`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Code {
+    /// The request is malformed. 400.
+    BadRequest,
+    /// The token is missing, expired, forged, or for another registry. Nothing more is said. 401.
+    Unauthorized,
+    /// The token is good, but not for this. 403.
+    Forbidden,
+    /// There is no such path, upload or result. 404.
+    NotFound,
+    /// The upload is already committed, or another was committed under its digest. 409.
+    Conflict,
+    /// The chunk is outside of the window. 409.
+    OutsideWindow,
+    /// A body is over its limit. 413.
+    TooLarge,
+    /// The bytes have another digest or size than was said. 422.
+    DigestMismatch,
+    /// Too many uploads are open. 429.
+    TooManyUploads,
+    /// The keys to check tokens by cannot be had. 503.
+    NoKeys,
+    /// The registry did not answer. 502.
+    UpstreamUnreachable,
+    /// The registry refused the surrogate's credentials. 502.
+    UpstreamDenied,
+    /// The registry refused what was sent. 502.
+    UpstreamRefused,
+    /// The registry is short of something, or asks to be asked later. 503.
+    UpstreamBusy,
+    /// The surrogate is ending. 503.
+    Ending,
+    /// A code of a newer version.
+    #[serde(other)]
+    Unknown,
+}
+
+/// The body of 202: the answer will be at `/reposure/v1/results/ID`, where 202 again means: not yet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Later {
+    /// The result's identifier: letters and digits.
+    pub result: String,
+}

@@ -1,0 +1,95 @@
+//! The upload of one blob in chunks.
+//!
+//! `POST /reposure/v1/uploads` with [`Open`] gives [`Progress`] with status 201, or [`Stored`] with 200 if the blob is there.
+//! `PUT /reposure/v1/uploads/ID/OFFSET` with a chunk, `GET /reposure/v1/uploads/ID`: [`Progress`] with 200.
+//! `POST …/ID/commit` with [`Commit`]: [`Stored`] with 201, or [`Progress`] with 202: not there yet, ask again.
+//! `POST …/ID/cancel`: 204.
+//!
+//! # Guarantees
+//! A chunk inside the window is never refused for want of memory. An acknowledged chunk is received, not stored: only
+//! [`Stored`] says that the registry has the blob.
+
+use reposure_oci::{Digest, RepositoryName};
+use serde::{Deserialize, Serialize};
+
+/// Opens an upload, or joins the one of the same digest that is open in the same repository.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Open {
+    /// The repository that is to hold the blob.
+    pub repository: RepositoryName,
+    /// The blob's digest, where it is known already.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Digest>,
+    /// The blob's size in bytes, where it is known already.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+    /// A random key of the client's own, for an upload without a digest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// Repositories that the blob may be mounted from, at most [`crate::limits::MOUNT_SOURCES`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub from: Vec<RepositoryName>,
+}
+
+/// How far an upload is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Progress {
+    /// The upload's identifier: letters and digits.
+    pub id: String,
+    /// The ranges that were received, in order, not touching each other.
+    pub received: Vec<Range>,
+    /// Where the client may send now.
+    pub window: Window,
+}
+
+/// A range of bytes, from the first to the one behind the last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Range {
+    /// The offset of the first byte.
+    pub start: u64,
+    /// The offset behind the last byte.
+    pub end: u64,
+}
+
+/// The credit of an upload: a client sends only what lies wholly in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Window {
+    /// The offset of the first byte.
+    pub from: u64,
+    /// The number of bytes; 0 says: ask again a little later.
+    pub bytes: u64,
+}
+
+/// Ends an upload.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Commit {
+    /// The blob's digest.
+    pub digest: Digest,
+    /// The blob's size in bytes.
+    pub size: u64,
+}
+
+/// The registry has the blob.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Stored {
+    /// The digest that the registry named, or that its `HEAD` confirmed.
+    pub digest: Digest,
+    /// How it came there.
+    pub how: How,
+}
+
+/// How a blob came into a repository.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum How {
+    /// It was there.
+    Existed,
+    /// The registry mounted it from another repository.
+    Mounted,
+    /// It was sent.
+    Uploaded,
+}
