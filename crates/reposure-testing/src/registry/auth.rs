@@ -1,0 +1,169 @@
+//! Who may come in: Basic, and Bearer with tokens of the registry's own.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use http::{HeaderMap, Method, StatusCode, header};
+
+use super::{
+    answer::{self, Answer},
+    options::{Auth, Users},
+    route::{Route, parameter, parameters},
+    shared::Shared,
+};
+
+/// What a token is good for where its answer does not say, as the token specification has it.
+const DEFAULT_LIFETIME: Duration = Duration::from_secs(60);
+
+/// The tokens that were given out.
+#[derive(Debug, Default)]
+pub(crate) struct Tokens(Mutex<HashMap<String, Token>>);
+
+#[derive(Debug)]
+struct Token {
+    scopes: Vec<String>,
+    expires: Instant,
+}
+
+impl Tokens {
+    pub(crate) fn revoke(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    fn issue(&self, scopes: Vec<String>, lifetime: Duration) -> String {
+        let mut tokens = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let name = format!("token-{:016x}", rand::random::<u64>());
+        tokens.insert(name.clone(), Token { scopes, expires: Instant::now() + lifetime });
+        name
+    }
+
+    fn grants(&self, name: &str, wanted: Option<&Access>) -> bool {
+        let tokens = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(token) = tokens.get(name).filter(|token| token.expires > Instant::now()) else {
+            return false;
+        };
+        wanted.is_none_or(|wanted| token.scopes.iter().any(|scope| wanted.is_in(scope)))
+    }
+}
+
+/// What a request needs.
+struct Access {
+    resource: String,
+    action: &'static str,
+}
+
+impl Access {
+    fn of(route: &Route, method: &Method) -> Option<Self> {
+        if *route == Route::Catalog {
+            return Some(Self { resource: "registry:catalog".into(), action: "*" });
+        }
+        let action = match *method {
+            Method::GET | Method::HEAD => "pull",
+            Method::DELETE => "delete",
+            _ => "push",
+        };
+        let resource = format!("repository:{}", route.repository()?);
+        Some(Self { resource, action })
+    }
+
+    fn is_in(&self, scope: &str) -> bool {
+        scope.rsplit_once(':').is_some_and(|(resource, actions)| {
+            resource == self.resource
+                && actions.split(',').any(|action| action == "*" || action == self.action)
+        })
+    }
+}
+
+/// Returns the refusal of a request that may not come in.
+pub(crate) fn check(shared: &Shared, route: &Route, method: &Method, headers: &HeaderMap) -> Option<Answer> {
+    match &shared.auth {
+        Auth::Open => None,
+        Auth::Basic(users) => {
+            let known = basic(headers).is_some_and(|pair| is_user(users, &pair));
+            (!known).then(|| challenge("Basic realm=\"Memory, Registry\""))
+        }
+        Auth::Bearer { realm, .. } => {
+            let wanted = Access::of(route, method);
+            let token = credentials(headers, "bearer");
+            let granted = token.is_some_and(|token| shared.tokens.grants(token, wanted.as_ref()));
+            (!granted).then(|| challenge(&bearer_challenge(shared, realm.as_deref(), wanted.as_ref())))
+        }
+    }
+}
+
+fn bearer_challenge(shared: &Shared, realm: Option<&str>, wanted: Option<&Access>) -> String {
+    let own = format!("{}://{}/token", shared.scheme(), shared.address);
+    // Reading is asked for with writing, as Distribution does.
+    let scope = wanted.map(|Access { resource, action }| {
+        format!(",scope=\"{resource}:{}\"", if *action == "push" { "pull,push" } else { action })
+    });
+    let realm = realm.unwrap_or(&own);
+    format!("Bearer realm=\"{realm}\",service=\"memory\"{}", scope.unwrap_or_default())
+}
+
+fn challenge(text: &str) -> Answer {
+    let mut refusal = answer::error(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", "authentication required");
+    answer::set(&mut refusal, header::WWW_AUTHENTICATE.as_str(), text);
+    refusal
+}
+
+/// Answers `GET /token?service=…&scope=…`.
+pub(crate) fn get_token(shared: &Shared, headers: &HeaderMap, query: &str) -> Answer {
+    let Auth::Bearer { users, anonymous_pull, .. } = &shared.auth else {
+        return answer::status(StatusCode::NOT_FOUND);
+    };
+    let scopes = parameters(query, "scope");
+    match basic(headers) {
+        Some(pair) if is_user(users, &pair) => grant(shared, scopes),
+        Some(_) => answer::error(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", "wrong name or password"),
+        None if *anonymous_pull => grant(shared, scopes.iter().map(|scope| only_pull(scope)).collect()),
+        None => grant(shared, Vec::new()),
+    }
+}
+
+fn only_pull(scope: &str) -> String {
+    scope.rsplit_once(':').map_or_else(String::new, |(resource, _)| format!("{resource}:pull"))
+}
+
+/// Answers `POST /token` with a form.
+pub(crate) fn post_token(shared: &Shared, form: &str) -> Answer {
+    let Auth::Bearer { users, post: true, .. } = &shared.auth else {
+        return answer::status(StatusCode::NOT_FOUND);
+    };
+    let token = parameter(form, "refresh_token");
+    let known = parameter(form, "grant_type").as_deref() == Some("refresh_token")
+        && token.is_some()
+        && token == users.identity_token;
+    if !known {
+        return answer::error(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", "wrong token");
+    }
+    let scopes = parameter(form, "scope").unwrap_or_default();
+    grant(shared, scopes.split(' ').map(Into::into).collect())
+}
+
+fn grant(shared: &Shared, scopes: Vec<String>) -> Answer {
+    let Auth::Bearer { expires_in, .. } = &shared.auth else { return answer::status(StatusCode::NOT_FOUND) };
+    let token = shared.tokens.issue(scopes, expires_in.unwrap_or(DEFAULT_LIFETIME));
+    let mut value = serde_json::json!({"token": token});
+    if let Some(lifetime) = expires_in {
+        value["expires_in"] = lifetime.as_secs().into();
+    }
+    answer::json(StatusCode::OK, &value)
+}
+
+fn is_user(users: &Users, pair: &str) -> bool {
+    pair.split_once(':') == Some((&users.username, &users.password))
+}
+
+fn basic(headers: &HeaderMap) -> Option<String> {
+    String::from_utf8(STANDARD.decode(credentials(headers, "basic")?).ok()?).ok()
+}
+
+fn credentials<'a>(headers: &'a HeaderMap, scheme: &str) -> Option<&'a str> {
+    let (name, value) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    name.eq_ignore_ascii_case(scheme).then_some(value)
+}

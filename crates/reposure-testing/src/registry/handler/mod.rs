@@ -1,0 +1,48 @@
+//! The endpoints.
+
+mod blobs;
+mod lists;
+mod manifests;
+mod uploads;
+
+use http::{Method, StatusCode, request::Parts};
+
+use super::{
+    answer::{self, Answer, Halt},
+    auth,
+    intake::Intake,
+    route::Route,
+    shared::Shared,
+};
+
+/// Answers a request that may come in.
+pub(crate) async fn handle(
+    shared: &Shared,
+    parts: &Parts,
+    route: Route,
+    intake: &mut Intake,
+) -> Result<Answer, Halt> {
+    let query = parts.uri.query().unwrap_or_default();
+    intake.check_length()?;
+    match route {
+        Route::Base => Ok(answer::json(StatusCode::OK, &serde_json::json!({}))),
+        Route::Token if parts.method == Method::POST => {
+            let form = intake.all().await?;
+            Ok(auth::post_token(shared, &String::from_utf8_lossy(&form)))
+        }
+        Route::Token => Ok(auth::get_token(shared, &parts.headers, query)),
+        Route::Catalog => Ok(lists::catalog(shared, query)),
+        Route::Tags { repository } => Ok(lists::tags(shared, &repository, query)),
+        Route::Blob { repository, digest } => Ok(blobs::handle(shared, parts, &repository, &digest)),
+        Route::Manifest { repository, reference } => {
+            manifests::handle(shared, parts, &repository, &reference, intake).await
+        }
+        Route::Uploads { repository } => uploads::open(shared, parts, &repository, query, intake).await,
+        Route::Upload { repository, id } => uploads::handle(shared, parts, &repository, &id, intake).await,
+        Route::Unknown => Ok(answer::bytes(StatusCode::NOT_FOUND, "404 page not found\n")),
+    }
+}
+
+fn not_allowed() -> Answer {
+    answer::error(StatusCode::METHOD_NOT_ALLOWED, "UNSUPPORTED", "the operation is unsupported")
+}

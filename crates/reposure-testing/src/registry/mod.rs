@@ -1,0 +1,25 @@
+//! An OCI registry in memory that listens on a real socket.
+//!
+//! It follows the [distribution specification](https://github.com/opencontainers/distribution-spec/blob/main/spec.md) as
+//! CNCF Distribution does, and departs from it where [`Quirks`] or a [`Fault`] say so.
+
+mod answer;
+mod auth;
+mod digest;
+mod fault;
+mod handler;
+mod intake;
+mod log;
+mod options;
+mod route;
+mod server;
+mod shared;
+mod store;
+mod tls;
+
+pub use fault::{Fault, Injection};
+pub use log::Entry;
+pub use options::{Auth, DigestHeader, LocationForm, Options, Quirks, TagDelete, Users};
+pub use server::MemoryRegistry;
+
+pub(crate) use digest::sha256;

@@ -1,0 +1,176 @@
+//! How the registry is set up, and how it departs from the specification.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    time::Duration,
+};
+
+/// How the registry is set up.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where to listen; port 0 takes any free one.
+    pub listen: SocketAddr,
+    /// Whether to speak TLS, with a certificate of an authority made at start.
+    pub tls: bool,
+    /// Who may come in.
+    pub auth: Auth,
+    /// How it departs from the specification, at first.
+    pub quirks: Quirks,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            listen: (Ipv4Addr::LOCALHOST, 0).into(),
+            tls: false,
+            auth: Auth::Open,
+            quirks: Quirks::default(),
+        }
+    }
+}
+
+/// Who may come in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Auth {
+    /// Anyone.
+    #[default]
+    Open,
+    /// Whoever sends this name and password with each request.
+    Basic(Users),
+    /// Whoever brings a token of the registry's own `/token`.
+    Bearer {
+        /// Who gets a token with what it asks for; anyone else gets one for nothing but `pull` where `anonymous_pull`.
+        users: Users,
+        /// Whether anyone may pull.
+        anonymous_pull: bool,
+        /// How long a token is good; `None` leaves `expires_in` out and means 60 s.
+        expires_in: Option<Duration>,
+        /// Whether `POST /token` is served; otherwise it is 404.
+        post: bool,
+        /// What the challenge names instead of the registry's own `/token`.
+        realm: Option<String>,
+    },
+}
+
+impl Auth {
+    /// Returns token authentication with defaults.
+    pub fn bearer(users: Users) -> Self {
+        Self::Bearer { users, anonymous_pull: false, expires_in: None, post: true, realm: None }
+    }
+}
+
+/// The one who may come in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Users {
+    /// The name.
+    pub username: String,
+    /// The password.
+    pub password: String,
+    /// An identity token (OAuth refresh token) that `POST /token` takes.
+    pub identity_token: Option<String>,
+}
+
+impl Users {
+    /// Returns a name and a password, without an identity token.
+    pub fn new(username: impl Into<String>, password: impl Into<String>) -> Self {
+        Self { username: username.into(), password: password.into(), identity_token: None }
+    }
+}
+
+/// How the registry departs from the specification.
+#[derive(Clone, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each is an independent switch of a test")]
+pub struct Quirks {
+    /// What deleting by tag gives.
+    pub tag_delete: TagDelete,
+    /// Whether anything can be deleted; otherwise 405 `UNSUPPORTED`.
+    pub delete_enabled: bool,
+    /// What `Location` looks like.
+    pub location: LocationForm,
+    /// What `Docker-Content-Digest` holds.
+    pub digest_header: DigestHeader,
+    /// Whether the tag list of an emptied repository is `null`, as Distribution has it, and lists hold a `null` item.
+    pub null_lists: bool,
+    /// The names on one page of a list, whatever `n` asks for.
+    pub page: usize,
+    /// Whether `Link` names another host, as behind a proxy that does not tell its name.
+    pub link_other_host: bool,
+    /// Whether pages end without a `Link`, as in Gitea.
+    pub no_link: bool,
+    /// Whether `Range` is ignored on blobs: 200 with the whole.
+    pub ignore_range: bool,
+    /// Whether blobs can be mounted; otherwise 202.
+    pub mount: bool,
+    /// Whether the status of an upload is refused for an old `Location`, as Distribution 2.8 does.
+    pub stale_status_refused: bool,
+    /// Whether every PATCH after the first is dropped silently, as in ECR.
+    pub drop_later_patches: bool,
+    /// Bodies above this many bytes get 413.
+    pub body_limit: Option<u64>,
+    /// How many bytes of a body are read per second.
+    pub drain_rate: Option<u64>,
+    /// The host, with scheme, to which GETs of blobs are redirected: `http://127.0.0.1:1234`.
+    pub redirect_blobs: Option<String>,
+    /// Whether the registry takes manifests whose blobs it does not have.
+    pub sparse: bool,
+}
+
+impl Default for Quirks {
+    fn default() -> Self {
+        Self {
+            tag_delete: TagDelete::Accepted,
+            delete_enabled: true,
+            location: LocationForm::Relative,
+            digest_header: DigestHeader::Right,
+            null_lists: false,
+            page: 100,
+            link_other_host: false,
+            no_link: false,
+            ignore_range: false,
+            mount: true,
+            stale_status_refused: false,
+            drop_later_patches: false,
+            body_limit: None,
+            drain_rate: None,
+            redirect_blobs: None,
+            sparse: false,
+        }
+    }
+}
+
+/// What deleting by tag gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TagDelete {
+    /// 202, as in Distribution 3.
+    Accepted,
+    /// 400 `DIGEST_INVALID`, as in Distribution 2.8.
+    DigestInvalid,
+    /// 400 `UNSUPPORTED`, as in Harbor.
+    Unsupported,
+    /// 405 without a body.
+    MethodNotAllowed,
+}
+
+/// What `Location` looks like.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LocationForm {
+    /// A path.
+    Relative,
+    /// A URL, of the host that the request named.
+    Absolute,
+    /// A URL of the other scheme, as behind a proxy that ends TLS.
+    OtherScheme,
+    /// A URL of another host: `http://127.0.0.1:1234`.
+    OtherHost(String),
+}
+
+/// What `Docker-Content-Digest` holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DigestHeader {
+    /// The digest.
+    Right,
+    /// Nothing: there is no header.
+    Absent,
+    /// The digest of something else.
+    Wrong,
+}

@@ -1,0 +1,109 @@
+//! What the registry holds.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use bytes::Bytes;
+
+use super::digest::sha256;
+
+/// A manifest.
+#[derive(Clone, Debug)]
+pub(crate) struct StoredManifest {
+    pub(crate) media_type: String,
+    pub(crate) bytes: Bytes,
+}
+
+/// A blob on its way.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Upload {
+    pub(crate) repository: String,
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) patches: usize,
+}
+
+/// Everything, by repository and digest.
+#[derive(Debug, Default)]
+pub(crate) struct Store {
+    repositories: BTreeSet<String>,
+    blobs: HashMap<(String, String), Bytes>,
+    manifests: HashMap<(String, String), StoredManifest>,
+    tags: BTreeMap<String, BTreeMap<String, String>>,
+    pub(crate) uploads: HashMap<String, Upload>,
+    next_upload: u64,
+}
+
+impl Store {
+    pub(crate) fn put_blob(&mut self, repository: &str, bytes: Bytes) -> String {
+        let digest = sha256(&bytes);
+        self.repositories.insert(repository.into());
+        self.blobs.insert((repository.into(), digest.clone()), bytes);
+        digest
+    }
+
+    pub(crate) fn blob(&self, repository: &str, digest: &str) -> Option<Bytes> {
+        self.blobs.get(&(repository.into(), digest.into())).cloned()
+    }
+
+    pub(crate) fn delete_blob(&mut self, repository: &str, digest: &str) -> bool {
+        self.blobs.remove(&(repository.into(), digest.into())).is_some()
+    }
+
+    pub(crate) fn put_manifest(
+        &mut self,
+        repository: &str,
+        tag: Option<&str>,
+        manifest: StoredManifest,
+    ) -> String {
+        let digest = sha256(&manifest.bytes);
+        self.repositories.insert(repository.into());
+        self.manifests.insert((repository.into(), digest.clone()), manifest);
+        if let Some(tag) = tag {
+            self.tags.entry(repository.into()).or_default().insert(tag.into(), digest.clone());
+        }
+        digest
+    }
+
+    /// Returns a manifest by tag or digest.
+    pub(crate) fn manifest(&self, repository: &str, reference: &str) -> Option<StoredManifest> {
+        let digest = self.resolve(repository, reference)?;
+        self.manifests.get(&(repository.into(), digest)).cloned()
+    }
+
+    fn resolve(&self, repository: &str, reference: &str) -> Option<String> {
+        if reference.contains(':') {
+            Some(reference.into())
+        } else {
+            self.tags.get(repository)?.get(reference).cloned()
+        }
+    }
+
+    pub(crate) fn delete_tag(&mut self, repository: &str, tag: &str) -> bool {
+        self.tags.get_mut(repository).is_some_and(|tags| tags.remove(tag).is_some())
+    }
+
+    /// Deletes a manifest and every tag of it.
+    pub(crate) fn delete_manifest(&mut self, repository: &str, digest: &str) -> bool {
+        if let Some(tags) = self.tags.get_mut(repository) {
+            tags.retain(|_, tagged| tagged != digest);
+        }
+        self.manifests.remove(&(repository.into(), digest.into())).is_some()
+    }
+
+    /// Returns the tags of a repository that is known.
+    pub(crate) fn tags(&self, repository: &str) -> Option<Vec<String>> {
+        let known = self.repositories.contains(repository);
+        known
+            .then(|| self.tags.get(repository).map(|tags| tags.keys().cloned().collect()).unwrap_or_default())
+    }
+
+    pub(crate) fn repositories(&self) -> Vec<String> {
+        self.repositories.iter().cloned().collect()
+    }
+
+    pub(crate) fn open_upload(&mut self, repository: &str) -> String {
+        self.next_upload += 1;
+        let id = format!("upload-{}", self.next_upload);
+        self.uploads.insert(id.clone(), Upload { repository: repository.into(), ..Upload::default() });
+        id
+    }
+}
