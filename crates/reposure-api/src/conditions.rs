@@ -130,7 +130,7 @@ reasons! {
     InvalidImageName,
     /// The surrogate ends again and again.
     CrashLoopBackOff,
-    /// A Secret or `ConfigMap` that the surrogate mounts is missing.
+    /// A Secret or ConfigMap that the surrogate mounts is missing.
     CreateContainerConfigError,
     /// The container of the surrogate cannot be started.
     CreateContainerError,

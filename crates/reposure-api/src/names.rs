@@ -2,7 +2,7 @@
 
 use sha2::{Digest as _, Sha256};
 
-/// The operator's Deployment, `ServiceAccount`, roles and bindings.
+/// The operator's Deployment, ServiceAccount, roles and bindings.
 pub const OPERATOR: &str = "reposure-operator";
 /// The built-in registry's Deployment, Service and volume claim.
 pub const SIMPLE: &str = "reposure-simple";
@@ -17,13 +17,13 @@ pub const CRD: &str = "registries.reposure.puccini.cloud";
 
 /// What stands before the registry's name.
 const SURROGATE_PREFIX: &str = "reposure-surrogate-";
-/// The longest name of a `StatefulSet`: its pods carry a label of the name, a dash and a hash of ten characters, and a
+/// The longest name of a StatefulSet: its pods carry a label of the name, a dash and a hash of ten characters, and a
 /// label's value has at most 63 (<https://github.com/kubernetes/kubernetes/issues/64023>).
 const LONGEST: usize = 52;
 /// The hexadecimal digits of the hash that stands for the registry's name where it cannot be used as it is.
 const HASH_DIGITS: usize = 8;
 /// What stands behind the names of the access ServiceAccounts. A registry's name that ends so is hashed, lest its
-/// surrogate's `ServiceAccount` be the access `ServiceAccount` of another registry.
+/// surrogate's ServiceAccount be the access ServiceAccount of another registry.
 const SUFFIXES: [&str; 3] = ["-pull", "-push", "-admin"];
 
 /// The names of the objects that make the surrogate of a registry, all in the registry's namespace.
@@ -43,7 +43,7 @@ impl SurrogateNames {
         Self { base: format!("{SURROGATE_PREFIX}{}", short(registry)) }
     }
 
-    /// Returns the name of the `StatefulSet`.
+    /// Returns the name of the StatefulSet.
     pub fn stateful_set(&self) -> &str {
         &self.base
     }
@@ -53,27 +53,27 @@ impl SurrogateNames {
         format!("{}-0", self.base)
     }
 
-    /// Returns the name of the `ConfigMap`.
+    /// Returns the name of the ConfigMap.
     pub fn config_map(&self) -> &str {
         &self.base
     }
 
-    /// Returns the name of the surrogate's own `ServiceAccount`.
+    /// Returns the name of the surrogate's own ServiceAccount.
     pub fn service_account(&self) -> &str {
         &self.base
     }
 
-    /// Returns the name of the `ServiceAccount` whose tokens let pull.
+    /// Returns the name of the ServiceAccount whose tokens let pull.
     pub fn pull_account(&self) -> String {
         format!("{}-pull", self.base)
     }
 
-    /// Returns the name of the `ServiceAccount` whose tokens let push.
+    /// Returns the name of the ServiceAccount whose tokens let push.
     pub fn push_account(&self) -> String {
         format!("{}-push", self.base)
     }
 
-    /// Returns the name of the `ServiceAccount` whose tokens let delete.
+    /// Returns the name of the ServiceAccount whose tokens let delete.
     pub fn admin_account(&self) -> String {
         format!("{}-admin", self.base)
     }
@@ -94,8 +94,8 @@ fn shortened(name: &str) -> String {
     let room = LONGEST - SURROGATE_PREFIX.len() - 1 - HASH_DIGITS;
     let cut: String = name.replace('.', "-").chars().take(room).collect();
     let hash = Sha256::digest(name);
-    let digits: String = hash.iter().take(HASH_DIGITS / 2).map(|byte| format!("{byte:02x}")).collect();
-    format!("{}-{digits}", cut.trim_end_matches('-'))
+    let prefix = hash.iter().take(HASH_DIGITS / 2).fold(0_u32, |number, byte| number << 8 | u32::from(*byte));
+    format!("{}-{prefix:08x}", cut.trim_end_matches('-'))
 }
 
 #[cfg(test)]
