@@ -36,7 +36,8 @@ build: ## Build target/release/{reposure,kubectl-reposure,reposure-operator,repo
 image: build ## Build build/reposure-image.tar, a docker- and OCI-archive of the in-cluster image
 	cargo build --release --locked -p reposure-oci --example pack
 	@mkdir -p build
-	$(OUT)/examples/pack build/reposure-image.tar $(IMAGE) \
+	@ln -f $(OUT)/examples/pack build/pack
+	build/pack build/reposure-image.tar $(IMAGE) \
 	  --user 65532:65532 --entrypoint /reposure-surrogate \
 	  $(OUT)/reposure-operator:/reposure-operator $(OUT)/reposure-surrogate:/reposure-surrogate
 

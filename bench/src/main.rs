@@ -1,1 +1,44 @@
-fn main() {}
+//! Reposure against its peers on the cluster of `make cluster`, as ratios of one run.
+//!
+//! Runs are interleaved, so that a slow minute of the machine hits all of them; medians are compared, never single times.
+
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "it prints a table")]
+
+mod forward;
+mod memory;
+mod peer;
+mod table;
+mod task;
+
+use anyhow::Result;
+use clap::Parser;
+use reposure_e2e::Stage;
+
+/// Compare Reposure with other tools on the local cluster
+#[derive(Debug, Parser)]
+struct Args {
+    /// How many runs of each tool
+    #[arg(long, default_value_t = 5)]
+    runs: usize,
+    /// The sizes of the image's layers, in MiB
+    #[arg(long, value_delimiter = ',', default_value = "60,60,60,60,16")]
+    layers: Vec<usize>,
+}
+
+fn main() -> Result<()> {
+    let args = Args::parse();
+    let stage = Stage::with_registry("bench")?;
+    let task = task::Task::prepare(&stage, &args.layers)?;
+    let mut table = table::Table::new(task.mebibytes());
+    for run in 0..args.runs {
+        for peer in peer::Peer::ALL {
+            eprintln!("run {} of {}: {}", run + 1, args.runs, peer.name());
+            table.add(peer, "push", task.push(peer, run)?);
+            if let Some(pulled) = task.pull(peer, run)? {
+                table.add(peer, "pull", pulled);
+            }
+        }
+    }
+    table.print();
+    task.print_memory()
+}

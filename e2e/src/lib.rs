@@ -1,1 +1,14 @@
-//! e
+//! What the end-to-end tests share: a stage on the real cluster, and commands on it.
+//!
+//! The tests drive the programs that users have, `reposure` and `kubectl`, and look at what became of it with other people's
+//! tools: skopeo, crane, oras. They run on the cluster of `make cluster`, or on the one that `REPOSURE_E2E_KUBECONFIG` names.
+
+mod command;
+mod environment;
+mod images;
+mod stage;
+
+pub use command::{Output, Run};
+pub use environment::Environment;
+pub use images::{SourceImage, random_bytes};
+pub use stage::Stage;

@@ -1,0 +1,129 @@
+//! One image, pushed and pulled by each tool.
+
+use std::{
+    fs,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, ensure};
+use reposure_e2e::{Run, Stage};
+use reposure_testing::random::RandomImage;
+
+use crate::{forward::Forward, memory, peer::Peer};
+
+/// The pod that `kubectl cp` copies into.
+const COPY_POD: &str = "copy";
+
+/// An image on disk, and a registry in the cluster to bring it to.
+pub(crate) struct Task<'a> {
+    stage: &'a Stage,
+    forward: Forward,
+    layout: PathBuf,
+    file: PathBuf,
+    bytes: usize,
+}
+
+impl<'a> Task<'a> {
+    pub(crate) fn prepare(stage: &'a Stage, layers: &[usize]) -> Result<Self> {
+        let sizes: Vec<usize> = layers.iter().map(|mebibytes| mebibytes << 20).collect();
+        let layout = stage.path("layout");
+        RandomImage::of_sizes(7, &sizes)?.write_oci_layout("v1", &layout)?;
+        let (bytes, file) = (sizes.iter().sum(), stage.path("file"));
+        fs::write(&file, reposure_e2e::random_bytes(bytes))?;
+        let forward = Forward::start(stage)?;
+        let task = Self { stage, forward, layout, file, bytes };
+        task.start_copy_pod()?;
+        Ok(task)
+    }
+
+    #[allow(clippy::cast_precision_loss, reason = "megabytes for people")]
+    pub(crate) fn mebibytes(&self) -> f64 {
+        self.bytes as f64 / f64::from(1 << 20)
+    }
+
+    /// A pod that `restricted` namespaces take, with a folder that it may write to.
+    fn start_copy_pod(&self) -> Result<()> {
+        let overrides = r#"{"spec":{"securityContext":{"runAsNonRoot":true,"runAsUser":1000,"fsGroup":1000,
+            "seccompProfile":{"type":"RuntimeDefault"}},"containers":[{"name":"copy","image":"busybox:1",
+            "command":["sleep","86400"],"securityContext":{"allowPrivilegeEscalation":false,"capabilities":{"drop":["ALL"]}},
+            "volumeMounts":[{"name":"data","mountPath":"/data"}]}],"volumes":[{"name":"data","emptyDir":{}}]}}"#;
+        let args = ["run", COPY_POD, "--image=busybox:1", &format!("--overrides={overrides}")];
+        self.stage.kubectl(&args).ok()?;
+        self.stage.kubectl(&["wait", "--for=condition=Ready", "pod/copy", "--timeout=60s"]).ok().map(drop)
+    }
+
+    /// Pushes to a repository of its own, so that nothing is there yet.
+    pub(crate) fn push(&self, peer: Peer, run: usize) -> Result<Duration> {
+        let name = repository(peer, run);
+        let remote = format!("{}/{name}:v1", self.forward.host());
+        let layout = path(&self.layout)?;
+        time(match peer {
+            Peer::Reposure => self.stage.reposure(&["image", "push", "default", &format!("{name}:v1"), layout]),
+            Peer::Crane => self.tool("crane", &["push", "--insecure", layout, &remote]),
+            Peer::Oras => {
+                let from = format!("{layout}:v1");
+                self.tool("oras", &["cp", "--from-oci-layout", &from, "--to-plain-http", &remote])
+            }
+            Peer::Regctl => self.tool("regctl", &["image", "copy", &format!("ocidir://{layout}:v1"), &remote])
+                .env("REGCTL_CONFIG", self.regctl_config()?),
+            Peer::KubectlCp => self.stage.kubectl(&["cp", "file", "copy:/data/file"]),
+        })
+    }
+
+    /// Pulls what was pushed.
+    pub(crate) fn pull(&self, peer: Peer, run: usize) -> Result<Option<Duration>> {
+        let name = repository(peer, run);
+        let remote = format!("{}/{name}:v1", self.forward.host());
+        let target = self.stage.path("pulled");
+        let to = path(&target)?;
+        let time = time(match peer {
+            Peer::Reposure => self.stage.reposure(&["image", "pull", "default", &format!("{name}:v1"), to]),
+            Peer::Crane => self.tool("crane", &["pull", "--insecure", "--format=oci", &remote, to]),
+            Peer::Oras => {
+                let layout = format!("{to}:v1");
+                self.tool("oras", &["cp", "--from-plain-http", &remote, "--to-oci-layout", &layout])
+            }
+            Peer::Regctl => self.tool("regctl", &["image", "copy", &remote, &format!("ocidir://{to}:v1")])
+                .env("REGCTL_CONFIG", self.regctl_config()?),
+            Peer::KubectlCp => self.stage.kubectl(&["cp", "copy:/data/file", "pulled"]),
+        })?;
+        if target.is_dir() { fs::remove_dir_all(&target)? } else { fs::remove_file(&target)? }
+        Ok(Some(time))
+    }
+
+    fn tool(&self, name: &str, args: &[&str]) -> Run {
+        Run::new(self.stage.environment.tool(name)).args(args)
+    }
+
+    fn regctl_config(&self) -> Result<PathBuf> {
+        let (path, host) = (self.stage.path("regctl.json"), self.forward.host());
+        fs::write(&path, format!(r#"{{"hosts":{{"{host}":{{"tls":"disabled"}}}}}}"#))?;
+        Ok(path)
+    }
+
+    /// Prints the memory high-water of the client in one more push, and of the surrogates on this machine.
+    pub(crate) fn print_memory(&self) -> Result<()> {
+        let layout = path(&self.layout)?;
+        let child = self.stage.reposure(&["image", "push", "default", "bench/memory:v1", layout]).spawn()?;
+        let (done, client) = memory::watch(child)?;
+        ensure!(done, "the push to measure memory failed");
+        let surrogate = memory::processes("reposure-surrogate").into_iter().filter_map(memory::high_water).max();
+        println!("\nmemory high-water: client {} MiB, surrogate {} MiB", client >> 10, surrogate.unwrap_or(0) >> 10);
+        Ok(())
+    }
+}
+
+fn repository(peer: Peer, run: usize) -> String {
+    format!("bench/{}-{run}", peer.name().replace(' ', "-"))
+}
+
+fn path(path: &std::path::Path) -> Result<&str> {
+    path.to_str().context("a path is not UTF-8")
+}
+
+fn time(run: Run) -> Result<Duration> {
+    let start = Instant::now();
+    run.ok()?;
+    Ok(start.elapsed())
+}

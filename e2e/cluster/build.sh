@@ -1,0 +1,96 @@
+#!/usr/bin/env bash
+# Builds everything that the cluster and the tests run and that no package brings, from Go modules into build/bin.
+# Each tool has a module of its own below build/src, so that their dependencies never meet. What is there in the right
+# version is left alone: a second run takes a second.
+set -euo pipefail
+# shellcheck source=lib.sh
+. "$(dirname "$0")/lib.sh"
+
+export CGO_ENABLED=0 GOWORK=off GOFLAGS=-buildvcs=false
+
+# up_to_date BINARY MODULE VERSION: a Go binary knows what it was built from.
+up_to_date() {
+	[[ -x $BIN/$1 ]] && go version -m "$BIN/$1" | grep -qP "^\tmod\t\Q$2\E\tv\Q$3\E\t"
+}
+
+# write_module TOOL MODULE VERSION [LINE...]: a module that does nothing but require that one.
+write_module() {
+	local directory=$SRC/$1
+	mkdir -p "$directory"
+	if grep -qsF "require $2 v$3" "$directory/go.mod"; then return; fi
+	rm -f "$directory/go.sum"
+	printf 'module local\n\ngo %s.0\n\nrequire %s v%s\n' "$GO_VERSION_NEEDED" "$2" "$3" >"$directory/go.mod"
+	if (($# > 3)); then printf '%s\n' "${@:4}" >>"$directory/go.mod"; fi
+}
+
+# compile TOOL OUT PACKAGE...: -mod=mod lets go fill in go.sum by itself, and only for what is really compiled
+# ("go mod tidy" would fetch the dependencies of everybody's tests, too).
+compile() {
+	local directory=$SRC/$1 out=$2
+	shift 2
+	say "building ${*##*/} (${directory##*/})"
+	(cd "$directory" && go build -mod=mod -trimpath -ldflags "-s -w ${LDFLAGS:-}" -o "$out" "$@")
+}
+
+# build_tool TOOL MODULE VERSION BINARY=PACKAGE...
+build_tool() {
+	local tool=$1 module=$2 version=$3 pair
+	shift 3
+	write_module "$tool" "$module" "$version"
+	for pair in "$@"; do
+		up_to_date "${pair%%=*}" "$module" "$version" ||
+			compile "$tool" "$BIN/${pair%%=*}" "$module${pair#*=}"
+	done
+}
+
+# Kubernetes' own go.mod replaces its staging modules by folders. Outside of its repository they are modules of their
+# own: v0.X.Y belongs to v1.X.Y.
+kubernetes_replacements() {
+	local directory
+	directory=$(cd / && go mod download -json "k8s.io/kubernetes@v$KUBERNETES_VERSION" | sed -n 's/^\t"Dir": "\(.*\)",$/\1/p')
+	sed -n "s#^\s*\(k8s.io/[a-z-]*\) => ./staging.*#replace \1 => \1 v0.${KUBERNETES_VERSION#1.}#p" "$directory/go.mod"
+}
+
+build_kubernetes() {
+	local module=k8s.io/kubernetes binary minor=${KUBERNETES_VERSION#1.} packages=()
+	local -a replacements
+	for binary in kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy kubectl; do
+		up_to_date "$binary" "$module" "$KUBERNETES_VERSION" || packages+=("$module/cmd/$binary")
+	done
+	((${#packages[@]})) || return 0
+	mapfile -t replacements < <(kubernetes_replacements)
+	write_module kubernetes "$module" "$KUBERNETES_VERSION" "${replacements[@]}"
+	local version=k8s.io/component-base/version
+	# All in one go, so that the linker of one works beside the compiler of the next.
+	LDFLAGS="-X $version.gitVersion=v$KUBERNETES_VERSION -X $version.gitMajor=1 -X $version.gitMinor=${minor%%.*}" \
+		compile kubernetes "$BIN/" "${packages[@]}"
+}
+
+# Our own small programs: go itself knows whether they are up to date.
+build_our_tools() {
+	local newest
+	newest=$(find "$HERE/tools" -type f -newer "$BIN/coredns" 2>/dev/null || echo none)
+	if [[ -z $newest ]] && go version -m "$BIN/coredns" | grep -qF "$(go list -C "$HERE/tools" -m)"; then return; fi
+	say "building coredns, pause and provisioner (tools)"
+	(cd "$HERE/tools" && go build -trimpath -ldflags '-s -w' -o "$BIN/" ./...)
+	touch "$BIN/coredns"
+}
+
+# The registry's image holds the configuration that the official one holds, which comes with its module.
+copy_distribution_config() {
+	local directory
+	[[ ! -f $SRC/distribution/config.yml || $SRC/distribution/go.mod -nt $SRC/distribution/config.yml ]] || return 0
+	directory=$(cd "$SRC/distribution" && go list -mod=mod -m -f '{{.Dir}}' github.com/distribution/distribution/v3)
+	install -m 644 "$directory/cmd/registry/config-dev.yml" "$SRC/distribution/config.yml"
+}
+
+mkdir -p "$BIN" "$SRC"
+build_kubernetes
+build_our_tools
+build_tool containerd github.com/containerd/containerd/v2 "$CONTAINERD_VERSION" \
+	containerd=/cmd/containerd containerd-shim-runc-v2=/cmd/containerd-shim-runc-v2 ctr=/cmd/ctr
+build_tool distribution github.com/distribution/distribution/v3 "$DISTRIBUTION_VERSION" registry3=/cmd/registry
+copy_distribution_config
+build_tool crane github.com/google/go-containerregistry "$CRANE_VERSION" crane=/cmd/crane
+build_tool oras oras.land/oras "$ORAS_VERSION" oras=/cmd/oras
+build_tool regctl github.com/regclient/regclient "$REGCTL_VERSION" regctl=/cmd/regctl

@@ -1,0 +1,63 @@
+//! Where things are: the repository, the binaries, the cluster.
+
+use std::{env, path::PathBuf};
+
+use anyhow::{Context as _, Result, ensure};
+
+use crate::Run;
+
+/// The cluster that the tests run on, and the programs that they run.
+#[derive(Clone, Debug)]
+pub struct Environment {
+    /// The root of the repository.
+    pub root: PathBuf,
+    /// The kubeconfig of an administrator.
+    pub kubeconfig: PathBuf,
+    /// Whether it is the cluster of `make cluster`, whose nodes are network namespaces of this machine.
+    pub local: bool,
+}
+
+impl Environment {
+    /// Finds the cluster.
+    ///
+    /// # Errors
+    /// When there is none: a test that cannot run fails.
+    pub fn find() -> Result<Self> {
+        let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().context("no root")?.to_owned();
+        let other = env::var_os("REPOSURE_E2E_KUBECONFIG").map(PathBuf::from);
+        let local = other.is_none();
+        let kubeconfig = other.unwrap_or_else(|| root.join("build/cluster/admin.kubeconfig"));
+        ensure!(kubeconfig.exists(), "there is no cluster: run make cluster, or set REPOSURE_E2E_KUBECONFIG");
+        Ok(Self { root, kubeconfig, local })
+    }
+
+    /// Runs `reposure`, as built by `make build`.
+    pub fn reposure(&self) -> Run {
+        Run::new(self.root.join("target/release/reposure")).env("KUBECONFIG", &self.kubeconfig)
+    }
+
+    /// Runs `kubectl`, of the version of the local cluster where there is one.
+    pub fn kubectl(&self) -> Run {
+        Run::new(self.tool("kubectl")).env("KUBECONFIG", &self.kubeconfig)
+    }
+
+    /// Runs a program in the network namespace of a node of the local cluster, where Services are reached.
+    pub fn on_node(&self, node: &str, program: &str) -> Run {
+        let script = self.root.join("e2e/cluster/cluster.sh");
+        Run::new(script).args(["on-node", node]).args([self.tool(program)])
+    }
+
+    /// Tells the nodes of the local cluster to pull from `host` over plain HTTP.
+    ///
+    /// # Errors
+    /// When the script fails.
+    pub fn trust(&self, host: &str) -> Result<()> {
+        Run::new(self.root.join("e2e/cluster/cluster.sh")).args(["trust", host]).ok().map(drop)
+    }
+
+    /// Finds a program among the ones that the local cluster was built with, else leaves it to the search path.
+    pub fn tool(&self, program: &str) -> PathBuf {
+        let built = self.root.join("build/bin").join(program);
+        if built.exists() { built } else { program.into() }
+    }
+}

@@ -1,0 +1,171 @@
+//! A namespace of its own for each test, with what the test needs in it, and a look at everything in it when the test fails.
+
+use std::{path::PathBuf, thread, time::Duration};
+
+use anyhow::{Context as _, Result, bail};
+use tempfile::TempDir;
+
+use crate::{Environment, Run};
+
+/// The surrogate image that the local cluster's nodes have, unless `REPOSURE_E2E_IMAGE` names another.
+const IMAGE_VARIABLE: &str = "REPOSURE_E2E_IMAGE";
+
+/// A namespace and a folder that end with the test.
+#[derive(Debug)]
+pub struct Stage {
+    /// The cluster.
+    pub environment: Environment,
+    /// The namespace.
+    pub namespace: String,
+    folder: TempDir,
+}
+
+impl Stage {
+    /// Plays a test on a stage with a registry, and shows what is on the stage when it fails.
+    ///
+    /// # Errors
+    /// Those of the stage and of the test.
+    pub fn play(test: &str, act: impl FnOnce(&Self) -> Result<()>) -> Result<()> {
+        let stage = Self::new(test)?;
+        let done = stage.set_up().and_then(|()| act(&stage));
+        if done.is_err() {
+            stage.dump();
+        }
+        done
+    }
+
+    /// Makes a namespace that enforces the `restricted` Pod Security Standard.
+    ///
+    /// # Errors
+    /// When there is no cluster.
+    pub fn new(test: &str) -> Result<Self> {
+        let environment = Environment::find()?;
+        let folder = tempfile::tempdir().context("cannot make a folder")?;
+        let unique = folder.path().file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let unique: String = unique.chars().filter(char::is_ascii_alphanumeric).collect();
+        let namespace = format!("e2e-{test}-{}", unique.trim_start_matches("tmp").to_lowercase());
+        let stage = Self { environment, namespace, folder };
+        stage.environment.kubectl().args(["create", "namespace", &stage.namespace]).ok()?;
+        let enforce = "pod-security.kubernetes.io/enforce=restricted";
+        stage.environment.kubectl().args(["label", "namespace", &stage.namespace, enforce]).ok()?;
+        Ok(stage)
+    }
+
+    /// Makes a namespace with an operator, a simple registry and the registry `default`, all ready.
+    ///
+    /// # Errors
+    /// When one of them does not become ready.
+    pub fn with_registry(test: &str) -> Result<Self> {
+        let stage = Self::new(test)?;
+        stage.set_up()?;
+        Ok(stage)
+    }
+
+    fn set_up(&self) -> Result<()> {
+        self.install_operator()?;
+        self.reposure(&["simple", "install", "--ephemeral", "--wait", "--timeout=2m"]).ok()?;
+        self.reposure(&["registry", "create", "default", "--provider=simple", "--wait", "--timeout=2m"])
+            .ok()?;
+        Ok(())
+    }
+
+    /// Installs an operator for this namespace.
+    ///
+    /// # Errors
+    /// When it does not become ready.
+    pub fn install_operator(&self) -> Result<()> {
+        let image = std::env::var(IMAGE_VARIABLE).ok();
+        let mut run = self.reposure(&["operator", "install", "--wait", "--timeout=2m"]);
+        if let Some(image) = image {
+            run = run.args(["--image", &image]);
+        }
+        run.ok().map(drop)
+    }
+
+    /// Runs `reposure` in the namespace.
+    pub fn reposure(&self, args: &[&str]) -> Run {
+        self.environment
+            .reposure()
+            .folder(self.folder.path())
+            .args(["--namespace", &self.namespace])
+            .args(args)
+    }
+
+    /// Runs `kubectl` in the namespace.
+    pub fn kubectl(&self, args: &[&str]) -> Run {
+        self.environment
+            .kubectl()
+            .folder(self.folder.path())
+            .args(["--namespace", &self.namespace])
+            .args(args)
+    }
+
+    /// Returns a path in the stage's folder.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Returns what pods put before the name of an image in the registry `default`.
+    ///
+    /// # Errors
+    /// When there is no such registry.
+    pub fn host(&self) -> Result<String> {
+        Ok(self.reposure(&["registry", "info", "default", "host"]).ok()?.text())
+    }
+
+    /// Runs a tool of others on a node, with the registry's host before each argument that starts with `@`.
+    ///
+    /// # Errors
+    /// When there is no registry, or the tool fails.
+    pub fn on_node(&self, tool: &str, args: &[&str]) -> Result<String> {
+        let host = self.host()?;
+        let args = args.iter().map(|arg| arg.replace('@', &format!("{host}/")));
+        Ok(self.environment.on_node("node1", tool).folder(self.folder.path()).args(args).ok()?.text())
+    }
+
+    /// Waits until `check` holds.
+    ///
+    /// # Errors
+    /// When it does not within 2 minutes.
+    pub fn until(&self, what: &str, mut check: impl FnMut() -> Result<bool>) -> Result<()> {
+        for _ in 0..240 {
+            if check()? {
+                return Ok(());
+            }
+            thread::sleep(Duration::from_millis(500));
+        }
+        bail!("not within 2 minutes: {what}")
+    }
+
+    /// Prints what is in the namespace, for the one who looks for the cause of a failure.
+    #[allow(clippy::print_stderr, reason = "the state of a test that failed")]
+    fn dump(&self) {
+        let looks: [&[&str]; 4] = [
+            &["get", "all,registries,configmaps,pvc", "-o", "wide"],
+            &["get", "registries", "-o", "yaml"],
+            &["get", "events", "--sort-by=.lastTimestamp"],
+            &[
+                "logs",
+                "-l",
+                "app.kubernetes.io/part-of=reposure",
+                "--all-containers",
+                "--prefix",
+                "--tail=40",
+            ],
+        ];
+        for look in looks {
+            if let Ok(output) = self.kubectl(look).output() {
+                eprintln!("{output}");
+            }
+        }
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.dump();
+        }
+        let _ = self.kubectl(&["delete", "namespace", &self.namespace, "--wait=false"]).output();
+    }
+}

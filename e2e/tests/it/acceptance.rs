@@ -1,0 +1,53 @@
+//! The acceptance script of the first Reposure, without TLS and password.
+
+use std::fs;
+
+use anyhow::{Result, ensure};
+use reposure_e2e::{SourceImage, Stage};
+
+#[test]
+fn an_image_pushed_from_outside_runs_on_every_node() -> Result<()> {
+    Stage::play("acceptance", |stage| {
+        fs::write(stage.path("hello.txt"), "Hello from outside!\n")?;
+        stage.reposure(&["image", "push", "default", "catalog/hello", "hello.txt"]).ok()?;
+        let hello = stage.reposure(&["image", "pull", "default", "catalog/hello", "--unpack"]).ok()?;
+        ensure!(hello.stdout == b"Hello from outside!\n", "{hello}");
+
+        SourceImage::busybox(stage, &stage.namespace)?;
+        stage.reposure(&["image", "push", "default", "catalog/myimage", "busybox.tar"]).ok()?;
+        let archive = stage.reposure(&["image", "pull", "default", "catalog/myimage"]).ok()?;
+        fs::write(stage.path("copy.tar"), &archive.stdout)?;
+
+        let listed = stage.reposure(&["image", "list", "default"]).ok()?;
+        ensure!(listed.text() == "catalog/hello:latest\ncatalog/myimage:latest", "{listed}");
+
+        let host = stage.host()?;
+        if stage.environment.local {
+            stage.environment.trust(&host)?;
+        }
+        let image = format!("{host}/catalog/myimage");
+        let nodes = stage.kubectl(&["get", "nodes", "-o", "jsonpath={.items[*].metadata.name}"]).ok()?.text();
+        for node in nodes.split_whitespace() {
+            runs(stage, node, &image)?;
+        }
+        Ok(())
+    })
+}
+
+/// Runs a pod on a node that prints what only the pushed image holds.
+fn runs(stage: &Stage, node: &str, image: &str) -> Result<()> {
+    let pod = format!("app-{node}");
+    let overrides = format!(
+        r#"{{"spec":{{"nodeName":"{node}","securityContext":{{"runAsNonRoot":true,"seccompProfile":{{"type":"RuntimeDefault"}}}},
+        "containers":[{{"name":"app","image":"{image}","imagePullPolicy":"Always","args":["cat","/content.txt"],
+        "securityContext":{{"allowPrivilegeEscalation":false,"capabilities":{{"drop":["ALL"]}}}}}}]}}}}"#
+    );
+    let args =
+        ["run", &pod, "--restart=Never", &format!("--image={image}"), &format!("--overrides={overrides}")];
+    stage.kubectl(&args).ok()?;
+    let wait = format!("pod/{pod}");
+    stage.kubectl(&["wait", "--for=jsonpath={.status.phase}=Succeeded", &wait, "--timeout=60s"]).ok()?;
+    let logs = stage.kubectl(&["logs", &pod]).ok()?;
+    ensure!(logs.text() == stage.namespace, "{logs}");
+    Ok(())
+}

@@ -1,0 +1,10 @@
+//! The end-to-end tests: what users do, on a real cluster. `make test-e2e` runs them.
+
+mod acceptance;
+mod access;
+mod archives;
+mod failures;
+mod names;
+mod rights;
+mod surrogate;
+mod traffic;

@@ -1,0 +1,33 @@
+//! What is there is not sent again.
+
+use std::fs::File;
+
+use anyhow::{Result, ensure};
+use reposure_e2e::Stage;
+use reposure_testing::random::RandomImage;
+
+#[test]
+fn a_second_push_sends_no_layer_bytes() -> Result<()> {
+    Stage::play("second-push", |stage| {
+        let image = RandomImage::new(4, 5, 2 << 20)?;
+        image.write_oci_archive("v1", File::create(stage.path("image.tar"))?)?;
+        stage.reposure(&["image", "push", "default", "app:v1", "image.tar"]).ok()?;
+        let before = requests(stage)?;
+        stage.reposure(&["image", "push", "default", "app:v1", "image.tar"]).ok()?;
+        let seen = requests(stage)?.split_off(before.len());
+        let of = |method: &str, path: &str| {
+            seen.iter().filter(|line| line.contains(method) && line.contains(path)).count()
+        };
+        ensure!(of("POST", "/v2/app/blobs/uploads") == 0, "an upload was opened: {seen:#?}");
+        ensure!(of("PATCH", "/v2/") + of("PUT", "/blobs/uploads") == 0, "bytes were sent: {seen:#?}");
+        ensure!(of("PUT", "/v2/app/manifests/v1") == 1, "the manifest was not put once: {seen:#?}");
+        ensure!(of("HEAD", "/v2/app/blobs/") <= 6, "a blob was asked for more than once: {seen:#?}");
+        Ok(())
+    })
+}
+
+/// The registry's own log of requests.
+fn requests(stage: &Stage) -> Result<Vec<String>> {
+    let logs = stage.kubectl(&["logs", "deployment/reposure-simple", "--tail=-1"]).ok()?.text();
+    Ok(logs.lines().filter(|line| line.contains("HTTP/1.1")).map(str::to_owned).collect())
+}
