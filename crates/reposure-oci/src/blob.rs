@@ -8,7 +8,13 @@ use std::{fmt, fs::File, io, os::unix::fs::FileExt, path::PathBuf, sync::Arc};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 
-use crate::manifest::Descriptor;
+use crate::{
+    digest::{Digest, Digester},
+    manifest::Descriptor,
+};
+
+/// How much [`verify`] reads at once, in bytes: enough that the blocking pool's overhead does not show.
+const VERIFY_CHUNK: u64 = 1 << 20;
 
 /// Why a blob cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +52,24 @@ pub enum BlobError {
         /// What happened.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The bytes are fewer or more than was said.
+    #[error("blob {digest} has {actual} bytes instead of {expected}")]
+    Size {
+        /// The blob's digest, as it was said.
+        digest: Digest,
+        /// The size that was said, in bytes.
+        expected: u64,
+        /// The bytes that were seen; where there are too many, those until that was noticed.
+        actual: u64,
+    },
+    /// The bytes have another digest than was said.
+    #[error("blob {expected} holds other bytes, of digest {actual}")]
+    Digest {
+        /// The digest that was said.
+        expected: Digest,
+        /// The digest of the bytes.
+        actual: Digest,
     },
 }
 
@@ -137,9 +161,163 @@ impl Blob for FileSlice {
     }
 }
 
+/// A blob that is a whole file, opened anew for each read, so that a folder of many blobs needs no file handles.
+#[derive(Clone, Debug)]
+pub struct PathBlob {
+    descriptor: Descriptor,
+    path: Arc<PathBuf>,
+}
+
+impl PathBlob {
+    /// Takes the file at `path` as the content of `descriptor`.
+    pub const fn new(descriptor: Descriptor, path: Arc<PathBuf>) -> Self {
+        Self { descriptor, path }
+    }
+
+    fn open(&self, offset: u64, length: usize) -> Result<FileSlice, BlobError> {
+        let file = File::open(self.path.as_ref()).map_err(|source| BlobError::Read {
+            path: self.path.as_ref().clone(),
+            offset,
+            length,
+            source,
+        })?;
+        Ok(FileSlice::new(self.descriptor.clone(), Arc::new(file), self.path.clone(), 0))
+    }
+}
+
+impl Blob for PathBlob {
+    fn descriptor(&self) -> &Descriptor {
+        &self.descriptor
+    }
+
+    fn read_at(&self, offset: u64, length: usize) -> BoxFuture<'_, Result<Bytes, BlobError>> {
+        let blob = self.clone();
+        Box::pin(async move {
+            within(offset, length, blob.descriptor.size)?;
+            tokio::task::spawn_blocking(move || blob.open(offset, length)?.read(offset, length))
+                .await
+                .map_err(|source| BlobError::Fetch { offset, length, source: source.into() })?
+        })
+    }
+}
+
+/// Checks bytes that come piece by piece against the size and digest that were said of them.
+#[derive(Clone, Debug)]
+pub struct Verifier {
+    digest: Digest,
+    size: u64,
+    seen: u64,
+    digester: Digester,
+}
+
+impl Verifier {
+    /// Starts a check against `descriptor`.
+    pub fn new(descriptor: &Descriptor) -> Self {
+        let digest = descriptor.digest.clone();
+        let digester = Digester::new(digest.algorithm());
+        Self { digest, size: descriptor.size, seen: 0, digester }
+    }
+
+    /// Adds bytes.
+    ///
+    /// # Errors
+    /// [`BlobError::Size`] as soon as there are more than was said.
+    pub fn update(&mut self, bytes: &[u8]) -> Result<(), BlobError> {
+        self.seen = self.seen.saturating_add(bytes.len() as u64);
+        if self.seen > self.size {
+            return Err(self.wrong_size());
+        }
+        self.digester.update(bytes);
+        Ok(())
+    }
+
+    /// Ends the check.
+    ///
+    /// # Errors
+    /// [`BlobError::Size`] when bytes are missing, [`BlobError::Digest`] when they are others.
+    pub fn finish(self) -> Result<(), BlobError> {
+        if self.seen != self.size {
+            return Err(self.wrong_size());
+        }
+        let actual = self.digester.finish();
+        if actual == self.digest { Ok(()) } else { Err(BlobError::Digest { expected: self.digest, actual }) }
+    }
+
+    fn wrong_size(&self) -> BlobError {
+        BlobError::Size { digest: self.digest.clone(), expected: self.size, actual: self.seen }
+    }
+}
+
+/// Reads a blob once and checks that its bytes have its digest.
+///
+/// # Errors
+/// When the blob cannot be read, or holds other bytes.
+///
+/// # Cancel safety
+/// Has no effect, so that it may be dropped.
+pub async fn verify(blob: &dyn Blob) -> Result<(), BlobError> {
+    let size = blob.descriptor().size;
+    let mut verifier = Verifier::new(blob.descriptor());
+    let mut offset = 0;
+    while offset < size {
+        let length = VERIFY_CHUNK.min(size - offset);
+        // Not above VERIFY_CHUNK, so it fits.
+        let bytes = blob.read_at(offset, usize::try_from(length).unwrap_or(usize::MAX)).await?;
+        verifier.update(&bytes)?;
+        offset += length;
+    }
+    verifier.finish()
+}
+
 fn within(offset: u64, length: usize, size: u64) -> Result<(), BlobError> {
     match offset.checked_add(length as u64) {
         Some(end) if end <= size => Ok(()),
         _ => Err(BlobError::Range { offset, length, size }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::media_type::MediaType;
+
+    fn memory(said: &str, is: &'static str) -> MemoryBlob {
+        let descriptor = Descriptor::new(MediaType::OCTET_STREAM, Digest::sha256_of(said), said.len() as u64);
+        MemoryBlob::new(descriptor, Bytes::from_static(is.as_bytes()))
+    }
+
+    #[tokio::test]
+    async fn verifies_a_blob() {
+        verify(&memory("content", "content")).await.unwrap();
+        assert!(matches!(verify(&memory("content", "consent")).await, Err(BlobError::Digest { .. })));
+        assert!(matches!(verify(&memory("content", "con")).await, Err(BlobError::Range { .. })));
+    }
+
+    #[test]
+    fn a_verifier_notices_too_few_and_too_many_bytes() {
+        let descriptor = memory("content", "").descriptor().clone();
+        let mut verifier = Verifier::new(&descriptor);
+        verifier.update(b"cont").unwrap();
+        assert!(matches!(verifier.clone().finish(), Err(BlobError::Size { actual: 4, expected: 7, .. })));
+        assert!(matches!(verifier.update(b"entment"), Err(BlobError::Size { actual: 11, .. })));
+    }
+
+    #[tokio::test]
+    async fn reads_ranges_of_a_file_and_nothing_outside() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = Arc::new(folder.path().join("blob"));
+        std::fs::write(path.as_ref(), "0123456789").unwrap();
+        let descriptor = Descriptor::new(MediaType::OCTET_STREAM, Digest::sha256_of("234567"), 6);
+        let slice = FileSlice::new(descriptor, Arc::new(File::open(path.as_ref()).unwrap()), path.clone(), 2);
+        assert_eq!(slice.read_at(1, 3).await.unwrap(), "345");
+        assert!(matches!(slice.read_at(4, 3).await, Err(BlobError::Range { .. })));
+        assert!(matches!(slice.read_at(u64::MAX, 3).await, Err(BlobError::Range { .. })));
+        verify(&slice).await.unwrap();
+
+        let descriptor = Descriptor::new(MediaType::OCTET_STREAM, Digest::sha256_of("0123456789"), 10);
+        let whole = PathBlob::new(descriptor, path.clone());
+        verify(&whole).await.unwrap();
+        std::fs::write(path.as_ref(), "01234").unwrap();
+        assert!(matches!(verify(&whole).await, Err(BlobError::Read { .. })));
     }
 }

@@ -8,22 +8,36 @@
 //! | [`manifest`] | [`RawManifest`] (bytes, never rewritten) and its parsed views |
 //! | [`blob`] | [`Blob`]: bytes that can be read from any offset, as often as wanted |
 //! | [`image`] | [`Artifact`]: images and indexes as immutable views |
+//! | [`archive`] | [`Archive`]: images on disk, of every format |
+//! | [`mod@file`] | files as images |
+//! | [`spool`] | [`Spool`]: bounded temporary files |
+//! | [`gzip`] | compressed formats, and gzip that is the same for the same content |
 //! | [`transport`] | [`Transport`]: the one HTTP exchange on which the registry client rests |
 //!
 //! Nothing here knows of Kubernetes. The library prints nothing and reads no environment.
 
+pub mod archive;
 pub mod blob;
 pub mod digest;
+pub mod file;
+pub mod gzip;
 pub mod image;
 pub mod manifest;
 pub mod media_type;
 pub mod name;
+pub mod spool;
 pub mod transport;
 
-pub use blob::{Blob, BlobError, FileSlice, MemoryBlob};
+mod blocking;
+mod measure;
+mod tarball;
+
+pub use archive::Archive;
+pub use blob::{Blob, BlobError, FileSlice, MemoryBlob, PathBlob};
 pub use digest::{Algorithm, Digest, Digester};
 pub use image::{Artifact, Image, Index, Layer};
 pub use manifest::{Descriptor, Manifest, RawManifest};
 pub use media_type::MediaType;
 pub use name::{ImageName, Reference, RepositoryName, Tag};
+pub use spool::Spool;
 pub use transport::{Body, Transport, TransportError};

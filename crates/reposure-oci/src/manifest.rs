@@ -11,7 +11,10 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::{digest::Digest, media_type::MediaType};
+use crate::{
+    digest::{Digest, Digester},
+    media_type::MediaType,
+};
 
 /// The largest manifest, in bytes: what Distribution takes, and what the specification asks every registry to take.
 pub const MANIFEST_LIMIT: usize = 4 << 20;
@@ -114,6 +117,14 @@ pub enum ManifestError {
         #[source]
         source: serde_json::Error,
     },
+    /// The bytes have another digest than was asked for.
+    #[error("the manifest {expected} holds other bytes, of digest {actual}")]
+    DigestMismatch {
+        /// The digest that was asked for.
+        expected: Digest,
+        /// The digest of the bytes.
+        actual: Digest,
+    },
     /// The media type in the body is another than the one it came with.
     #[error("the manifest came as {outer}, but says that it is {inner}")]
     MediaTypeMismatch {
@@ -142,6 +153,23 @@ impl RawManifest {
             return Err(ManifestError::TooLarge(bytes.len()));
         }
         Ok(Self { media_type, digest: Digest::sha256_of(&bytes), bytes })
+    }
+
+    /// Takes a manifest's bytes that must have `digest`, of whatever algorithm.
+    ///
+    /// # Errors
+    /// [`ManifestError::TooLarge`] above [`MANIFEST_LIMIT`], [`ManifestError::DigestMismatch`] when these are other bytes.
+    pub fn verified(media_type: MediaType, bytes: Bytes, digest: &Digest) -> Result<Self, ManifestError> {
+        if bytes.len() > MANIFEST_LIMIT {
+            return Err(ManifestError::TooLarge(bytes.len()));
+        }
+        let mut digester = Digester::new(digest.algorithm());
+        digester.update(&bytes);
+        let actual = digester.finish();
+        if actual != *digest {
+            return Err(ManifestError::DigestMismatch { expected: digest.clone(), actual });
+        }
+        Ok(Self { media_type, digest: actual, bytes })
     }
 
     /// Returns the media type that the manifest came with.

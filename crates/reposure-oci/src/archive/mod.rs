@@ -1,0 +1,44 @@
+//! Images on disk: docker-archives, OCI archives, OCI layouts, and files that become images.
+//!
+//! [`open`] finds out what a source is and gives an [`Archive`] of [`Entry`]s. Archives come from anywhere, so that paths,
+//! links, sizes and counts in them are checked before anything is taken from them.
+//!
+//! | source | how it is known | its images |
+//! |---|---|---|
+//! | OCI layout, in a folder or a tar | `oci-layout` | go byte for byte as they are |
+//! | docker-archive | `manifest.json` | layers are compressed, the manifest is made here |
+//! | both at once, as docker writes since 25 | both | as of the layout, unless a graph driver made it |
+//! | any other file | – | one layer that holds the file |
+//!
+//! The first two also in gzip.
+
+mod combine;
+pub(crate) mod compress;
+mod docker;
+pub(crate) mod docker_image;
+mod docker_layer;
+mod entry;
+mod index;
+pub(crate) mod layout;
+mod open;
+mod options;
+pub(crate) mod parts;
+mod path;
+pub(crate) mod store;
+
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
+
+pub use combine::CombineError;
+pub use docker::DockerError;
+pub use docker_image::MakeManifestError;
+pub use docker_layer::LayerError;
+pub use entry::{Archive, Entry, SelectError};
+pub use index::{MemberError, TarError};
+pub use layout::LayoutError;
+pub use open::{OpenError, open};
+pub use options::{Form, Options, Workers, host_platform};
+pub use path::PathError;
+pub use store::StoreError;

@@ -1,0 +1,291 @@
+//! Opening a source on disk: finding out what it is.
+
+use std::{
+    fs::File,
+    io::{self, BufReader, Read},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use flate2::bufread::MultiGzDecoder;
+use tokio::task::JoinError;
+
+use super::{
+    combine::{self, CombineError},
+    docker::{self, DockerError, MANIFEST_FILE, REPOSITORIES_FILE, Reader},
+    entry::{Archive, Entry},
+    index::{MemberError, TarError, TarIndex},
+    layout::{self, LayoutError},
+    options::{Form, Options},
+    store::{Store, StoreError},
+};
+use crate::{
+    blocking::{self, Stop},
+    file,
+    gzip::Format,
+    spool::{Room, Spooled},
+    tarball,
+};
+
+/// How much of a compressed archive is read at once, in bytes.
+const READ_BUFFER: usize = 256 << 10;
+
+/// Why a source cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The source cannot be read.
+    #[error("cannot read {path}")]
+    Read {
+        /// The source.
+        path: PathBuf,
+        /// What happened.
+        #[source]
+        source: io::Error,
+    },
+    /// The source is neither a file nor a folder.
+    #[error("{0} is neither a file nor a folder")]
+    NotAFile(PathBuf),
+    /// The source is compressed by what is not decompressed here.
+    #[error("{path} is compressed by {format}, which is not supported yet: decompress it first, or use gzip")]
+    Unsupported {
+        /// The source.
+        path: PathBuf,
+        /// The format.
+        format: Format,
+    },
+    /// The archive cannot be decompressed into the spool.
+    #[error("cannot decompress {path}: {size} bytes came out of it before")]
+    Decompress {
+        /// The archive.
+        path: PathBuf,
+        /// How many bytes could be decompressed.
+        size: u64,
+        /// What happened.
+        #[source]
+        source: io::Error,
+    },
+    /// The archive is damaged or incomplete.
+    #[error("the archive cannot be read")]
+    Tar(#[source] TarError),
+    /// The archive ends without the mark that says so, and holds no images: some of it seems to be missing.
+    #[error("{0} seems to be truncated: it has neither {MANIFEST_FILE} nor an end mark")]
+    Unterminated(PathBuf),
+    /// The archive holds images, but also what is refused.
+    #[error("archive {path} cannot be used")]
+    Member {
+        /// The archive.
+        path: PathBuf,
+        /// What is refused.
+        #[source]
+        source: MemberError,
+    },
+    /// The source has the name of an archive of images, or is a folder, but holds none.
+    #[error("{0} holds no images: it is neither a docker-archive nor an OCI layout")]
+    NotImages(PathBuf),
+    /// The source is a docker-archive from before 2016.
+    #[error("{0} was saved by docker before 1.10, which is not supported: load and save it again")]
+    TooOld(PathBuf),
+    /// A file in the source cannot be had.
+    #[error("{path} cannot be used")]
+    Store {
+        /// The source.
+        path: PathBuf,
+        /// What is wrong.
+        #[source]
+        source: StoreError,
+    },
+    /// The source's OCI layout is wrong.
+    #[error("{path} cannot be used")]
+    Layout {
+        /// The source.
+        path: PathBuf,
+        /// What is wrong.
+        #[source]
+        source: LayoutError,
+    },
+    /// The source's docker-archive is wrong.
+    #[error("{path} cannot be used")]
+    Docker {
+        /// The source.
+        path: PathBuf,
+        /// What is wrong.
+        #[source]
+        source: DockerError,
+    },
+    /// An image of the source is incomplete or wrong.
+    #[error("{path} cannot be used")]
+    Combine {
+        /// The source.
+        path: PathBuf,
+        /// What is wrong.
+        #[source]
+        source: CombineError,
+    },
+    /// The thread that reads ended early.
+    #[error("the work on {path} was broken off")]
+    Broken {
+        /// The source.
+        path: PathBuf,
+        /// What happened.
+        #[source]
+        source: JoinError,
+    },
+}
+
+/// Opens a docker-archive, an OCI archive, either of them in gzip, an OCI layout in a folder, or any other file.
+///
+/// Blobs are checked for presence and size, not for their digests: whoever reads them does that.
+///
+/// A file whose name ends in `.tar`, `.tar.gz` or `.tgz` must hold images, unless [`Form::File`] is asked for.
+///
+/// # Errors
+/// When the source cannot be read, is damaged, or holds what is refused.
+///
+/// # Cancel safety
+/// Reading ends when this is dropped.
+pub async fn open(path: impl Into<PathBuf>, options: Options) -> Result<Archive, OpenError> {
+    let path = path.into();
+    let source = Source { path: path.clone(), options };
+    let result = blocking::run(move |stop| source.open(stop)).await;
+    result.map_err(|source| OpenError::Broken { path, source })?
+}
+
+struct Source {
+    path: PathBuf,
+    options: Options,
+}
+
+impl Source {
+    fn open(&self, stop: &Stop) -> Result<Archive, OpenError> {
+        let metadata = self.path.metadata().map_err(|source| self.unreadable(source))?;
+        if metadata.is_dir() && self.options.form != Form::File {
+            let root = self.path.canonicalize().map_err(|source| self.unreadable(source))?;
+            let archive = self.images(&mut Store::folder(root))?;
+            return archive.ok_or_else(|| OpenError::NotImages(self.path.clone()));
+        }
+        if !metadata.is_file() {
+            return Err(OpenError::NotAFile(self.path.clone()));
+        }
+        let images = if self.options.form == Form::File { None } else { self.archive(stop)? };
+        match images {
+            Some(archive) => Ok(archive),
+            None if self.must_be_images() => Err(OpenError::NotImages(self.path.clone())),
+            None => Ok(self.file()),
+        }
+    }
+
+    fn unreadable(&self, source: io::Error) -> OpenError {
+        OpenError::Read { path: self.path.clone(), source }
+    }
+
+    fn must_be_images(&self) -> bool {
+        let has_name = || named(&self.path, &[".tar", ".tar.gz", ".tgz"]);
+        match self.options.form {
+            Form::Detect => has_name(),
+            Form::Images => true,
+            Form::File => false,
+        }
+    }
+
+    fn file(&self) -> Archive {
+        let artifact = file::image(&self.path, &self.options);
+        Archive { entries: vec![Entry { names: Vec::new(), artifact, omitted: Vec::new() }] }
+    }
+
+    /// Opens an archive of images, if it is one.
+    fn archive(&self, stop: &Stop) -> Result<Option<Archive>, OpenError> {
+        let file = File::open(&self.path).map_err(|source| self.unreadable(source))?;
+        let head = head(&file).map_err(|source| self.unreadable(source))?;
+        match Format::of(&head) {
+            None if tarball::is_header(&head) => self.tar(Arc::new(file), None),
+            None => Ok(None),
+            Some(Format::Gzip) => {
+                let Ok(head) = self::head(MultiGzDecoder::new(BufReader::new(&file))) else { return Ok(None) };
+                // The file is opened anew, since the position of this one has moved.
+                if tarball::is_header(&head) { self.gzip(stop) } else { Ok(None) }
+            }
+            Some(format) if self.is_compressed_tar() => {
+                Err(OpenError::Unsupported { path: self.path.clone(), format })
+            }
+            Some(_) => Ok(None),
+        }
+    }
+
+    /// Tells by the name whether a file that cannot be decompressed here holds a tar.
+    fn is_compressed_tar(&self) -> bool {
+        const NAMES: [&str; 9] =
+            [".tar", ".tar.zst", ".tzst", ".tar.xz", ".txz", ".tar.bz2", ".tbz", ".tbz2", ".tar.zstd"];
+        self.options.form == Form::Images || named(&self.path, &NAMES)
+    }
+
+    fn gzip(&self, stop: &Stop) -> Result<Option<Archive>, OpenError> {
+        let Spooled { file, room, .. } = self.decompress(stop)?;
+        self.tar(file, Some(room))
+    }
+
+    fn decompress(&self, stop: &Stop) -> Result<Spooled, OpenError> {
+        let failed = |size, source| OpenError::Decompress { path: self.path.clone(), size, source };
+        let file = File::open(&self.path).map_err(|source| self.unreadable(source))?;
+        let mut out = self.options.spool.create().map_err(|source| failed(0, source))?;
+        let mut reader = MultiGzDecoder::new(BufReader::with_capacity(READ_BUFFER, stop.reader(file)));
+        let mut buffer = vec![0; READ_BUFFER];
+        let mut size = 0;
+        loop {
+            let count = reader.read(&mut buffer).map_err(|source| failed(size, source))?;
+            if count == 0 {
+                return Ok(out.finish());
+            }
+            io::Write::write_all(&mut out, &buffer[..count]).map_err(|source| failed(size, source))?;
+            size += count as u64;
+        }
+    }
+
+    fn tar(
+        &self,
+        file: Arc<File>,
+        room: Option<Arc<Room>>,
+    ) -> Result<Option<Archive>, OpenError> {
+        let index = TarIndex::read(&file, &self.path).map_err(OpenError::Tar)?;
+        let is_cut = !index.has_end && !matches!(index.problem, Some(MemberError::TooMany));
+        match self.images(&mut Store::tar(self.path.clone(), file, index, room))? {
+            None if is_cut => Err(OpenError::Unterminated(self.path.clone())),
+            archive => Ok(archive),
+        }
+    }
+
+    /// Reads the store's images, if it holds any.
+    fn images(&self, store: &mut Store) -> Result<Option<Archive>, OpenError> {
+        let at = |source| OpenError::Store { path: self.path.clone(), source };
+        let has_layout = layout::is_layout(store).map_err(at)?;
+        if !has_layout && store.find(MANIFEST_FILE).map_err(at)?.is_none() {
+            let is_old = self.must_be_images() && store.find(REPOSITORIES_FILE).map_err(at)?.is_some();
+            return if is_old { Err(OpenError::TooOld(self.path.clone())) } else { Ok(None) };
+        }
+        if let Some(source) = store.take_problem() {
+            return Err(OpenError::Member { path: self.path.clone(), source });
+        }
+        self.entries(store, has_layout).map(|entries| Some(Archive { entries }))
+    }
+
+    fn entries(&self, store: &Store, has_layout: bool) -> Result<Vec<Entry>, OpenError> {
+        let path = || self.path.clone();
+        let layout = if has_layout { layout::read(store) } else { Ok(Vec::new()) };
+        let layout = layout.map_err(|source| OpenError::Layout { path: path(), source })?;
+        let mut reader = Reader::new(store, &self.options);
+        let docker = reader.find().map_err(|source| OpenError::Docker { path: path(), source })?;
+        let docker: Vec<docker::Found> = docker.unwrap_or_default();
+        let entries = combine::combine(layout, &docker, &mut reader);
+        entries.map_err(|source| OpenError::Combine { path: path(), source })
+    }
+}
+
+fn head(reader: impl Read) -> io::Result<Vec<u8>> {
+    let mut head = Vec::new();
+    reader.take(tarball::BLOCK as u64).read_to_end(&mut head)?;
+    Ok(head)
+}
+
+fn named(path: &Path, endings: &[&str]) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+    endings.iter().any(|ending| name.ends_with(ending))
+}

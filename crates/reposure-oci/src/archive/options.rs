@@ -1,0 +1,90 @@
+//! How a source is opened.
+
+use std::{sync::Arc, thread};
+
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use crate::{gzip::Level, manifest::Platform, spool::Spool};
+
+/// How a source is opened.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where layers are compressed and archives decompressed to.
+    pub spool: Spool,
+    /// What the source is, where that is not to be found out.
+    pub form: Form,
+    /// How hard layers are compressed.
+    pub level: Level,
+    /// How many layers are compressed at once.
+    pub workers: Workers,
+    /// The platform of an image that is made of a file.
+    pub platform: Platform,
+}
+
+impl Options {
+    /// Takes a spool, and the defaults for the rest: the form is found out, level 6, a worker for each processor, Linux on
+    /// this machine's architecture.
+    pub fn new(spool: Spool) -> Self {
+        Self {
+            spool,
+            form: Form::default(),
+            level: Level::default(),
+            workers: Workers::default(),
+            platform: host_platform(),
+        }
+    }
+}
+
+/// What a source is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Form {
+    /// Images if it holds images, else a file.
+    #[default]
+    Detect,
+    /// Images, or an error.
+    Images,
+    /// A file, whatever it holds.
+    File,
+}
+
+/// Threads that compress layers; clones share them.
+#[derive(Clone, Debug)]
+pub struct Workers(Arc<Semaphore>);
+
+impl Workers {
+    /// Makes `count` workers, one at the least.
+    pub fn new(count: usize) -> Self {
+        Self(Arc::new(Semaphore::new(count.clamp(1, Semaphore::MAX_PERMITS))))
+    }
+}
+
+impl Workers {
+    /// Waits until a worker is free, and holds it.
+    pub(crate) async fn permit(&self) -> Option<SemaphorePermit<'_>> {
+        // The semaphore is never closed, so that there always is a permit.
+        self.0.acquire().await.ok()
+    }
+}
+
+impl Default for Workers {
+    /// Makes one for each processor.
+    fn default() -> Self {
+        Self::new(thread::available_parallelism().map_or(1, usize::from))
+    }
+}
+
+/// Returns Linux on this machine's architecture, by Go's names.
+///
+/// See the [image specification, "Properties"](https://github.com/opencontainers/image-spec/blob/main/config.md#properties).
+pub fn host_platform() -> Platform {
+    let (architecture, variant) = match std::env::consts::ARCH {
+        "x86_64" => ("amd64", None),
+        "x86" => ("386", None),
+        "aarch64" => ("arm64", None),
+        "arm" => ("arm", Some("v7".into())),
+        "powerpc64" if cfg!(target_endian = "little") => ("ppc64le", None),
+        "loongarch64" => ("loong64", None),
+        other => (other, None),
+    };
+    Platform { os: "linux".into(), architecture: architecture.into(), variant }
+}
