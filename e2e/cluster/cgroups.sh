@@ -21,9 +21,9 @@ cgroup_directories() {
 make_cgroups() {
 	local directory file controller
 	if cgroups_unified; then
-		for controller in $(cat "$CGROUPS/cgroup.controllers"); do
+		while read -rd' ' controller; do
 			echo "+$controller" >"$CGROUPS/cgroup.subtree_control" 2>/dev/null || true
-		done
+		done <<<"$(cat "$CGROUPS/cgroup.controllers") "
 	fi
 	for directory in $(cgroup_directories "$1"); do mkdir -p "$directory"; done
 	cgroups_unified && return

@@ -4,6 +4,7 @@
 IMAGES=$DIR/images
 # What the nodes' Docker Hub holds. The nodes have them preloaded, and yet they must be there: since 1.35 a kubelet
 # refuses a preloaded image as soon as the same image has also been pulled under another name, and pulls it itself.
+# shellcheck disable=SC2034 # for hub.sh
 HUB_IMAGES=(busybox:1 registry:3 registry:2.8)
 
 image_archive() { echo "$IMAGES/${1//[:\/]/-}.tar"; } # NAME:TAG
@@ -30,8 +31,8 @@ write_image() {
 # A root file system with a shell: busybox under the names of all its applets.
 busybox_root() {
 	local root=$1 applet
-	mkdir -p "$root"/{bin,dev,etc,home,proc,root,sys,usr/bin,var/lib}
-	mkdir -p -m 1777 "$root/tmp" "$root/var/tmp"
+	mkdir -p "$root"/{bin,dev,etc,home,proc,root,sys,tmp,usr/bin,var/lib,var/tmp}
+	chmod 1777 "$root/tmp" "$root/var/tmp"
 	cp "$(command -v busybox)" "$root/bin/busybox"
 	for applet in $(busybox --list); do
 		[[ $applet == busybox ]] || ln -s busybox "$root/bin/$applet"

@@ -75,7 +75,6 @@ network_down() {
 	ip link del "$BRIDGE" 2>/dev/null || true
 	ip route del unreachable "$PODS" 2>/dev/null || true
 	ip route del unreachable "$SERVICES" 2>/dev/null || true
-	if [[ -e $STATE/netns-mount-is-ours ]] && rmdir --ignore-fail-on-non-empty /run/netns 2>/dev/null; then :; fi
 	if [[ -e $STATE/netns-mount-is-ours && -z $(ls -A /run/netns 2>/dev/null) ]]; then
 		umount /run/netns 2>/dev/null || true
 	fi

@@ -39,9 +39,10 @@ kubeconfig() {
 
 # 127.0.0.1 is among the API server's names for the sake of tests that put a relay between client and server.
 make_pki() {
-	local node_count=$1 number node
+	local node_count=$1 number node name
 	rm -rf "$PKI"
-	mkdir -p -m 700 "$PKI"
+	mkdir -p "$PKI"
+	chmod 700 "$PKI"
 	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=reposure-test-cluster -days 365 \
 		-keyout "$PKI/ca.key" -out "$PKI/ca.crt" 2>/dev/null
 	certificate apiserver kube-apiserver "" \
