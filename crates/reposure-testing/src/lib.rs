@@ -3,9 +3,12 @@
 //! Nothing here depends on another crate of the workspace, so that what is tested is not also what tests it: digests are
 //! plain strings, and the registry's reading of the specification is its own.
 
+mod any_certificate;
+pub mod api_server;
 pub mod random;
 pub mod registry;
 
+pub use api_server::FakeApiServer;
 pub use random::RandomImage;
 pub use registry::{
     Auth, DigestHeader, Entry, Fault, Injection, LocationForm, MemoryRegistry, Options, Quirks, TagDelete,

@@ -40,9 +40,18 @@ impl RandomImage {
     /// # Errors
     /// Never in practice: everything is written to memory.
     pub fn new(seed: u64, count: usize, size: usize) -> io::Result<Self> {
+        Self::of_sizes(seed, &vec![size; count])
+    }
+
+    /// Makes an image of layers with `sizes` bytes.
+    ///
+    /// # Errors
+    /// Never in practice: everything is written to memory.
+    pub fn of_sizes(seed: u64, sizes: &[usize]) -> io::Result<Self> {
         let mut random = StdRng::seed_from_u64(seed);
-        let layers: Vec<_> =
-            (0..count).map(|index| RandomLayer::new(&mut random, index, size)).collect::<io::Result<_>>()?;
+        let layers =
+            sizes.iter().enumerate().map(|(index, size)| RandomLayer::new(&mut random, index, *size));
+        let layers: Vec<_> = layers.collect::<io::Result<_>>()?;
         let config = Bytes::from(config(seed, &layers).to_string());
         let manifest = Bytes::from(manifest(&config, &layers).to_string());
         Ok(Self { layers, config, manifest })

@@ -1,0 +1,114 @@
+//! A stand-in for the API server's pod proxy, with the traps of the real one and failures on demand.
+//!
+//! Like the real one it strips `Authorization`, asks for gzip where no encoding is named, prefixes `Location`, answers by
+//! itself with a `Status` when the pod is away, and does not verify the pod's certificate.
+
+mod behaviour;
+mod forward;
+mod token;
+
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use http::Request;
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::TokioIo;
+use tokio::{
+    net::TcpListener,
+    task::{AbortHandle, JoinSet},
+};
+
+pub use behaviour::{Behaviour, Failure, How};
+
+/// A request that came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// Its method.
+    pub method: http::Method,
+    /// Its path behind the proxy's prefix, or the whole path of a request to the API server itself.
+    pub path: String,
+}
+
+/// A pod proxy that listens until it is dropped.
+#[derive(Debug)]
+pub struct FakeApiServer {
+    shared: Arc<Shared>,
+    task: AbortHandle,
+}
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) address: SocketAddr,
+    pub(crate) pod: SocketAddr,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    pub(crate) behaviour: Behaviour,
+    pub(crate) failures: Vec<Failure>,
+    pub(crate) seen: Vec<Seen>,
+}
+
+impl Shared {
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        // A test that panicked has failed already.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl FakeApiServer {
+    /// Listens on loopback, over plain HTTP, and takes every pod for the TLS server at `pod`.
+    ///
+    /// # Errors
+    /// When it cannot listen.
+    pub async fn start(pod: SocketAddr, behaviour: Behaviour) -> io::Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let state = Mutex::new(State { behaviour, ..State::default() });
+        let shared = Arc::new(Shared { address: listener.local_addr()?, pod, state });
+        let task = tokio::spawn(accept(listener, shared.clone())).abort_handle();
+        Ok(Self { shared, task })
+    }
+
+    /// Returns its address as a kubeconfig has it, with the base path.
+    pub fn url(&self) -> String {
+        format!("http://{}{}", self.shared.address, self.shared.state().behaviour.base_path)
+    }
+
+    /// Makes the next requests that it fits fail.
+    pub fn fail(&self, failure: Failure) {
+        self.shared.state().failures.push(failure);
+    }
+
+    /// Returns the requests that came.
+    pub fn seen(&self) -> Vec<Seen> {
+        self.shared.state().seen.clone()
+    }
+
+    /// Forgets the requests that came.
+    pub fn forget(&self) {
+        self.shared.state().seen.clear();
+    }
+}
+
+impl Drop for FakeApiServer {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+    let mut connections = JoinSet::new();
+    while let Ok((stream, _)) = listener.accept().await {
+        let shared = shared.clone();
+        connections.spawn(async move {
+            let service = service_fn(|request: Request<Incoming>| forward::answer(shared.clone(), request));
+            // A service that fails drops the connection, which is what a cut looks like.
+            let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+        });
+        while connections.try_join_next().is_some() {}
+    }
+}

@@ -1,0 +1,63 @@
+//! How the stand-in departs from a healthy API server.
+
+use std::time::Duration;
+
+/// What holds for every request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Behaviour {
+    /// The path before `/api`, as Rancher has it: `/k8s/clusters/c-1`.
+    pub base_path: String,
+    /// How long each request waits.
+    pub delay: Duration,
+    /// The largest body that a middle box before it lets through; a larger one gets 413.
+    pub largest_body: Option<usize>,
+}
+
+/// A failure of some requests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// Part of the path of the requests that fail.
+    pub path: String,
+    /// How many more fit before the first fails.
+    pub after: usize,
+    /// How many fail.
+    pub times: usize,
+    /// How they fail.
+    pub how: How,
+}
+
+/// How a request fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    /// The connection is dropped before the request reaches the pod.
+    CutBefore,
+    /// The pod acts on the request, and the connection is dropped in place of its answer.
+    CutAfter,
+    /// The pod's answer is dropped after some bytes of its body.
+    CutWithin(usize),
+    /// The API server answers by itself, with a `Status`.
+    Status(u16),
+}
+
+impl Failure {
+    /// Makes the next request whose path holds `path` fail.
+    pub fn next(path: impl Into<String>, how: How) -> Self {
+        Self { path: path.into(), after: 0, times: 1, how }
+    }
+}
+
+/// Takes the failure that is due for `path`, if any.
+pub(super) fn due(failures: &mut Vec<Failure>, path: &str) -> Option<How> {
+    let position = failures.iter().position(|failure| path.contains(&failure.path))?;
+    let failure = &mut failures[position];
+    if failure.after > 0 {
+        failure.after -= 1;
+        return None;
+    }
+    failure.times -= 1;
+    let how = failure.how;
+    if failure.times == 0 {
+        failures.remove(position);
+    }
+    Some(how)
+}

@@ -1,0 +1,135 @@
+//! One request, forwarded to the pod or failed.
+
+use std::{io, sync::Arc};
+
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt as _, Full, StreamBody, combinators::UnsyncBoxBody};
+use hyper::{
+    body::{Frame, Incoming},
+    client::conn::http1,
+};
+use hyper_util::rt::TokioIo;
+use serde_json::json;
+use tokio::{net::TcpStream, time::sleep};
+use tokio_rustls::TlsConnector;
+
+use super::{Seen, Shared, behaviour, behaviour::How};
+use crate::any_certificate;
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+type Body = UnsyncBoxBody<Bytes, BoxError>;
+
+pub(super) async fn answer(
+    shared: Arc<Shared>,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, BoxError> {
+    let (base, delay, largest) = {
+        let state = shared.state();
+        (state.behaviour.base_path.clone(), state.behaviour.delay, state.behaviour.largest_body)
+    };
+    sleep(delay).await;
+    let whole = request.uri().path_and_query().map_or("/", |path| path.as_str()).to_owned();
+    let Some(path) = whole.strip_prefix(&base) else { return Ok(status(404, "no such base path")) };
+    let proxied = path.split_once("/proxy").filter(|(prefix, _)| prefix.contains("/pods/https:"));
+    let inner = proxied.map_or(path, |(_, inner)| inner).to_owned();
+    shared.state().seen.push(Seen { method: request.method().clone(), path: inner.clone() });
+    let failure = behaviour::due(&mut shared.state().failures, &inner);
+    if let Some(How::CutBefore) = failure {
+        return Err(io::Error::from(io::ErrorKind::ConnectionReset).into());
+    }
+    if let Some(How::Status(code)) = failure {
+        return Ok(status(code, "no endpoints available"));
+    }
+    let Some((prefix, inner)) = proxied else { return Ok(of_api_server(path)) };
+    let (parts, body) = request.into_parts();
+    let body = body.collect().await?.to_bytes();
+    if largest.is_some_and(|largest| body.len() > largest) {
+        return Ok(html(StatusCode::PAYLOAD_TOO_LARGE));
+    }
+    let response = to_pod(&shared, Request::from_parts(parts, body), inner).await?;
+    finish(response, failure, &format!("{base}{prefix}/proxy"))
+}
+
+fn of_api_server(path: &str) -> Response<Body> {
+    if path.ends_with("/token") {
+        super::token::answer(path).map(|body| body.map_err(|never| match never {}).boxed_unsync())
+    } else {
+        status(404, "the server could not find the requested resource")
+    }
+}
+
+async fn to_pod(
+    shared: &Shared,
+    mut request: Request<Bytes>,
+    path: &str,
+) -> Result<Response<Incoming>, BoxError> {
+    *request.uri_mut() = path.parse()?;
+    request.headers_mut().remove(header::AUTHORIZATION);
+    let gzip = HeaderValue::from_static("gzip");
+    request.headers_mut().entry(header::ACCEPT_ENCODING).or_insert(gzip);
+    let stream = TcpStream::connect(shared.pod).await?;
+    let connector = TlsConnector::from(Arc::new(any_certificate::client_config()?));
+    let stream = connector.connect(shared.pod.ip().into(), stream).await?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    // It ends with the sender and the answer's body.
+    tokio::spawn(connection);
+    Ok(sender.send_request(request.map(Full::new)).await?)
+}
+
+fn finish(
+    response: Response<Incoming>,
+    failure: Option<How>,
+    prefix: &str,
+) -> Result<Response<Body>, BoxError> {
+    let (mut parts, body) = response.into_parts();
+    let location = parts.headers.get(header::LOCATION).and_then(|location| location.to_str().ok());
+    if let Some(location) = location.filter(|location| location.starts_with('/')) {
+        let prefixed = HeaderValue::try_from(format!("{prefix}{location}"))?;
+        parts.headers.insert(header::LOCATION, prefixed);
+    }
+    let body = body.map_err(BoxError::from);
+    match failure {
+        Some(How::CutAfter) => Err(io::Error::from(io::ErrorKind::ConnectionReset).into()),
+        Some(How::CutWithin(bytes)) => Ok(Response::from_parts(parts, cut(body.boxed_unsync(), bytes))),
+        _ => Ok(Response::from_parts(parts, body.boxed_unsync())),
+    }
+}
+
+/// Passes on some bytes of a body and then fails.
+fn cut(body: Body, bytes: usize) -> Body {
+    let frames = futures::stream::unfold((body, Some(bytes)), |(mut body, left)| async move {
+        let left = left?;
+        let reset = || BoxError::from(io::Error::from(io::ErrorKind::ConnectionReset));
+        if left == 0 {
+            return Some((Err(reset()), (body, None)));
+        }
+        match body.frame().await?.map(Frame::into_data) {
+            Ok(Ok(data)) => {
+                let data = data.slice(..data.len().min(left));
+                let left = left - data.len();
+                Some((Ok(Frame::data(data)), (body, Some(left))))
+            }
+            _ => Some((Err(reset()), (body, None))),
+        }
+    });
+    StreamBody::new(frames).boxed_unsync()
+}
+
+fn status(code: u16, message: &str) -> Response<Body> {
+    let body =
+        json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": message, "code": code});
+    let mut response = Response::new(full(body.to_string()));
+    *response.status_mut() = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    response
+}
+
+fn html(status: StatusCode) -> Response<Body> {
+    let mut response = Response::new(full(format!("<html><body>{status}</body></html>")));
+    *response.status_mut() = status;
+    response
+}
+
+fn full(text: String) -> Body {
+    Full::new(Bytes::from(text)).map_err(|never| match never {}).boxed_unsync()
+}
