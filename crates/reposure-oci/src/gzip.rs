@@ -2,10 +2,7 @@
 //!
 //! See [RFC 1952](https://www.rfc-editor.org/rfc/rfc1952) for gzip.
 
-use std::{
-    fmt,
-    io::Write,
-};
+use std::{fmt, io::Write};
 
 use flate2::{Compression, GzBuilder, write::GzEncoder};
 

@@ -36,6 +36,17 @@ pub struct SpoolFull {
     pub limit: u64,
 }
 
+/// No temporary file can be made. This comes as the source of an [`io::Error`].
+#[derive(Debug, thiserror::Error)]
+#[error("cannot make a temporary file in {folder}")]
+pub struct CannotCreate {
+    /// The folder.
+    pub folder: PathBuf,
+    /// What happened.
+    #[source]
+    pub source: io::Error,
+}
+
 impl Spool {
     /// Takes an existing folder, and how many bytes the files in it may hold together.
     pub fn new(folder: impl Into<PathBuf>, limit: u64) -> Self {
@@ -55,7 +66,9 @@ impl Spool {
 
     /// Makes an empty file.
     pub(crate) fn create(&self) -> io::Result<SpoolWriter> {
-        let file = tempfile::tempfile_in(self.folder())?;
+        let file = tempfile::tempfile_in(self.folder()).map_err(|source| {
+            io::Error::new(source.kind(), CannotCreate { folder: self.folder().into(), source })
+        })?;
         Ok(SpoolWriter { file, reserved: Reservation { shared: self.shared.clone(), size: 0 } })
     }
 }

@@ -38,9 +38,10 @@ pub(crate) fn header(kind: EntryType, path: &str, size: u64, mode: u32) -> io::R
 }
 
 /// Returns how many bytes fill up a content of `size` bytes to whole blocks.
-pub(crate) const fn padding(size: u64) -> usize {
-    let over = size % BLOCK as u64;
-    if over == 0 { 0 } else { BLOCK - over as usize }
+pub(crate) fn padding(size: u64) -> usize {
+    // Below BLOCK, so it fits.
+    let over = usize::try_from(size % BLOCK as u64).unwrap_or_default();
+    (BLOCK - over) % BLOCK
 }
 
 #[cfg(test)]

@@ -7,11 +7,7 @@ use super::{
     entry::{Entry, normalize},
     layout::{self, IMAGE_NAME, LayoutImage, REF_NAME},
 };
-use crate::{
-    digest::Digest,
-    image::Artifact,
-    manifest::Descriptor,
-};
+use crate::{digest::Digest, image::Artifact, manifest::Descriptor};
 
 /// How many missing digests an error names.
 const NAMED_LIMIT: usize = 8;

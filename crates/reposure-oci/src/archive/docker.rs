@@ -98,7 +98,7 @@ struct Item {
     layers: Option<Vec<String>>,
     /// Only docker since 25 with a graph driver writes this.
     #[serde(default)]
-    layer_sources: Option<HashMap<String, serde::de::IgnoredAny>>,
+    layer_sources: Option<HashMap<String, serde_json::Value>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -175,13 +175,14 @@ impl<'a> Reader<'a> {
         if layers.len() != diff_ids.len() {
             return Err(DockerError::LayerCount { config, layers: layers.len(), diff_ids: diff_ids.len() });
         }
-        let pairs = layers.iter().zip(diff_ids);
-        let layers = pairs.map(|(layer, diff_id)| self.layer(layer, diff_id, &config)).collect::<Result<_, _>>()?;
+        let pairs = layers.iter().zip(&diff_ids);
+        let layers =
+            pairs.map(|(layer, diff_id)| self.layer(layer, diff_id, &config)).collect::<Result<_, _>>()?;
         let part = ReadyPart::config(MediaType::DOCKER_CONFIG, found.config_bytes.clone());
         Ok(Artifact::Image(Arc::new(DockerImage::new(part, layers))))
     }
 
-    fn layer(&mut self, path: &str, diff_id: Digest, config: &str) -> Result<Arc<DockerLayer>, DockerError> {
+    fn layer(&mut self, path: &str, diff_id: &Digest, config: &str) -> Result<Arc<DockerLayer>, DockerError> {
         let missing = || DockerError::MissingLayer { layer: path.into(), config: config.into() };
         let content = self.store.find(path).map_err(DockerError::Store)?.ok_or_else(missing)?;
         let make = || Arc::new(DockerLayer::new(content, diff_id.clone(), self.options.clone()));

@@ -172,7 +172,10 @@ impl Layer for DockerLayer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{archive::testing::{self, Scratch}, blob::verify};
+    use crate::{
+        archive::testing::{self, Scratch},
+        blob::verify,
+    };
 
     fn make(scratch: &Scratch, bytes: &[u8], diff_id: Digest) -> DockerLayer {
         let path = scratch.write("layer.tar", bytes);
@@ -218,7 +221,9 @@ mod tests {
         for bytes in [flipped.clone(), testing::compress(&flipped)] {
             let layer = make(&scratch, &bytes, Digest::sha256_of(&tar));
             let error = layer.blob().await.unwrap_err();
-            assert!(matches!(&error, LayerError::DiffId { actual, .. } if *actual == Digest::sha256_of(&flipped)));
+            assert!(
+                matches!(&error, LayerError::DiffId { actual, .. } if *actual == Digest::sha256_of(&flipped))
+            );
             assert_eq!(layer.options.spool.used(), 0);
         }
     }

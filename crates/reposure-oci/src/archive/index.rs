@@ -38,7 +38,9 @@ pub enum TarError {
         source: io::Error,
     },
     /// A member's content is not there in full.
-    #[error("{path} is truncated: member {member}, from byte {offset}, needs {size} bytes, but {available} are left")]
+    #[error(
+        "{path} is truncated: member {member}, from byte {offset}, needs {size} bytes, but {available} are left"
+    )]
     Truncated {
         /// The archive.
         path: PathBuf,
@@ -116,7 +118,12 @@ impl TarIndex {
             source,
         };
         let length = file.metadata().map_err(|source| broken(0, None, source))?.len();
-        let headers = Headers { file, position: Cell::new(0), budget: Cell::new(HEADERS_LIMIT), at_end: Cell::new(false) };
+        let headers = Headers {
+            file,
+            position: Cell::new(0),
+            budget: Cell::new(HEADERS_LIMIT),
+            at_end: Cell::new(false),
+        };
         let mut archive = tar::Archive::new(&headers);
         let mut index = Self::default();
         let mut last = None;
@@ -178,7 +185,9 @@ impl TarIndex {
 fn check_length(entry: &Entry<'_, impl Read>, path: &Path, length: u64) -> Result<(), TarError> {
     let (offset, size) = (entry.raw_file_position(), entry.size());
     // A sparse file's size is not the one that it takes.
-    if entry.header().entry_type().is_gnu_sparse() || offset.checked_add(size).is_some_and(|end| end <= length) {
+    if entry.header().entry_type().is_gnu_sparse()
+        || offset.checked_add(size).is_some_and(|end| end <= length)
+    {
         return Ok(());
     }
     Err(TarError::Truncated {
@@ -280,7 +289,7 @@ mod tests {
 
     #[test]
     fn a_truncated_tar_is_an_error_that_says_where() {
-        let bytes = Tar::new().file("a", "1").file("b", &"2".repeat(2000)).bytes();
+        let bytes = Tar::new().file("a", "1").file("b", "2".repeat(2000)).bytes();
         let text = index(&bytes[..2000]).unwrap_err().to_string();
         assert_eq!(
             text,
@@ -303,13 +312,16 @@ mod tests {
         file.write_all(header.as_bytes()).unwrap();
         file.set_len(80 << 20).unwrap();
         let error = TarIndex::read(&file, Path::new("images.tar")).unwrap_err();
-        assert!(matches!(error, TarError::Header { ref source, .. } if source.to_string().contains("headers")), "{error:?}");
+        assert!(
+            matches!(error, TarError::Header { ref source, .. } if source.to_string().contains("headers")),
+            "{error:?}"
+        );
     }
 
     proptest! {
         #[test]
         fn damaged_tars_are_indexed_or_refused(position in 0usize..3000, value in any::<u8>(), length in 0usize..4096) {
-            let mut bytes = Tar::new().file("a", "1").symlink("b", "a").file("c", &"2".repeat(700)).bytes();
+            let mut bytes = Tar::new().file("a", "1").symlink("b", "a").file("c", "2".repeat(700)).bytes();
             let length = length.min(bytes.len());
             if let Some(byte) = bytes.get_mut(position) {
                 *byte = value;

@@ -165,7 +165,12 @@ impl Walk<'_> {
         manifest.map(Some).map_err(|source| LayoutError::Manifest { digest: digest.clone(), source })
     }
 
-    fn index(&mut self, manifest: RawManifest, index: &IndexManifest, depth: usize) -> Result<Node, LayoutError> {
+    fn index(
+        &mut self,
+        manifest: RawManifest,
+        index: &IndexManifest,
+        depth: usize,
+    ) -> Result<Node, LayoutError> {
         let mut node = Node::default();
         let mut children = Vec::new();
         for child in &index.manifests {
@@ -187,7 +192,8 @@ impl Walk<'_> {
         }
         let mut parts: Vec<Arc<dyn Layer>> = Vec::new();
         let mut missing = BTreeSet::new();
-        let labels = std::iter::once("config".into()).chain(parsed.layers.iter().map(|layer| label(&layer.digest)));
+        let labels =
+            std::iter::once("config".into()).chain(parsed.layers.iter().map(|layer| label(&layer.digest)));
         for (descriptor, label) in std::iter::once(&parsed.config).chain(&parsed.layers).zip(labels) {
             match self.part(descriptor, label)? {
                 Some(part) => parts.push(Arc::new(part)),

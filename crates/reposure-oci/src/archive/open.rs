@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{self, BufReader, Read},
+    io::{self, BufReader, Read, Seek},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -194,20 +194,25 @@ impl Source {
 
     /// Opens an archive of images, if it is one.
     fn archive(&self, stop: &Stop) -> Result<Option<Archive>, OpenError> {
-        let file = File::open(&self.path).map_err(|source| self.unreadable(source))?;
+        let mut file = File::open(&self.path).map_err(|source| self.unreadable(source))?;
         let head = head(&file).map_err(|source| self.unreadable(source))?;
+        file.rewind().map_err(|source| self.unreadable(source))?;
         match Format::of(&head) {
             None if tarball::is_header(&head) => self.tar(Arc::new(file), None),
-            None => Ok(None),
-            Some(Format::Gzip) => {
-                let Ok(head) = self::head(MultiGzDecoder::new(BufReader::new(&file))) else { return Ok(None) };
-                // The file is opened anew, since the position of this one has moved.
-                if tarball::is_header(&head) { self.gzip(stop) } else { Ok(None) }
-            }
-            Some(format) if self.is_compressed_tar() => {
+            Some(Format::Gzip) if self.is_tar_in_gzip(&file)? => self.gzip(stop),
+            Some(format) if format != Format::Gzip && self.is_compressed_tar() => {
                 Err(OpenError::Unsupported { path: self.path.clone(), format })
             }
-            Some(_) => Ok(None),
+            _ => Ok(None),
+        }
+    }
+
+    /// Tells whether a tar starts in the gzip file; what cannot be decompressed is an error only where there must be one.
+    fn is_tar_in_gzip(&self, file: &File) -> Result<bool, OpenError> {
+        match head(MultiGzDecoder::new(BufReader::new(file))) {
+            Ok(head) => Ok(tarball::is_header(&head)),
+            Err(_) if !self.must_be_images() => Ok(false),
+            Err(source) => Err(OpenError::Decompress { path: self.path.clone(), size: 0, source }),
         }
     }
 
@@ -218,6 +223,7 @@ impl Source {
         self.options.form == Form::Images || named(&self.path, &NAMES)
     }
 
+    /// Opens the file anew, since its start was read already.
     fn gzip(&self, stop: &Stop) -> Result<Option<Archive>, OpenError> {
         let Spooled { file, room, .. } = self.decompress(stop)?;
         self.tar(file, Some(room))
@@ -240,11 +246,7 @@ impl Source {
         }
     }
 
-    fn tar(
-        &self,
-        file: Arc<File>,
-        room: Option<Arc<Room>>,
-    ) -> Result<Option<Archive>, OpenError> {
+    fn tar(&self, file: Arc<File>, room: Option<Arc<Room>>) -> Result<Option<Archive>, OpenError> {
         let index = TarIndex::read(&file, &self.path).map_err(OpenError::Tar)?;
         let is_cut = !index.has_end && !matches!(index.problem, Some(MemberError::TooMany));
         match self.images(&mut Store::tar(self.path.clone(), file, index, room))? {

@@ -60,7 +60,11 @@ impl MemberPath {
                 component => components.push(component),
             }
         }
-        if components.is_empty() { Err(PathError::Empty(text.into())) } else { Ok(Self(components.join("/"))) }
+        if components.is_empty() {
+            Err(PathError::Empty(text.into()))
+        } else {
+            Ok(Self(components.join("/")))
+        }
     }
 
     /// Returns the path's text.

@@ -114,7 +114,8 @@ impl Store {
         match &self.kind {
             Kind::Tar { file, index, room } => {
                 let Some((offset, size)) = resolve(index, &path)? else { return Ok(None) };
-                let place = Place::Slice { file: file.clone(), path: self.path.clone(), offset, room: room.clone() };
+                let place =
+                    Place::Slice { file: file.clone(), path: self.path.clone(), offset, room: room.clone() };
                 Ok(Some(Content { name: path.to_string(), place, size }))
             }
             Kind::Folder => find_in_folder(&self.path, &path),
@@ -178,6 +179,7 @@ enum Place {
 
 impl Content {
     /// Takes a whole file on disk.
+    #[cfg(test)]
     pub(crate) fn file(name: String, path: PathBuf, size: u64) -> Self {
         Self { name, size, place: Place::File { path: Arc::new(path) } }
     }
@@ -289,7 +291,8 @@ mod tests {
 
     #[test]
     fn links_that_lead_nowhere_are_errors() {
-        let store = store(Tar::new().symlink("a", "b").symlink("b", "a").symlink("c", "d").hardlink("e", "e"));
+        let store =
+            store(Tar::new().symlink("a", "b").symlink("b", "a").symlink("c", "d").hardlink("e", "e"));
         assert!(matches!(store.find("a"), Err(StoreError::LinkCycle(link)) if link == "a"));
         assert!(matches!(store.find("e"), Err(StoreError::LinkCycle(link)) if link == "e"));
         assert!(matches!(store.find("c"), Err(StoreError::DanglingLink { target, .. }) if target == "d"));

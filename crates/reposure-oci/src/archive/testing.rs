@@ -87,7 +87,8 @@ pub(crate) fn compress(bytes: &[u8]) -> Vec<u8> {
 /// A configuration with the diff IDs of `layers`.
 pub(crate) fn config(layers: &[&[u8]]) -> String {
     let diff_ids: Vec<_> = layers.iter().map(|layer| Digest::sha256_of(layer).to_string()).collect();
-    json!({"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": diff_ids}}).to_string()
+    json!({"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": diff_ids}})
+        .to_string()
 }
 
 /// The path of a blob in a layout.

@@ -36,14 +36,10 @@ fn docker_archive(config: &str, layers: &[&[u8]]) -> Tar {
     tar.file("manifest.json", json!([item(&config_name(config), &json!(["app:v1"]), &names)]).to_string())
 }
 
-fn text(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text += &format!(": {error}");
-        source = error.source();
-    }
-    text
+/// The error with all of its sources, as a program shows it.
+fn text(error: &(dyn Error + 'static)) -> String {
+    let chain = std::iter::successors(Some(error), |error| error.source());
+    chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 async fn open_bytes(bytes: &[u8]) -> (Scratch, Result<Archive, OpenError>) {
@@ -53,8 +49,9 @@ async fn open_bytes(bytes: &[u8]) -> (Scratch, Result<Archive, OpenError>) {
     (scratch, archive)
 }
 
-async fn open_tar(tar: Tar) -> Archive {
-    open_bytes(&tar.bytes()).await.1.unwrap_or_else(|error| panic!("{}", text(&error)))
+async fn open_tar(tar: Tar) -> (Scratch, Archive) {
+    let (scratch, archive) = open_bytes(&tar.bytes()).await;
+    (scratch, archive.unwrap_or_else(|error| panic!("{}", text(&error))))
 }
 
 async fn error_of(tar: Tar) -> String {
@@ -86,7 +83,7 @@ async fn check(image: &dyn Image) -> RawManifest {
 async fn a_docker_archive_is_compressed_and_described() {
     let (one, two) = (layer("one"), layer("two"));
     let config = config(&[&one, &two]);
-    let archive = open_tar(docker_archive(&config, &[&one, &two])).await;
+    let (_scratch, archive) = open_tar(docker_archive(&config, &[&one, &two])).await;
     let entry = archive.select(Some("app:v1")).unwrap();
     assert_eq!(image(entry).parts()[1].label(), &Digest::sha256_of(&one).hex()[..12]);
     assert!(image(entry).parts()[0].ready().is_some() && image(entry).parts()[1].ready().is_none());
@@ -105,7 +102,7 @@ async fn one_archive_gives_one_digest() {
     let config = config(&[&one]);
     let mut digests = Vec::new();
     for _ in 0..2 {
-        let archive = open_tar(docker_archive(&config, &[&one])).await;
+        let (_scratch, archive) = open_tar(docker_archive(&config, &[&one])).await;
         digests.push(check(image(&archive.entries[0])).await.digest().clone());
     }
     assert_eq!(digests[0], digests[1]);
@@ -134,7 +131,7 @@ async fn linked_and_repeated_layers_are_compressed_once() {
 async fn compressed_layers_stay_as_they_are() {
     let one = layer("one");
     let gzip = compress(&one);
-    let archive = open_tar(docker_archive(&config(&[&one]), &[&gzip])).await;
+    let (_scratch, archive) = open_tar(docker_archive(&config(&[&one]), &[&gzip])).await;
     let image = image(&archive.entries[0]);
     check(image).await;
     assert_eq!(image.parts()[1].ready().unwrap().descriptor().digest, Digest::sha256_of(&gzip));
@@ -146,7 +143,7 @@ async fn layers_that_the_configuration_does_not_name_are_errors() {
     let error = error_of(docker_archive(&config(&[&one, &two]), &[&one])).await;
     assert!(error.contains("manifest.json names 1 layers") && error.contains("has 2 diff IDs"), "{error}");
 
-    let archive = open_tar(docker_archive(&config(&[&one]), &[&two])).await;
+    let (_scratch, archive) = open_tar(docker_archive(&config(&[&one]), &[&two])).await;
     let error = text(image(&archive.entries[0]).manifest().await.unwrap_err().as_ref());
     assert!(error.contains("layer 0/layer.tar is damaged: its diff ID is"), "{error}");
 }
@@ -189,9 +186,7 @@ async fn archives_with_refused_members_are_errors() {
         let error = error_of(tar).await;
         assert!(error.contains("cannot be used") && error.contains(expected), "{error}");
     }
-    let links = docker_archive(&config(&[&layer("one")]), &[]);
     let names = json!([item("c.json", &Value::Null, &["a"])]).to_string();
-    drop(links);
     let tar = Tar::new().file("c.json", config(&[&layer("one")])).file("manifest.json", names);
     let error = error_of(tar.symlink("a", "b").symlink("b", "a")).await;
     assert!(error.contains("the link a leads in a circle"), "{error}");
@@ -208,7 +203,8 @@ async fn truncated_archives_are_errors_wherever_they_end() {
             let scratch = Scratch::new();
             let path = scratch.write(name, &bytes[..length]);
             let error = open(path, scratch.options()).await.unwrap_err();
-            let is_right = matches!(error, OpenError::Tar(_) | OpenError::Unterminated(_) | OpenError::NotImages(_));
+            let is_right =
+                matches!(error, OpenError::Tar(_) | OpenError::Unterminated(_) | OpenError::NotImages(_));
             assert!(is_right, "{length}: {}", text(&error));
         }
     }
@@ -324,7 +320,7 @@ async fn nested_indexes_go_byte_for_byte() {
     let top = index(&[describe(&MediaType::OCI_INDEX, &outer)]);
     let indexes = [&inner, &outer].map(|index| (blob_path(index), index.clone().into_bytes()));
     let files = || one.files().into_iter().chain(two.files()).chain(indexes.clone());
-    let archive = open_tar(pack(&top, files())).await;
+    let (_scratch, archive) = open_tar(pack(&top, files())).await;
     let Artifact::Index(root) = &archive.select(None).unwrap().artifact else { panic!("{archive:?}") };
     assert_eq!(root.manifest().bytes(), outer.as_bytes());
     let [Artifact::Image(first), Artifact::Index(second)] = root.children() else { panic!("{root:?}") };
@@ -371,7 +367,7 @@ async fn a_damaged_blob_of_a_layout_is_found_when_it_is_read() {
     let layout = Layout::new("one");
     let mut files = layout.files();
     files[1].1[30] ^= 1;
-    let archive = open_tar(pack(&index(&[layout.descriptor()]), files)).await;
+    let (_scratch, archive) = open_tar(pack(&index(&[layout.descriptor()]), files)).await;
     let blob = image(&archive.entries[0]).parts()[1].ready().unwrap();
     verify(blob.as_ref()).await.unwrap_err();
 }
@@ -379,13 +375,14 @@ async fn a_damaged_blob_of_a_layout_is_found_when_it_is_read() {
 #[tokio::test]
 async fn several_images_must_be_chosen_from() {
     let (one, two) = (Layout::new("one"), Layout::new("two"));
-    let name = |name: &str| json!({"io.containerd.image.name": name, "org.opencontainers.image.ref.name": "v1"});
+    let name =
+        |name: &str| json!({"io.containerd.image.name": name, "org.opencontainers.image.ref.name": "v1"});
     let index = index(&[
         tagged(one.descriptor(), name("docker.io/library/one:v1")),
         tagged(one.descriptor(), name("docker.io/library/same:v1")),
         tagged(two.descriptor(), name("docker.io/library/two:v1")),
     ]);
-    let archive = open_tar(pack(&index, one.files().into_iter().chain(two.files()))).await;
+    let (_scratch, archive) = open_tar(pack(&index, one.files().into_iter().chain(two.files()))).await;
     let error = archive.select(None).unwrap_err().to_string();
     assert_eq!(
         error,
@@ -405,9 +402,7 @@ fn graph_driver_archive(sources: &Value) -> (Tar, String) {
     let index = index(&[describe(&MediaType::OCI_MANIFEST, &manifests[0])]);
     let contents = [&one[..], &two, configs[0].as_bytes(), configs[1].as_bytes(), manifests[0].as_bytes()];
     let files = contents.map(|content| (blob_path(content), content.to_vec()));
-    let item = |config: &String, layer: &Vec<u8>| {
-        json!({"Config": blob_path(config), "RepoTags": null, "Layers": [blob_path(layer)], "LayerSources": sources})
-    };
+    let item = |config: &String, layer: &Vec<u8>| json!({"Config": blob_path(config), "RepoTags": null, "Layers": [blob_path(layer)], "LayerSources": sources});
     let items = json!([item(&configs[0], &one), item(&configs[1], &two)]);
     (pack(&index, files).file("manifest.json", items.to_string()), manifests[0].clone())
 }
@@ -415,7 +410,7 @@ fn graph_driver_archive(sources: &Value) -> (Tar, String) {
 #[tokio::test]
 async fn graph_driver_images_are_compressed_and_all_are_found() {
     let (tar, _) = graph_driver_archive(&json!({"sha256:00": {}}));
-    let archive = open_tar(tar).await;
+    let (_scratch, archive) = open_tar(tar).await;
     assert_eq!(archive.entries.len(), 2);
     for entry in &archive.entries {
         assert_eq!(check(image(entry)).await.media_type(), &MediaType::DOCKER_MANIFEST);
@@ -425,7 +420,7 @@ async fn graph_driver_images_are_compressed_and_all_are_found() {
 #[tokio::test]
 async fn other_archives_of_both_forms_are_taken_as_layouts() {
     let (tar, manifest) = graph_driver_archive(&Value::Null);
-    let archive = open_tar(tar).await;
+    let (_scratch, archive) = open_tar(tar).await;
     assert_eq!(image(&archive.entries[0]).manifest().await.unwrap().bytes(), manifest.as_bytes());
 }
 
@@ -439,7 +434,7 @@ async fn an_index_with_missing_images_is_replaced_by_the_one_that_docker_means()
     let layers = [blob_path(&one.layer)];
     let layers = [layers[0].as_str()];
     let items = json!([item(&blob_path(&one.config), &json!(["app:v1"]), &layers)]).to_string();
-    let archive = open_tar(pack(&top, files()).file("manifest.json", items)).await;
+    let (_scratch, archive) = open_tar(pack(&top, files()).file("manifest.json", items)).await;
     let entry = archive.select(Some("app:v1")).unwrap();
     assert_eq!(entry.names, ["docker.io/library/app:v1"]);
     assert_eq!(entry.omitted, [Digest::sha256_of(&two.manifest)]);

@@ -14,13 +14,15 @@ struct Config<'a> {
     os: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     variant: Option<&'a str>,
-    config: Empty,
+    #[serde(rename = "config")]
+    run: Run,
     rootfs: RootFs<'a>,
     history: [History<'a>; 1],
 }
 
+/// How a container is run: not at all.
 #[derive(Serialize)]
-struct Empty {}
+struct Run {}
 
 #[derive(Serialize)]
 struct RootFs<'a> {
@@ -42,7 +44,7 @@ pub(crate) fn write(name: &str, diff_id: &Digest, platform: &Platform) -> serde_
         architecture: &platform.architecture,
         os: &platform.os,
         variant: platform.variant.as_deref(),
-        config: Empty {},
+        run: Run {},
         rootfs: RootFs { r#type: "layers", diff_ids: [diff_id] },
         history: [History { created: NO_TIME, created_by: "reposure", comment: name }],
     })

@@ -121,7 +121,8 @@ impl Work {
         let file = File::open(&self.path).map_err(|source| self.unreadable(source))?;
         let metadata = file.metadata().map_err(|source| self.unreadable(source))?;
         let mode = if metadata.permissions().mode() & 0o111 == 0 { 0o644 } else { 0o755 };
-        let header = tarball::header(EntryType::Regular, &self.name, metadata.size(), mode).map_err(failed)?;
+        let header =
+            tarball::header(EntryType::Regular, &self.name, metadata.size(), mode).map_err(failed)?;
 
         let mut out = Compressor::new(&options.spool, options.level).map_err(failed)?;
         out.write_all(&header).map_err(failed)?;

@@ -1,0 +1,180 @@
+//! A file that gets its name when it is complete.
+
+use std::{
+    fs::{File, Permissions},
+    io,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+};
+
+use tempfile::NamedTempFile;
+use tokio::task::JoinError;
+
+/// The permission bits that are asked for; the process's umask takes from them, as for any new file.
+const MODE: u32 = 0o666;
+
+/// Why a file cannot be written.
+#[derive(Debug, thiserror::Error)]
+pub enum AtomicFileError {
+    /// What has the name is no file, but a folder, a pipe or a device, which no file may replace.
+    #[error("{0} is there already, and no file")]
+    NotAFile(PathBuf),
+    /// The path names no file.
+    #[error("{0} names no file")]
+    NoName(PathBuf),
+    /// The temporary file beside the target cannot be made.
+    #[error("cannot make a file in {folder}")]
+    Create {
+        /// The folder.
+        folder: PathBuf,
+        /// What happened.
+        #[source]
+        source: io::Error,
+    },
+    /// The file cannot be brought to the disk, or get its name.
+    #[error("cannot complete {path}")]
+    Commit {
+        /// The target.
+        path: PathBuf,
+        /// What happened.
+        #[source]
+        source: io::Error,
+    },
+    /// The thread that completes the file ended early.
+    #[error("the work on {path} was broken off")]
+    Broken {
+        /// The target.
+        path: PathBuf,
+        /// What happened.
+        #[source]
+        source: JoinError,
+    },
+}
+
+/// A file that is written beside its target and takes its name in [`commit`](Self::commit). Dropped before, it leaves nothing.
+#[derive(Debug)]
+pub struct AtomicFile {
+    file: NamedTempFile,
+    target: PathBuf,
+}
+
+impl AtomicFile {
+    /// Makes a file that will be `target`. A symbolic link stays, and what it leads to is replaced.
+    ///
+    /// # Errors
+    /// When the target is there but no file, or no file can be made beside it.
+    pub fn create(target: impl AsRef<Path>) -> Result<Self, AtomicFileError> {
+        let target = target.as_ref();
+        let target = target.canonicalize().unwrap_or_else(|_| target.into());
+        if target.metadata().is_ok_and(|metadata| !metadata.is_file()) {
+            return Err(AtomicFileError::NotAFile(target));
+        }
+        let name = target.file_name().ok_or_else(|| AtomicFileError::NoName(target.clone()))?;
+        let mut prefix = std::ffi::OsString::from(".");
+        prefix.push(name);
+        let folder = folder(&target);
+        let file = tempfile::Builder::new()
+            .prefix(&prefix)
+            .permissions(Permissions::from_mode(MODE))
+            .tempfile_in(folder)
+            .map_err(|source| AtomicFileError::Create { folder: folder.into(), source })?;
+        Ok(Self { file, target })
+    }
+
+    /// Returns the file.
+    pub fn file(&self) -> &File {
+        self.file.as_file()
+    }
+
+    /// Returns the path that the file will have.
+    pub fn target(&self) -> &Path {
+        &self.target
+    }
+
+    /// Brings the file to the disk and gives it its name.
+    ///
+    /// # Errors
+    /// When that fails; the target is what it was before.
+    ///
+    /// # Cancel safety
+    /// The work goes on when this is dropped.
+    pub async fn commit(self) -> Result<(), AtomicFileError> {
+        let path = self.target.clone();
+        let done = tokio::task::spawn_blocking(move || self.commit_now()).await;
+        done.map_err(|source| AtomicFileError::Broken { path, source })?
+    }
+
+    fn commit_now(self) -> Result<(), AtomicFileError> {
+        let Self { file, target } = self;
+        let failed = |source| AtomicFileError::Commit { path: target.clone(), source };
+        file.as_file().sync_all().map_err(failed)?;
+        file.persist(&target).map_err(|error| failed(error.error))?;
+        // The name is on the disk when the folder is.
+        File::open(folder(&target)).and_then(|folder| folder.sync_all()).map_err(failed)
+    }
+}
+
+fn folder(target: &Path) -> &Path {
+    match target.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = std::fs::read_dir(folder).unwrap();
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    }
+
+    #[tokio::test]
+    async fn gets_its_name_when_it_is_complete() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("image.tar");
+        let file = AtomicFile::create(&target).unwrap();
+        file.file().write_all(b"content").unwrap();
+        assert!(!target.exists());
+        file.commit().await.unwrap();
+        assert_eq!(std::fs::read(&target).unwrap(), b"content");
+        assert_eq!(names(folder.path()), ["image.tar"]);
+
+        let plain = folder.path().join("plain");
+        File::create(&plain).unwrap();
+        let mode = |path: &Path| path.metadata().unwrap().permissions().mode();
+        assert_eq!(mode(&target), mode(&plain));
+    }
+
+    #[test]
+    fn leaves_nothing_when_it_is_dropped() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("image.tar");
+        std::fs::write(&target, "old").unwrap();
+        let file = AtomicFile::create(&target).unwrap();
+        file.file().write_all(b"new").unwrap();
+        drop(file);
+        assert_eq!(names(folder.path()), ["image.tar"]);
+        assert_eq!(std::fs::read(&target).unwrap(), b"old");
+    }
+
+    #[tokio::test]
+    async fn follows_links_and_refuses_what_is_no_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let (target, link) = (folder.path().join("target"), folder.path().join("link"));
+        std::fs::write(&target, "old").unwrap();
+        std::os::unix::fs::symlink("target", &link).unwrap();
+        let file = AtomicFile::create(&link).unwrap();
+        file.file().write_all(b"new").unwrap();
+        file.commit().await.unwrap();
+        assert_eq!(std::fs::read(&target).unwrap(), b"new");
+        assert!(link.is_symlink());
+        assert!(matches!(AtomicFile::create(folder.path()), Err(AtomicFileError::NotAFile(_))));
+        assert!(matches!(AtomicFile::create("/dev/null"), Err(AtomicFileError::NotAFile(_))));
+        let nowhere = folder.path().join("no/file");
+        assert!(matches!(AtomicFile::create(nowhere), Err(AtomicFileError::Create { .. })));
+    }
+}

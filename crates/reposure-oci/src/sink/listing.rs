@@ -1,0 +1,96 @@
+//! The files of an archive that name its images: `index.json` and `manifest.json`.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::{
+    name::ArchiveName,
+    plan::{PlanError, SavedImage, Tree, parse},
+};
+use crate::{
+    archive::layout::{IMAGE_NAME, REF_NAME, blob_path, is_foreign},
+    manifest::{Descriptor, ImageManifest, IndexManifest, Manifest, Platform, RawManifest},
+    media_type::MediaType,
+};
+
+/// The platform of an index's image that goes into `manifest.json`, which has room for one.
+const DOCKER_PLATFORM: (&str, &str) = ("linux", "amd64");
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Item {
+    config: String,
+    repo_tags: Option<Vec<String>>,
+    layers: Vec<String>,
+}
+
+/// Writes `index.json`: an entry for each name of each image, or one without a name.
+pub(super) fn index(images: &[SavedImage]) -> Result<Vec<u8>, PlanError> {
+    let manifests = images.iter().flat_map(index_entries).collect();
+    let index = IndexManifest {
+        schema_version: 2,
+        media_type: Some(MediaType::OCI_INDEX),
+        manifests,
+        annotations: BTreeMap::new(),
+    };
+    serde_json::to_vec(&index).map_err(PlanError::Write)
+}
+
+fn index_entries(image: &SavedImage) -> Vec<Descriptor> {
+    let named = |name: &ArchiveName| {
+        let mut descriptor = image.manifest.descriptor();
+        descriptor.annotations.insert(REF_NAME.into(), name.tag()?.into());
+        descriptor.annotations.extend(name.full().map(|name| (IMAGE_NAME.into(), name)));
+        Some(descriptor)
+    };
+    let entries: Vec<_> = image.names.iter().filter_map(named).collect();
+    if entries.is_empty() { vec![image.manifest.descriptor()] } else { entries }
+}
+
+/// Writes `manifest.json`: an entry for each image that docker can load, `None` if there is none.
+pub(super) fn docker(images: &[SavedImage], tree: &Tree<'_>) -> Result<Option<Vec<u8>>, PlanError> {
+    let mut items = Vec::new();
+    for image in images {
+        items.extend(docker_image(&image.manifest, tree)?.and_then(|manifest| item(&manifest, &image.names)));
+    }
+    if items.is_empty() {
+        return Ok(None);
+    }
+    serde_json::to_vec(&items).map(Some).map_err(PlanError::Write)
+}
+
+/// Returns the manifest itself if it is an image's, else that of the index's image for docker, if it has one.
+fn docker_image(manifest: &RawManifest, tree: &Tree<'_>) -> Result<Option<ImageManifest>, PlanError> {
+    match parse(manifest)? {
+        Manifest::Image(image) => Ok(Some(image)),
+        Manifest::Index(index) => {
+            let is_ours = |platform: &Platform| {
+                (platform.os.as_str(), platform.architecture.as_str()) == DOCKER_PLATFORM
+            };
+            let child = index.manifests.iter().find(|child| child.platform.as_ref().is_some_and(is_ours));
+            child.map(|child| docker_child(child, tree)).transpose().map(Option::flatten)
+        }
+    }
+}
+
+fn docker_child(child: &Descriptor, tree: &Tree<'_>) -> Result<Option<ImageManifest>, PlanError> {
+    match parse(tree.get(&child.digest)?)? {
+        Manifest::Image(image) => Ok(Some(image)),
+        Manifest::Index(_) => Ok(None),
+    }
+}
+
+/// Makes an entry, unless it is an artifact that docker cannot run, or has layers that are not in the archive.
+fn item(manifest: &ImageManifest, names: &[ArchiveName]) -> Option<Item> {
+    let is_config = [MediaType::OCI_CONFIG, MediaType::DOCKER_CONFIG].contains(&manifest.config.media_type);
+    if !is_config || manifest.layers.iter().any(|layer| is_foreign(&layer.media_type)) {
+        return None;
+    }
+    let tags: Vec<_> = names.iter().filter_map(ArchiveName::repo_tag).collect();
+    Some(Item {
+        config: blob_path(&manifest.config.digest),
+        repo_tags: Some(tags).filter(|tags| !tags.is_empty()),
+        layers: manifest.layers.iter().map(|layer| blob_path(&layer.digest)).collect(),
+    })
+}

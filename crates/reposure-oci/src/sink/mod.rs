@@ -1,0 +1,30 @@
+//! Images to disk: one tar that is an OCI layout and a docker-archive at once, files that appear when they are complete, and
+//! the file in an image of one.
+//!
+//! The tar is for `docker load`, `podman load`, `ctr images import`, `nerdctl load` and `skopeo copy`, in either form. It is
+//! written from front to back, so that it may go to a pipe; the same images give the same bytes.
+//!
+//! - [`Plan`] lays the tar out: everything but the blobs, and where these go.
+//! - [`ArchiveWriter`] writes it in order and checks every blob; [`write_artifact`] does that for an [`Artifact`].
+//! - [`AtomicFile`] is a file that gets its name when it is complete.
+//! - [`unpack_layer`] gives the file in a layer.
+//!
+//! [`Artifact`]: crate::image::Artifact
+
+mod atomic_file;
+mod copy;
+mod listing;
+mod name;
+mod plan;
+mod unpack;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+pub use atomic_file::{AtomicFile, AtomicFileError};
+pub use copy::{CopyError, write_artifact};
+pub use name::ArchiveName;
+pub use plan::{Plan, PlanError, PlannedBlob, SavedImage};
+pub use unpack::{UnpackError, unpack_layer};
+pub use writer::{ArchiveWriter, WriteError};

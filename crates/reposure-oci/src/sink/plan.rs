@@ -1,0 +1,250 @@
+//! The layout of an archive: every byte but those of the blobs, and where the blobs go.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    io,
+};
+
+use tar::EntryType;
+
+use super::{listing, name::ArchiveName};
+use crate::{
+    archive::layout::{blob_path, is_foreign},
+    digest::{Algorithm, Digest},
+    manifest::{Descriptor, Manifest, ManifestError, RawManifest},
+    tarball,
+};
+
+/// The content of `oci-layout`.
+const LAYOUT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
+/// How deep indexes may be nested, as where archives are read.
+const DEPTH_LIMIT: usize = 4;
+/// How many manifests one archive may hold, as where archives are read.
+const MANIFESTS_LIMIT: usize = 1024;
+
+/// An image or index that is to be saved, and what it is to be called.
+#[derive(Clone, Debug)]
+pub struct SavedImage {
+    /// The manifest or index.
+    pub manifest: RawManifest,
+    /// Its names; none is fine.
+    pub names: Vec<ArchiveName>,
+}
+
+/// A blob's place in an archive.
+#[derive(Clone, Debug)]
+pub struct PlannedBlob {
+    /// What the blob is.
+    pub descriptor: Descriptor,
+    /// Where its content starts in the archive, in bytes.
+    pub start: u64,
+    /// The tar blocks right before its content.
+    pub(crate) header: Vec<u8>,
+}
+
+/// The layout of an archive, complete but for the blobs' contents.
+///
+/// The archive is [`Plan::prelude`]; then for each blob in order its header, content and padding; then two empty blocks. What
+/// lies between the contents is in [`Plan::fixed`], for those who write blobs in place.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    prelude: Vec<u8>,
+    blobs: Vec<PlannedBlob>,
+    size: u64,
+}
+
+/// Why an archive cannot be laid out.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// A manifest is malformed.
+    #[error("manifest {digest} cannot be saved")]
+    Manifest {
+        /// The manifest's digest.
+        digest: Digest,
+        /// What is wrong.
+        #[source]
+        source: ManifestError,
+    },
+    /// An index names a manifest that was not given.
+    #[error("manifest {0} of an index is missing")]
+    MissingChild(Digest),
+    /// Indexes are nested too deep.
+    #[error("index {0} is nested deeper than {DEPTH_LIMIT} levels")]
+    TooDeep(Digest),
+    /// There are too many manifests.
+    #[error("there are more than {MANIFESTS_LIMIT} manifests")]
+    TooManyManifests,
+    /// Two descriptors of one digest differ in size, so that one of them lies.
+    #[error("blob {0} is said to have two sizes")]
+    TwoSizes(Digest),
+    /// A part cannot be written as JSON.
+    #[error("the archive's list of images cannot be written")]
+    Write(#[source] serde_json::Error),
+    /// A header of the tar cannot be made.
+    #[error("the archive's header for {path} cannot be made")]
+    Header {
+        /// The member's path.
+        path: String,
+        /// What is wrong.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// The manifests that an archive is made of.
+pub(super) struct Tree<'a>(HashMap<&'a Digest, &'a RawManifest>);
+
+impl<'a> Tree<'a> {
+    fn new(images: &'a [SavedImage], children: &'a [RawManifest]) -> Self {
+        let all = images.iter().map(|image| &image.manifest).chain(children);
+        Self(all.map(|manifest| (manifest.digest(), manifest)).collect())
+    }
+
+    pub(super) fn get(&self, digest: &Digest) -> Result<&'a RawManifest, PlanError> {
+        self.0.get(digest).copied().ok_or_else(|| PlanError::MissingChild(digest.clone()))
+    }
+}
+
+/// Parses a manifest.
+pub(super) fn parse(manifest: &RawManifest) -> Result<Manifest, PlanError> {
+    manifest.parse().map_err(|source| PlanError::Manifest { digest: manifest.digest().clone(), source })
+}
+
+/// What is reached from the images, each once, in the order in which it is reached.
+#[derive(Default)]
+struct Reached<'a> {
+    seen: BTreeSet<Digest>,
+    manifests: Vec<&'a RawManifest>,
+    blobs: Vec<Descriptor>,
+    sizes: BTreeMap<Digest, u64>,
+}
+
+impl<'a> Reached<'a> {
+    fn visit(&mut self, tree: &Tree<'a>, manifest: &'a RawManifest, depth: usize) -> Result<(), PlanError> {
+        if depth > DEPTH_LIMIT {
+            return Err(PlanError::TooDeep(manifest.digest().clone()));
+        }
+        if !self.seen.insert(manifest.digest().clone()) {
+            return Ok(());
+        }
+        self.manifests.push(manifest);
+        if self.manifests.len() > MANIFESTS_LIMIT {
+            return Err(PlanError::TooManyManifests);
+        }
+        match parse(manifest)? {
+            Manifest::Image(image) => {
+                std::iter::once(image.config).chain(image.layers).try_for_each(|blob| self.blob(blob))
+            }
+            Manifest::Index(index) => {
+                let children = index.manifests.iter();
+                children
+                    .map(|child| tree.get(&child.digest))
+                    .try_for_each(|child| self.visit(tree, child?, depth + 1))
+            }
+        }
+    }
+
+    fn blob(&mut self, descriptor: Descriptor) -> Result<(), PlanError> {
+        if is_foreign(&descriptor.media_type) {
+            return Ok(());
+        }
+        match self.sizes.insert(descriptor.digest.clone(), descriptor.size) {
+            None => self.blobs.push(descriptor),
+            Some(size) if size == descriptor.size => {}
+            Some(_) => return Err(PlanError::TwoSizes(descriptor.digest)),
+        }
+        Ok(())
+    }
+}
+
+impl Plan {
+    /// Lays out an archive of `images`; `children` holds the manifests that indexes among them name, in any order.
+    ///
+    /// Layers that are not to be distributed are left out.
+    ///
+    /// # Errors
+    /// When manifests are missing, malformed, too many or contradictory.
+    pub fn new(images: &[SavedImage], children: &[RawManifest]) -> Result<Self, PlanError> {
+        let tree = Tree::new(images, children);
+        let mut reached = Reached::default();
+        for image in images {
+            reached.visit(&tree, &image.manifest, 0)?;
+        }
+        let prelude = prelude(images, &tree, &reached)?;
+        let mut plan = Self { size: prelude.len() as u64, prelude, blobs: Vec::new() };
+        for descriptor in reached.blobs {
+            plan.add(descriptor)?;
+        }
+        plan.size += tarball::END.len() as u64;
+        Ok(plan)
+    }
+
+    fn add(&mut self, descriptor: Descriptor) -> Result<(), PlanError> {
+        let header = file_header(&blob_path(&descriptor.digest), descriptor.size)?;
+        let start = self.size + header.len() as u64;
+        self.size = start + descriptor.size + tarball::padding(descriptor.size) as u64;
+        self.blobs.push(PlannedBlob { descriptor, start, header });
+        Ok(())
+    }
+
+    /// Returns the archive's start, before the first blob: the lists of images and all manifests.
+    pub fn prelude(&self) -> &[u8] {
+        &self.prelude
+    }
+
+    /// Returns the blobs, each once, in the archive's order.
+    pub fn blobs(&self) -> &[PlannedBlob] {
+        &self.blobs
+    }
+
+    /// Returns the archive's size in bytes.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Returns what lies around the blobs' contents, by offset: an archive is complete when these and the contents are
+    /// written. Padding and end are zeros, which a file has where nothing is written, once it has [`Plan::size`].
+    pub fn fixed(&self) -> impl Iterator<Item = (u64, &[u8])> {
+        let headers =
+            self.blobs.iter().map(|blob| (blob.start - blob.header.len() as u64, blob.header.as_slice()));
+        std::iter::once((0, self.prelude.as_slice())).chain(headers)
+    }
+}
+
+fn prelude(images: &[SavedImage], tree: &Tree<'_>, reached: &Reached<'_>) -> Result<Vec<u8>, PlanError> {
+    let mut bytes = Vec::new();
+    add_file(&mut bytes, "oci-layout", LAYOUT)?;
+    add_file(&mut bytes, "index.json", &listing::index(images)?)?;
+    if let Some(manifest) = listing::docker(images, tree)? {
+        add_file(&mut bytes, "manifest.json", &manifest)?;
+    }
+    for folder in folders(reached) {
+        bytes.extend(header(EntryType::Directory, &folder, 0, 0o755)?);
+    }
+    for manifest in &reached.manifests {
+        add_file(&mut bytes, &blob_path(manifest.digest()), manifest.bytes())?;
+    }
+    Ok(bytes)
+}
+
+fn folders(reached: &Reached<'_>) -> BTreeSet<String> {
+    let digests = reached.seen.iter().chain(reached.sizes.keys());
+    let folder = |algorithm: Algorithm| format!("blobs/{}/", algorithm.as_str());
+    std::iter::once("blobs/".into()).chain(digests.map(|digest| folder(digest.algorithm()))).collect()
+}
+
+fn add_file(bytes: &mut Vec<u8>, path: &str, content: &[u8]) -> Result<(), PlanError> {
+    let size = content.len() as u64;
+    bytes.extend(file_header(path, size)?);
+    bytes.extend(content);
+    bytes.extend(&tarball::END[..tarball::padding(size)]);
+    Ok(())
+}
+
+fn file_header(path: &str, size: u64) -> Result<Vec<u8>, PlanError> {
+    header(EntryType::Regular, path, size, 0o644)
+}
+
+fn header(kind: EntryType, path: &str, size: u64, mode: u32) -> Result<Vec<u8>, PlanError> {
+    tarball::header(kind, path, size, mode).map_err(|source| PlanError::Header { path: path.into(), source })
+}
