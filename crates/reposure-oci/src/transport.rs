@@ -2,12 +2,23 @@
 //!
 //! A transport is a direct connection to a registry, a channel through a surrogate, or a double in a test.
 
+mod collect;
+mod exact;
+mod stall;
+mod watch;
+
 use std::error::Error;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Empty, Full, combinators::UnsyncBoxBody};
+
+pub(crate) use collect::{CollectError, collect};
+pub use exact::LengthError;
+pub(crate) use exact::exact;
+pub(crate) use stall::{Stalled, stalling};
+pub(crate) use watch::Watch;
 
 /// Any error of a transport's own.
 pub type BoxError = Box<dyn Error + Send + Sync>;

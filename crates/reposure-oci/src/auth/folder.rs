@@ -1,0 +1,185 @@
+//! Credentials in the folder that a Secret is mounted at, read again when they change.
+
+use std::{
+    io::{self, ErrorKind, Read as _},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use futures::future::BoxFuture;
+use secrecy::{ExposeSecret, SecretSlice, SecretString};
+
+use super::{
+    credentials::Credentials,
+    docker_config::{DockerConfig, DockerConfigError},
+    source::{CredentialsError, CredentialsSource},
+};
+
+/// How long files are not looked at again: the kubelet itself takes up to a minute to bring a change.
+const FRESH: Duration = Duration::from_secs(5);
+
+/// Credentials in a folder with the keys of a Secret as files.
+///
+/// The first that is there counts: `.dockerconfigjson`, `.dockercfg`, `token`, `username` and `password`.
+#[derive(Debug)]
+pub struct CredentialsFolder {
+    path: PathBuf,
+    host: String,
+    read: Mutex<Option<(Instant, Arc<Content>)>>,
+}
+
+#[derive(Debug)]
+enum Content {
+    /// The file, and what it holds.
+    Docker(PathBuf, DockerConfig),
+    One(Arc<Credentials>),
+}
+
+type Parser = fn(&[u8]) -> Result<DockerConfig, DockerConfigError>;
+
+impl CredentialsFolder {
+    /// Takes the credentials of `host` (`host` or `host:port`, as docker configurations name it) from a folder.
+    ///
+    /// Nothing is read yet.
+    pub fn new(path: impl Into<PathBuf>, host: impl Into<String>) -> Self {
+        Self { path: path.into(), host: host.into(), read: Mutex::default() }
+    }
+
+    fn fresh(&self) -> Option<Arc<Content>> {
+        let read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        read.as_ref().filter(|(time, _)| time.elapsed() < FRESH).map(|(_, content)| Arc::clone(content))
+    }
+
+    async fn content(&self) -> Result<Arc<Content>, CredentialsError> {
+        if let Some(content) = self.fresh() {
+            return Ok(content);
+        }
+        let path = self.path.clone();
+        let read = tokio::task::spawn_blocking(move || read_folder(&path)).await;
+        let content = read.map_err(|error| unreadable(&self.path, io::Error::other(error)))??;
+        let content = Arc::new(content);
+        *self.read.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some((Instant::now(), Arc::clone(&content)));
+        Ok(content)
+    }
+
+    fn choose(
+        &self,
+        content: &Content,
+        repository: Option<&str>,
+    ) -> Result<Arc<Credentials>, CredentialsError> {
+        match content {
+            Content::One(credentials) => Ok(Arc::clone(credentials)),
+            Content::Docker(path, config) => {
+                let wrong = |source| CredentialsError::DockerConfig { path: path.clone(), source };
+                let found = config.find(&self.host, repository).map_err(wrong)?;
+                found.map(Arc::new).ok_or_else(|| CredentialsError::NoEntry {
+                    path: path.clone(),
+                    host: self.host.clone(),
+                    known: config.hosts().collect::<Vec<_>>().join(", "),
+                })
+            }
+        }
+    }
+}
+
+impl CredentialsSource for CredentialsFolder {
+    fn credentials<'a>(
+        &'a self,
+        repository: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<Arc<Credentials>, CredentialsError>> {
+        Box::pin(async move { self.choose(&*self.content().await?, repository) })
+    }
+}
+
+fn read_folder(folder: &Path) -> Result<Content, CredentialsError> {
+    let parsers: [(_, Parser); 2] = [
+        (".dockerconfigjson", DockerConfig::from_docker_config_json),
+        (".dockercfg", DockerConfig::from_docker_cfg),
+    ];
+    for (name, parse) in parsers {
+        let path = folder.join(name);
+        if let Some(bytes) = read_file(&path)? {
+            let parsed = parse(bytes.expose_secret());
+            let wrong = |source| CredentialsError::DockerConfig { path: path.clone(), source };
+            return Ok(Content::Docker(path.clone(), parsed.map_err(wrong)?));
+        }
+    }
+    read_plain(folder).map(|credentials| Content::One(Arc::new(credentials)))
+}
+
+fn read_plain(folder: &Path) -> Result<Credentials, CredentialsError> {
+    if let Some(token) = read_text(&folder.join("token"))? {
+        return Ok(Credentials::Bearer(token));
+    }
+    match (read_text(&folder.join("username"))?, read_text(&folder.join("password"))?) {
+        (Some(username), Some(password)) => {
+            Ok(Credentials::Basic { username: username.expose_secret().into(), password })
+        }
+        _ => Err(CredentialsError::Nothing { path: folder.into() }),
+    }
+}
+
+/// Reads a file without the newline that editors put at its end.
+fn read_text(path: &Path) -> Result<Option<SecretString>, CredentialsError> {
+    let Some(bytes) = read_file(path)? else { return Ok(None) };
+    let text = std::str::from_utf8(bytes.expose_secret())
+        .map_err(|_| CredentialsError::NoText { path: path.into() })?;
+    Ok(Some(text.trim_end_matches(['\r', '\n']).into()))
+}
+
+fn read_file(path: &Path) -> Result<Option<SecretSlice<u8>>, CredentialsError> {
+    let file = match std::fs::File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(unreadable(path, error)),
+    };
+    let mut bytes = Vec::new();
+    let read = file.take(CredentialsError::FILE_LIMIT as u64 + 1).read_to_end(&mut bytes);
+    let length = read.map_err(|error| unreadable(path, error))?;
+    if length > CredentialsError::FILE_LIMIT {
+        return Err(CredentialsError::TooLarge { path: path.into() });
+    }
+    Ok(Some(bytes.into()))
+}
+
+fn unreadable(path: &Path, source: io::Error) -> CredentialsError {
+    CredentialsError::Read { path: path.into(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, content) in files {
+            std::fs::write(folder.path().join(name), content).unwrap();
+        }
+        folder
+    }
+
+    async fn basic(folder: &Path) -> Result<http::HeaderValue, CredentialsError> {
+        let credentials = CredentialsFolder::new(folder, "r:5000").credentials(None).await?;
+        Ok(credentials.basic().unwrap())
+    }
+
+    #[tokio::test]
+    async fn files_are_known_by_their_names() {
+        let plain = folder(&[("username", "ann\n"), ("password", "hush\n")]);
+        assert_eq!(basic(plain.path()).await.unwrap(), "Basic YW5uOmh1c2g=");
+        let docker =
+            folder(&[(".dockercfg", r#"{"r:5000": {"auth": "YW5uOmh1c2g="}}"#), ("username", "bob")]);
+        assert_eq!(basic(docker.path()).await.unwrap(), "Basic YW5uOmh1c2g=");
+    }
+
+    #[tokio::test]
+    async fn errors_say_what_there_is() {
+        let nothing = folder(&[("username", "ann")]);
+        assert!(matches!(basic(nothing.path()).await.unwrap_err(), CredentialsError::Nothing { .. }));
+        let other = folder(&[(".dockerconfigjson", r#"{"auths": {"other": {"auth": "YW5uOmh1c2g="}}}"#)]);
+        let error = basic(other.path()).await.unwrap_err().to_string();
+        assert!(error.ends_with("no entry for r:5000, but for: other"), "{error}");
+    }
+}

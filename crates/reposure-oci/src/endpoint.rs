@@ -1,0 +1,149 @@
+//! Where a registry is dialled.
+
+use std::fmt;
+
+use http::{
+    Uri,
+    uri::{Authority, InvalidUri, PathAndQuery},
+};
+
+/// How a registry is dialled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Scheme {
+    /// Plain HTTP.
+    Http,
+    /// HTTP over TLS.
+    Https,
+}
+
+impl Scheme {
+    /// Returns the scheme as URLs have it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+
+    const fn port(self) -> u16 {
+        match self {
+            Self::Http => 80,
+            Self::Https => 443,
+        }
+    }
+}
+
+/// Why a text names no registry's host.
+#[derive(Debug, thiserror::Error)]
+pub enum EndpointError {
+    /// It is malformed.
+    #[error("{text:?} is no HOST or HOST:PORT")]
+    Malformed {
+        /// The text.
+        text: String,
+        /// What is wrong.
+        #[source]
+        source: InvalidUri,
+    },
+    /// It holds more than host and port.
+    #[error("{0:?} is no HOST or HOST:PORT: it holds a user's name or an empty host")]
+    MoreThanHost(String),
+}
+
+/// Where a registry is dialled: a scheme, a host, and a port unless it is the usual one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    scheme: Scheme,
+    authority: Authority,
+}
+
+impl Endpoint {
+    /// Takes `host` or `host:port`.
+    ///
+    /// # Errors
+    /// When it is anything else.
+    pub fn new(scheme: Scheme, host: &str) -> Result<Self, EndpointError> {
+        let malformed = |source| EndpointError::Malformed { text: host.into(), source };
+        let authority: Authority = host.parse().map_err(malformed)?;
+        if host.contains('@') || authority.host().is_empty() {
+            return Err(EndpointError::MoreThanHost(host.into()));
+        }
+        Ok(Self { scheme, authority })
+    }
+
+    /// Returns the scheme.
+    pub const fn scheme(&self) -> Scheme {
+        self.scheme
+    }
+
+    /// Returns `host` or `host:port`, as it was given.
+    pub fn host(&self) -> &str {
+        self.authority.as_str()
+    }
+
+    /// Returns the host without its port.
+    pub(crate) fn host_name(&self) -> &str {
+        self.authority.host()
+    }
+
+    /// Returns the URI of a path here.
+    pub(crate) fn uri(&self, path: Option<&PathAndQuery>) -> Uri {
+        let path = path.map_or("/", PathAndQuery::as_str);
+        let uri = Uri::builder().scheme(self.scheme.as_str()).authority(self.authority.clone());
+        // A scheme, an authority and a path that were each parsed make a URI; were they not to, dialling "/" fails.
+        uri.path_and_query(path).build().unwrap_or_default()
+    }
+
+    /// Tells whether a URI is of this scheme, host and port: credentials may go there.
+    pub(crate) fn is_origin_of(&self, uri: &Uri) -> bool {
+        uri.scheme_str() == Some(self.scheme.as_str()) && self.is_host_of(uri)
+    }
+
+    /// Tells whether a URI is of this host and port, whatever its scheme.
+    ///
+    /// A registry behind a proxy that ends TLS may name itself `http://` though it is dialled by `https://`; so a port that
+    /// is left out is taken for the usual one of either scheme.
+    pub(crate) fn is_host_of(&self, uri: &Uri) -> bool {
+        let port = |given: Option<u16>, scheme: Scheme| given.filter(|port| *port != scheme.port());
+        let scheme = if uri.scheme_str() == Some("http") { Scheme::Http } else { Scheme::Https };
+        let same_port = port(uri.port_u16(), scheme) == port(self.authority.port_u16(), self.scheme)
+            || uri.port_u16().is_some_and(|port| self.authority.port_u16() == Some(port));
+        same_port && uri.host().is_some_and(|host| host.eq_ignore_ascii_case(self.authority.host()))
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}://{}", self.scheme.as_str(), self.authority)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn https(host: &str) -> Endpoint {
+        Endpoint::new(Scheme::Https, host).unwrap()
+    }
+
+    #[test]
+    fn usual_ports_may_be_left_out() {
+        let uri = |text: &str| text.parse::<Uri>().unwrap();
+        assert!(https("r").is_origin_of(&uri("https://R:443/v2/")));
+        assert!(https("r:443").is_origin_of(&uri("https://r/v2/")));
+        assert!(!https("r").is_origin_of(&uri("https://r:5000/v2/")));
+        assert!(!https("r").is_origin_of(&uri("http://r/v2/")));
+        assert!(https("r").is_host_of(&uri("http://r/v2/")));
+        assert!(https("r:5000").is_host_of(&uri("http://r:5000/v2/")));
+        assert!(!https("r:5000").is_host_of(&uri("http://r/v2/")));
+        assert!(!https("r").is_host_of(&uri("https://r.example/v2/")));
+    }
+
+    #[test]
+    fn refuses_what_is_no_host() {
+        for text in ["", "a b", "a/b", "user@a", "http://a", ":5000"] {
+            assert!(Endpoint::new(Scheme::Http, text).is_err(), "{text:?}");
+        }
+        assert!(Endpoint::new(Scheme::Http, "[::1]:5000").is_ok());
+    }
+}
