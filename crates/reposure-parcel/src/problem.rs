@@ -57,6 +57,46 @@ pub enum Code {
     Unknown,
 }
 
+impl Problem {
+    /// Makes a problem that is not due to the registry and that the same request will meet again.
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), upstream_status: None, transient: false }
+    }
+
+    /// Says that the same request may succeed later.
+    #[must_use]
+    pub fn transient(mut self) -> Self {
+        self.transient = true;
+        self
+    }
+
+    /// Says that it is due to an answer of the registry's with this status.
+    #[must_use]
+    pub const fn with_upstream_status(mut self, status: u16) -> Self {
+        self.upstream_status = Some(status);
+        self
+    }
+}
+
+impl Code {
+    /// Returns the HTTP status that an answer with this code has.
+    pub const fn status(self) -> u16 {
+        match self {
+            Self::BadRequest => 400,
+            Self::Unauthorized => 401,
+            Self::Forbidden => 403,
+            Self::NotFound => 404,
+            Self::Conflict | Self::OutsideWindow => 409,
+            Self::TooLarge => 413,
+            Self::DigestMismatch => 422,
+            Self::TooManyUploads => 429,
+            Self::Unknown => 500,
+            Self::UpstreamUnreachable | Self::UpstreamDenied | Self::UpstreamRefused => 502,
+            Self::NoKeys | Self::UpstreamBusy | Self::Ending => 503,
+        }
+    }
+}
+
 /// The body of 202: the answer will be at `/reposure/v1/results/ID`, where 202 again means: not yet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -14,6 +14,12 @@ pub struct Status {
     pub registry: Check,
     /// The keys by which tokens are checked.
     pub keys: Check,
+    /// The connections to the API's port that were accepted since the start: a measure of how well clients keep theirs.
+    #[serde(default)]
+    pub connections: u64,
+    /// The uploads that are open.
+    #[serde(default)]
+    pub open_uploads: usize,
 }
 
 /// Something that was tried.

@@ -18,6 +18,13 @@ pub const ASYNC_HEADER: &str = "reposure-async";
 /// Carries the status that the registry gave, on an answer of the surrogate's own that is due to it.
 pub const UPSTREAM_STATUS_HEADER: &str = "reposure-upstream-status";
 
+/// Marks, with any value, an answer whose body is a [`crate::problem::Problem`] of the surrogate's own: a registry's 404 is none.
+pub const PROBLEM_HEADER: &str = "reposure-problem";
+/// Names the result of a 202 that says *ask again at [`RESULTS`]*; a registry's own 202 (of a delete, of an upload) has none.
+pub const RESULT_HEADER: &str = "reposure-result";
+/// Carries the `Content-Length` of a registry's answer to `HEAD` on a late answer that is fetched by `GET`.
+pub const LENGTH_HEADER: &str = "reposure-content-length";
+
 /// The path of [`crate::hello::Hello`].
 pub const HELLO: &str = "/reposure/v1/hello";
 /// The path of [`crate::exists::Exists`].

@@ -1,1 +1,28 @@
-//! TODO
+//! The pod beside a registry that acts for users of Reposure.
+//!
+//! It holds the registry's credentials and authorities, checks who asks, and answers the API of `reposure-parcel` over TLS:
+//! uploads in chunks, questions for many blobs at once, and the registry's own API as a gateway. It is a jump server: it
+//! reaches one registry and nothing else.
+//!
+//! [`Surrogate`] serves in the process that starts it; [`cli`] is the program.
+
+mod access;
+mod answer;
+mod app;
+mod body;
+pub mod cli;
+mod exists;
+mod gateway;
+mod hello;
+mod identifier;
+mod reason;
+mod results;
+mod route;
+mod server;
+mod surrogate;
+mod tls;
+mod uploads;
+mod upstream;
+
+pub use surrogate::{StartError, Surrogate};
+pub use tls::TlsError;

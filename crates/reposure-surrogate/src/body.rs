@@ -1,0 +1,136 @@
+//! Reading bodies, which are as slow and as long as others make them.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, header};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use http_body_util::{BodyExt, Limited};
+use hyper::body::Incoming;
+use reposure_oci::transport::{Body, BoxError};
+use reposure_parcel::{
+    limits::{JSON_BODY, LARGEST_CHUNK},
+    problem::{Code, Problem},
+};
+use serde::de::DeserializeOwned;
+use tokio::time::{Instant, Sleep, sleep, timeout};
+
+/// How long a body may bring nothing.
+pub(crate) const STALL_DEADLINE: Duration = Duration::from_secs(60);
+/// How long a message may take to come.
+const MESSAGE_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Returns the length that a body was announced with.
+pub(crate) fn length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// Reads a message.
+pub(crate) async fn message<T: DeserializeOwned>(body: Incoming) -> Result<T, Problem> {
+    let collected = timeout(MESSAGE_DEADLINE, Limited::new(body, JSON_BODY).collect())
+        .await
+        .map_err(|_| Problem::new(Code::BadRequest, "the message stalled").transient())?;
+    let bytes = collected.map_err(|error| unreadable(&error))?.to_bytes();
+    serde_json::from_slice(&bytes)
+        .map_err(|error| Problem::new(Code::BadRequest, format!("the message is malformed: {error}")))
+}
+
+fn unreadable(error: &BoxError) -> Problem {
+    if error.is::<http_body_util::LengthLimitError>() {
+        Problem::new(Code::TooLarge, format!("the message is over the limit of {JSON_BODY} bytes"))
+    } else {
+        Problem::new(Code::BadRequest, format!("cannot read the message: {error}")).transient()
+    }
+}
+
+/// A body is over its limit.
+#[derive(Debug, thiserror::Error)]
+#[error("the body is over the limit of {0} bytes")]
+pub(crate) struct OverLimit(usize);
+
+/// Reads a whole body of at most `limit` bytes.
+pub(crate) async fn collect(mut body: Body, limit: usize) -> Result<Bytes, BoxError> {
+    let mut whole = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        if let Ok(bytes) = frame?.into_data() {
+            if whole.len() + bytes.len() > limit {
+                return Err(OverLimit(limit).into());
+            }
+            whole.extend_from_slice(&bytes);
+        }
+    }
+    Ok(whole.freeze())
+}
+
+/// Reads a body that nobody wants, in a task that has a deadline, so that its connection stays usable.
+pub(crate) fn drain(headers: &HeaderMap, body: Incoming) {
+    // Who waits for a `100 Continue` sends nothing unless the body is asked for.
+    if headers.contains_key(header::EXPECT) || length(headers).is_none_or(|length| length > LARGEST_CHUNK) {
+        return;
+    }
+    tokio::spawn(timeout(STALL_DEADLINE, async move {
+        let mut body = body;
+        while let Some(Ok(_)) = body.frame().await {}
+    }));
+}
+
+/// A body did not go on.
+#[derive(Debug, thiserror::Error)]
+#[error("no bytes came for {} s", STALL_DEADLINE.as_secs())]
+struct Stalled;
+
+/// Returns the body with a deadline for each piece, which counts only while one is waited for.
+pub(crate) fn with_deadline<B>(body: B) -> Body
+where
+    B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<BoxError>,
+{
+    Watched { body, waiting: false, stall: None }.boxed_unsync()
+}
+
+struct Watched<B> {
+    body: B,
+    /// Whether the deadline counts. While nobody asks for a piece, it does not.
+    waiting: bool,
+    stall: Option<Pin<Box<Sleep>>>,
+}
+
+impl<B> HttpBody for Watched<B>
+where
+    B: HttpBody<Data = Bytes> + Unpin,
+    B::Error: Into<BoxError>,
+{
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) {
+            self.waiting = false;
+            return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
+        }
+        let begins = !std::mem::replace(&mut self.waiting, true);
+        let stall = self.stall.get_or_insert_with(|| Box::pin(sleep(STALL_DEADLINE)));
+        if begins {
+            stall.as_mut().reset(Instant::now() + STALL_DEADLINE);
+        }
+        match stall.as_mut().poll(context) {
+            Poll::Ready(()) => Poll::Ready(Some(Err(Stalled.into()))),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,94 @@
+//! The program. Its arguments may come from whoever may `exec` into the pod, so they say little, and nothing that matters: what
+//! the surrogate reaches and whom it lets in is in files alone.
+
+use std::{io::IsTerminal, path::{Path, PathBuf}, process::ExitCode};
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+use reposure_parcel::config::Config;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use crate::Surrogate;
+
+/// The largest configuration, in bytes: what a ConfigMap can hold.
+const CONFIG: u64 = 1 << 20;
+
+/// The pod beside a registry that acts for users of Reposure
+#[derive(Debug, Parser)]
+#[command(name = "reposure-surrogate", version)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve until SIGTERM
+    Serve {
+        /// The configuration
+        #[arg(long, value_name = "PATH", default_value = "/etc/reposure/config.json")]
+        config: PathBuf,
+    },
+    /// Print the version
+    Version,
+}
+
+/// Runs the program and returns its exit code.
+pub fn run(arguments: Arguments) -> ExitCode {
+    let done = match arguments.command {
+        Command::Serve { config } => serve(&config),
+        Command::Version => print_version(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprint(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "a program's last words")]
+fn eprint(error: &anyhow::Error) {
+    eprintln!("reposure-surrogate: {error:#}");
+}
+
+#[expect(clippy::print_stdout, reason = "the version is what the program is asked for")]
+#[expect(clippy::unnecessary_wraps, reason = "one shape for all commands")]
+fn print_version() -> anyhow::Result<()> {
+    println!("{}", crate::hello::BUILD);
+    Ok(())
+}
+
+fn serve(path: &Path) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if std::io::stderr().is_terminal() { logs.init() } else { logs.json().init() }
+    let config = read(path)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")?;
+    runtime.block_on(serve_until_told(config))
+}
+
+fn read(path: &Path) -> anyhow::Result<Config> {
+    let doing = || format!("cannot read the configuration {}", path.display());
+    let size = std::fs::metadata(path).with_context(doing)?.len();
+    anyhow::ensure!(size <= CONFIG, "the configuration {} is over the limit of {CONFIG} bytes", path.display());
+    let text = std::fs::read_to_string(path).with_context(doing)?;
+    // Not the text around the error: the path may name any file.
+    serde_json::from_str(&text).with_context(|| format!("the configuration {} is malformed", path.display()))
+}
+
+async fn serve_until_told(config: Config) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen to signals")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen to signals")?;
+    let surrogate = Surrogate::start(config).await.context("cannot start")?;
+    tracing::info!(address = %surrogate.address(), status = %surrogate.status_address(), "serving");
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("ending");
+    surrogate.stop().await;
+    Ok(())
+}

@@ -1,0 +1,46 @@
+//! Which blobs are missing.
+
+use std::sync::Arc;
+
+use futures::{StreamExt, TryStreamExt, stream};
+use http::StatusCode;
+use reposure_oci::{Digest, transport::Transport};
+use reposure_parcel::{
+    exists::{Exists, Missing},
+    limits::EXISTS_DIGESTS,
+    problem::{Code, Problem},
+};
+
+use crate::{
+    answer::{self, Answer},
+    uploads::Remembered,
+    upstream::blobs,
+};
+
+/// How many blobs the registry is asked for at once.
+const PARALLEL: usize = 16;
+
+/// Asks the registry for the blobs.
+pub(crate) async fn exists(
+    registry: Arc<dyn Transport>,
+    remembered: &Remembered,
+    wish: Exists,
+) -> Result<Answer, Problem> {
+    if wish.digests.len() > EXISTS_DIGESTS {
+        let message = format!("{} digests are over the limit of {EXISTS_DIGESTS}", wish.digests.len());
+        return Err(Problem::new(Code::TooLarge, message));
+    }
+    let (registry, repository) = (&registry, &wish.repository);
+    let missing: Vec<Option<Digest>> = stream::iter(wish.digests)
+        .map(|digest| async move {
+            let found = blobs::head(registry, repository, &digest).await?;
+            if found.is_some() {
+                remembered.note(&digest, repository);
+            }
+            Ok::<_, Problem>(found.is_none().then_some(digest))
+        })
+        .buffered(PARALLEL)
+        .try_collect()
+        .await?;
+    Ok(answer::json(StatusCode::OK, &Missing { missing: missing.into_iter().flatten().collect() }))
+}

@@ -1,0 +1,143 @@
+//! Which headers pass the gateway, and how they change.
+
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+
+use crate::upstream::blobs::relative;
+
+/// Headers of one connection, and what only proxies say to each other.
+///
+/// See [RFC 9110, section 7.6.1](https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1).
+const OF_THE_CONNECTION: [&str; 11] = [
+    "connection",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "forwarded",
+    "via",
+];
+
+/// Headers of a client that are not for the registry: the surrogate has its own credentials, and the host is the registry's.
+const OF_THE_CLIENT: [&str; 5] = ["host", "authorization", "cookie", "expect", "accept-encoding"];
+
+/// Headers of a registry that are not for the client: its challenges are the surrogate's to meet.
+const OF_THE_REGISTRY: [&str; 3] = ["www-authenticate", "set-cookie", "alt-svc"];
+
+/// Prefixes of names that the surrogate, the API server and proxies use.
+const PREFIXES: [&str; 4] = ["reposure-", "x-forwarded-", "x-remote-", "impersonate-"];
+
+/// Removes from a client's request what is not for the registry.
+pub(super) fn to_registry(headers: &mut HeaderMap) {
+    strip(headers, &OF_THE_CLIENT);
+    headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+}
+
+/// Removes from a registry's answer what is not for the client, and makes its references relative to the surrogate.
+pub(super) fn to_client(headers: &mut HeaderMap, path: &str) {
+    strip(headers, &OF_THE_REGISTRY);
+    if let Some(location) = headers.remove(header::LOCATION)
+        && let Some(location) = rewritten(&location, |text| relative(text, path))
+    {
+        headers.insert(header::LOCATION, location);
+    }
+    if let Some(link) = headers.remove(header::LINK)
+        && let Some(link) = rewritten(&link, |text| relative_link(text, path))
+    {
+        headers.insert(header::LINK, link);
+    }
+    // The API server buffers HTML and rewrites what looks like links in it.
+    let is_html = |value: &HeaderValue| value.as_bytes().to_ascii_lowercase().starts_with(b"text/html");
+    if headers.get(header::CONTENT_TYPE).is_some_and(is_html) {
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    }
+}
+
+fn strip(headers: &mut HeaderMap, more: &[&str]) {
+    let named: Vec<HeaderName> = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| name.trim().parse().ok())
+        .collect();
+    let unwanted: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| {
+            let text = name.as_str();
+            named.contains(name)
+                || OF_THE_CONNECTION.contains(&text)
+                || more.contains(&text)
+                || PREFIXES.iter().any(|prefix| text.starts_with(prefix))
+        })
+        .cloned()
+        .collect();
+    for name in unwanted {
+        headers.remove(name);
+    }
+}
+
+fn rewritten(value: &HeaderValue, rewrite: impl Fn(&str) -> Option<String>) -> Option<HeaderValue> {
+    HeaderValue::from_str(&rewrite(value.to_str().ok()?)?).ok()
+}
+
+/// Rewrites `<REFERENCE>; rel="next"`.
+fn relative_link(link: &str, path: &str) -> Option<String> {
+    let (reference, parameters) = link.strip_prefix('<')?.split_once('>')?;
+    Some(format!("<{}>{parameters}", relative(reference, path)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect()
+    }
+
+    #[test]
+    fn the_registry_sees_no_token_and_no_credentials_of_the_client() {
+        let mut request = headers(&[
+            ("reposure-token", "secret"),
+            ("reposure-async", "1"),
+            ("authorization", "Bearer secret"),
+            ("x-forwarded-uri", "/x"),
+            ("connection", "keep-alive, X-Private"),
+            ("x-private", "1"),
+            ("transfer-encoding", "chunked"),
+            ("accept-encoding", "gzip"),
+            ("accept", "a/b"),
+            ("range", "bytes=0-1"),
+            ("content-type", "c/d"),
+        ]);
+        to_registry(&mut request);
+        let expected = headers(&[
+            ("accept", "a/b"),
+            ("range", "bytes=0-1"),
+            ("content-type", "c/d"),
+            ("accept-encoding", "identity"),
+        ]);
+        assert_eq!(request, expected);
+    }
+
+    #[test]
+    fn the_client_sees_paths_only() {
+        let mut answer = headers(&[
+            ("location", "http://registry:5000/v2/a/blobs/uploads/1?_state=x"),
+            ("link", "<https://registry:5000/v2/a/tags/list?n=1&last=b>; rel=\"next\""),
+            ("content-type", "text/HTML; charset=utf-8"),
+            ("www-authenticate", "Bearer realm=\"x\""),
+            ("reposure-version", "9"),
+        ]);
+        to_client(&mut answer, "/v2/a/tags/list");
+        let expected = headers(&[
+            ("location", "/v2/a/blobs/uploads/1?_state=x"),
+            ("link", "</v2/a/tags/list?n=1&last=b>; rel=\"next\""),
+            ("content-type", "application/octet-stream"),
+        ]);
+        assert_eq!(answer, expected);
+    }
+}

@@ -1,0 +1,120 @@
+//! Passing a request on and its answer back.
+
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode, Uri};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use reposure_oci::transport::{self, Body, Transport};
+use reposure_parcel::{
+    limits::SILENCE,
+    problem::{Code, Problem},
+    wire,
+};
+use tokio::{sync::oneshot, time::sleep};
+
+use super::{headers, path};
+use crate::{
+    answer::{self, Answer},
+    body,
+    results::Results,
+    upstream::refusal,
+};
+
+/// Passes a request on to the registry.
+pub(crate) async fn pass(
+    registry: Arc<dyn Transport>,
+    results: &Results,
+    request: Request<Incoming>,
+) -> Result<Answer, Problem> {
+    path::check(request.uri())?;
+    let may_come_later = request.headers().contains_key(wire::ASYNC_HEADER);
+    let (request, sent) = prepare(request)?;
+    let work = exchange(registry, request);
+    if !may_come_later {
+        return work.await;
+    }
+    // As long as the client sends, nothing is silent.
+    let silence = async {
+        let _ = sent.await;
+        sleep(SILENCE).await;
+    };
+    let work = async { work.await.unwrap_or_else(|problem| answer::problem(&problem)) };
+    Ok(results.answer(work, silence).await)
+}
+
+/// Makes the registry's request of a client's, and tells when the client's body was read to its end.
+fn prepare(request: Request<Incoming>) -> Result<(Request<Body>, oneshot::Receiver<()>), Problem> {
+    let (mut parts, incoming) = request.into_parts();
+    headers::to_registry(&mut parts.headers);
+    parts.uri = parts.uri.path_and_query().map_or_else(|| Uri::from_static("/v2/"), |p| Uri::from(p.clone()));
+    parts.version = http::Version::HTTP_11;
+    parts.extensions.clear();
+    let (done, sent) = oneshot::channel();
+    let body = if incoming.is_end_stream() {
+        transport::empty()
+    } else {
+        Announced { body: body::with_deadline(incoming), done: Some(done) }.boxed_unsync()
+    };
+    Ok((Request::from_parts(parts, body), sent))
+}
+
+async fn exchange(registry: Arc<dyn Transport>, request: Request<Body>) -> Result<Answer, Problem> {
+    let path = request.uri().path().to_owned();
+    let doing = format!("cannot {} {path}", request.method());
+    let response = registry.send(request).await.map_err(|error| answer::unreachable(&doing, &error))?;
+    match response.status() {
+        // A client would take these for the API server's or the surrogate's own.
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::PAYLOAD_TOO_LARGE => {
+            Err(refusal::problem(&doing, response).await)
+        }
+        status if status.is_informational() || status == StatusCode::SWITCHING_PROTOCOLS => {
+            Err(Problem::new(Code::UpstreamRefused, format!("{doing}: the registry answered {status}")))
+        }
+        _ => Ok(to_client(response, &path)),
+    }
+}
+
+fn to_client(response: Response<Body>, path: &str) -> Answer {
+    let (mut parts, incoming) = response.into_parts();
+    headers::to_client(&mut parts.headers, path);
+    parts.version = http::Version::HTTP_11;
+    parts.extensions.clear();
+    Response::from_parts(parts, body::with_deadline(incoming))
+}
+
+/// A body that tells when it was read to its end, or dropped.
+struct Announced {
+    body: Body,
+    done: Option<oneshot::Sender<()>>,
+}
+
+impl HttpBody for Announced {
+    type Data = Bytes;
+    type Error = transport::BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, transport::BoxError>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(context);
+        if matches!(polled, Poll::Ready(None)) || self.body.is_end_stream() {
+            self.done = None;
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,33 @@
+//! What the surrogate says of itself.
+
+use reposure_parcel::{
+    hello::{Hello, Limits},
+    limits,
+    wire::{self, Right},
+};
+
+use crate::app::App;
+
+/// The build.
+pub(crate) const BUILD: &str = env!("CARGO_PKG_VERSION");
+
+/// Says hello to a bearer of `right`.
+pub(crate) fn hello(app: &App, right: Right) -> Hello {
+    Hello {
+        versions: (wire::OLDEST_VERSION, wire::VERSION),
+        build: BUILD.into(),
+        namespace: app.namespace.clone(),
+        registry: app.name.clone(),
+        pod_uid: app.pod_uid.clone(),
+        right,
+        upstream: app.health.upstream(),
+        limits: Limits {
+            chunk: limits::CHUNK,
+            largest_chunk: limits::LARGEST_CHUNK,
+            upload_memory: limits::UPLOAD_MEMORY,
+            open_uploads: limits::OPEN_UPLOADS,
+            exists_digests: limits::EXISTS_DIGESTS,
+        },
+        capabilities: Vec::new(),
+    }
+}

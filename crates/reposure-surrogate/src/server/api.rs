@@ -1,0 +1,81 @@
+//! The requests for the API, sent to whoever answers them.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, Request, StatusCode};
+use hyper::body::Incoming;
+use reposure_parcel::{
+    limits::SILENCE,
+    problem::Problem,
+    wire::Right,
+};
+use tokio::time::sleep;
+
+use crate::{
+    answer::{self, Answer},
+    app::App,
+    body, exists, gateway, hello,
+    route::Route,
+};
+
+/// Answers a request for the API.
+pub(crate) async fn answer(app: Arc<App>, request: Request<Incoming>) -> Answer {
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let answer = dispatch(app, request).await.unwrap_or_else(|problem| answer::problem(&problem));
+    tracing::debug!(%method, path, status = answer.status().as_u16(), "answered");
+    answer
+}
+
+async fn dispatch(app: Arc<App>, request: Request<Incoming>) -> Result<Answer, Problem> {
+    // Who has no token learns nothing, not even which paths there are.
+    let right = app.gate.admit(request.headers()).await?;
+    let route = Route::parse(request.method(), request.uri().path())?;
+    let needed = route.right(request.method());
+    if right < needed {
+        return Err(forbidden(right, needed));
+    }
+    match route {
+        Route::Hello => Ok(answer::json(StatusCode::OK, &hello::hello(&app, right))),
+        Route::Registry => gateway::pass(app.registry.clone(), &app.results, request).await,
+        Route::Result(id) => app.results.get(&id, request.method()).await,
+        Route::Exists => {
+            let wish = body::message(request.into_body()).await?;
+            let work = app.clone();
+            later(&app, async move {
+                exists::exists(work.registry.clone(), work.uploads.remembered(), wish).await
+            })
+            .await
+        }
+        upload => of_upload(app, upload, request).await,
+    }
+}
+
+async fn of_upload(app: Arc<App>, route: Route, request: Request<Incoming>) -> Result<Answer, Problem> {
+    let (parts, incoming) = request.into_parts();
+    let headers: HeaderMap = parts.headers;
+    match route {
+        Route::Chunk(id, offset) => app.uploads.chunk(&id, offset, &headers, incoming).await,
+        Route::Progress(id) => app.uploads.progress(&id).await,
+        Route::Commit(id) => app.uploads.commit(&id, &body::message(incoming).await?).await,
+        Route::Cancel(id) => Ok(app.uploads.cancel(&id)),
+        _ => {
+            let wish = body::message(incoming).await?;
+            let uploads = app.uploads.clone();
+            later(&app, async move { uploads.open(wish).await }).await
+        }
+    }
+}
+
+/// Works on an answer that may come later.
+async fn later(
+    app: &App,
+    work: impl Future<Output = Result<Answer, Problem>> + Send + 'static,
+) -> Result<Answer, Problem> {
+    let work = async { work.await.unwrap_or_else(|problem| answer::problem(&problem)) };
+    Ok(app.results.answer(work, sleep(SILENCE)).await)
+}
+
+fn forbidden(right: Right, needed: Right) -> Problem {
+    let message = format!("this takes the right to {needed}, and the token gives the right to {right}");
+    Problem::new(reposure_parcel::problem::Code::Forbidden, message)
+}

@@ -1,0 +1,95 @@
+//! One connection: TLS, then HTTP/1.1 until either side ends it.
+
+use std::{convert::Infallible, sync::Arc, time::Duration};
+
+use http::{HeaderName, HeaderValue, Request};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use reposure_parcel::wire;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, BufReader},
+    net::TcpStream,
+    time::timeout,
+};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+
+use crate::answer::Answer;
+
+/// How long a TLS handshake may take.
+const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(10);
+/// How long a connection may be idle, and how long a request's head may take. The API server keeps idle connections for 90 s;
+/// whoever closes first must not be this side, or a request that is just sent is lost.
+const IDLE_DEADLINE: Duration = Duration::from_secs(120);
+/// The most that is read from a connection at once, in bytes. A chunk comes in TLS records of 16 KiB.
+const READ_BUFFER: usize = 128 << 10;
+/// The most headers of a request.
+const HEADERS: usize = 64;
+
+/// What is spoken on a port.
+#[derive(Clone)]
+pub(crate) enum Protocol {
+    /// HTTP over TLS.
+    Tls(TlsAcceptor),
+    /// Plain HTTP.
+    Plain,
+}
+
+/// Answers the requests of one connection, each by `respond`, until it ends or `ending` says so.
+pub(super) async fn serve<F, A>(stream: TcpStream, protocol: Protocol, ending: CancellationToken, respond: Arc<F>)
+where
+    F: Fn(Request<Incoming>) -> A + Send + Sync + 'static,
+    A: Future<Output = Answer> + Send,
+{
+    // A failure only means slower answers.
+    let _ = stream.set_nodelay(true);
+    match protocol {
+        Protocol::Plain => exchange(stream, ending, respond).await,
+        Protocol::Tls(acceptor) => {
+            // rustls reads its records in small steps.
+            let stream = BufReader::with_capacity(READ_BUFFER, stream);
+            match timeout(HANDSHAKE_DEADLINE, acceptor.accept(stream)).await {
+                Ok(Ok(stream)) => exchange(stream, ending, respond).await,
+                Ok(Err(error)) => tracing::debug!(%error, "no TLS"),
+                Err(_) => tracing::debug!("no TLS in time"),
+            }
+        }
+    }
+}
+
+async fn exchange<S, F, A>(stream: S, ending: CancellationToken, respond: Arc<F>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    F: Fn(Request<Incoming>) -> A + Send + Sync + 'static,
+    A: Future<Output = Answer> + Send,
+{
+    let service = service_fn(|request| {
+        let respond = respond.clone();
+        async move { Ok::<_, Infallible>(marked(respond(request).await)) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(IDLE_DEADLINE)
+        .max_buf_size(READ_BUFFER)
+        .max_headers(HEADERS)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = std::pin::pin!(connection);
+    let result = tokio::select! {
+        result = connection.as_mut() => result,
+        () = ending.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = result {
+        tracing::debug!(error = crate::answer::chain(&error), "a connection broke");
+    }
+}
+
+/// Marks an answer as the surrogate's: the API server may answer in its place.
+fn marked(mut answer: Answer) -> Answer {
+    answer
+        .headers_mut()
+        .insert(HeaderName::from_static(wire::VERSION_HEADER), HeaderValue::from(wire::VERSION));
+    answer
+}

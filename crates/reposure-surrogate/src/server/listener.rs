@@ -1,0 +1,97 @@
+//! One port.
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use http::Request;
+use hyper::body::Incoming;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+    time::sleep,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::connection::{self, Protocol};
+use crate::answer::Answer;
+
+/// The most connections of a port. The API server opens one for each request that is under way, and keeps two.
+const CONNECTIONS: usize = 512;
+/// How long to wait after the system refuses a connection, for want of descriptors.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// A port cannot be listened on.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address}")]
+pub(crate) struct ListenError {
+    address: SocketAddr,
+    #[source]
+    source: io::Error,
+}
+
+/// A port that is listened on.
+pub(crate) struct Listener {
+    listener: TcpListener,
+    address: SocketAddr,
+    protocol: Protocol,
+    accepted: Arc<AtomicU64>,
+}
+
+impl Listener {
+    /// Listens.
+    pub(crate) async fn bind(address: SocketAddr, protocol: Protocol) -> Result<Self, ListenError> {
+        let failed = |source| ListenError { address, source };
+        let listener = TcpListener::bind(address).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        Ok(Self { listener, address, protocol, accepted: Arc::default() })
+    }
+
+    /// Returns the address, with the port that the system chose where none was asked for.
+    pub(crate) const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Returns the number of connections that were accepted so far.
+    pub(crate) fn accepted(&self) -> Arc<AtomicU64> {
+        self.accepted.clone()
+    }
+
+    /// Answers requests by `respond` until `ending` says so, and then until the connections have ended.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves the connections to `tasks`' owner.
+    pub(crate) async fn serve<F, A>(self, tasks: TaskTracker, ending: CancellationToken, respond: F)
+    where
+        F: Fn(Request<Incoming>) -> A + Send + Sync + 'static,
+        A: Future<Output = Answer> + Send + 'static,
+    {
+        let (respond, places) = (Arc::new(respond), Arc::new(Semaphore::new(CONNECTIONS)));
+        loop {
+            let accepted = tokio::select! {
+                () = ending.cancelled() => break,
+                accepted = self.accept(&places) => accepted,
+            };
+            let Some((stream, place)) = accepted else { continue };
+            let connection = connection::serve(stream, self.protocol.clone(), ending.clone(), respond.clone());
+            tasks.spawn(async move {
+                connection.await;
+                drop(place);
+            });
+        }
+    }
+
+    async fn accept(&self, places: &Arc<Semaphore>) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+        let place = places.clone().acquire_owned().await.ok()?;
+        match self.listener.accept().await {
+            Ok((stream, _)) => {
+                self.accepted.fetch_add(1, Ordering::Relaxed);
+                Some((stream, place))
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a connection was not accepted");
+                sleep(PAUSE).await;
+                None
+            }
+        }
+    }
+}

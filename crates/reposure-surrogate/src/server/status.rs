@@ -1,0 +1,39 @@
+//! The status port: no token, no secrets.
+
+use std::sync::{Arc, atomic::Ordering};
+
+use http::{Method, Request, StatusCode};
+use hyper::body::Incoming;
+use reposure_parcel::{
+    problem::{Code, Problem},
+    status::Status,
+    wire,
+};
+
+use crate::{
+    answer::{self, Answer},
+    app::App,
+    hello::BUILD,
+};
+
+/// Answers a request on the status port.
+pub(crate) fn answer(app: &Arc<App>, request: &Request<Incoming>) -> Answer {
+    match (request.method(), request.uri().path()) {
+        (&Method::GET, wire::STATUS) => answer::json(StatusCode::OK, &status(app)),
+        (&Method::GET, wire::ALIVE) => answer::empty(StatusCode::OK),
+        (method, path) => {
+            answer::problem(&Problem::new(Code::NotFound, format!("there is no {method} {path} here")))
+        }
+    }
+}
+
+fn status(app: &App) -> Status {
+    Status {
+        build: BUILD.into(),
+        pod_uid: app.pod_uid.clone(),
+        registry: app.health.check(),
+        keys: app.gate.check(),
+        connections: app.accepted.load(Ordering::Relaxed),
+        open_uploads: app.uploads.count(),
+    }
+}

@@ -1,0 +1,182 @@
+//! A running surrogate.
+
+use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use reposure_parcel::config::Config;
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle, task::TaskTracker};
+
+use crate::{
+    access::{Gate, GateError},
+    app::App,
+    results::Results,
+    server::{self, Listener, ListenError, Protocol},
+    tls::{self, TlsError},
+    upstream::{Health, Registry, RegistryError},
+    uploads::Uploads,
+};
+
+/// How often files, keys, uploads and results are looked after.
+const TICK: Duration = Duration::from_secs(5);
+/// How often the registry is asked whether it is well.
+const HEALTH: Duration = Duration::from_secs(10);
+/// How long open uploads may go on when the surrogate is to end.
+const UPLOADS_DEADLINE: Duration = Duration::from_secs(15);
+/// How long requests may go on after that. Both are well within the 30 s that Kubernetes gives a pod.
+const REQUESTS_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Why a surrogate does not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// Nobody could be let in.
+    #[error("cannot decide who may come in")]
+    Access(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// There is no TLS.
+    #[error("cannot serve TLS")]
+    Tls(#[source] TlsError),
+    /// A port cannot be listened on.
+    #[error("cannot serve")]
+    Listen(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The registry cannot be reached as configured.
+    #[error("cannot reach the registry")]
+    Registry(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The file with the pod's UID cannot be read.
+    #[error("cannot read the pod's UID at {path}")]
+    PodUid {
+        /// The file.
+        path: PathBuf,
+        /// What happened.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// A running surrogate. It ends when this is dropped, without grace.
+pub struct Surrogate {
+    app: Arc<App>,
+    address: SocketAddr,
+    status_address: SocketAddr,
+    ending: CancellationToken,
+    connections: TaskTracker,
+    tasks: Vec<AbortOnDropHandle<()>>,
+}
+
+impl Surrogate {
+    /// Starts to serve, with as many threads as the runtime has.
+    ///
+    /// # Errors
+    /// When the configuration is impossible or an address cannot be listened on. A registry that cannot be reached, and
+    /// credentials and authorities that are missing, are no errors: they may come.
+    ///
+    /// # Cancel safety
+    /// Dropping the future ends what was started.
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        let gate = Gate::new(&config)?;
+        let pod_uid = pod_uid(config.pod_uid_file.as_ref()).await?;
+        let tls = tls::server(&config.registry).map_err(StartError::Tls)?;
+        let registry = Arc::new(Registry::new(&config.upstream).await?);
+        let api = Listener::bind(config.listen, Protocol::Tls(TlsAcceptor::from(tls))).await?;
+        let status = Listener::bind(config.status_listen, Protocol::Plain).await?;
+        let app = Arc::new(App {
+            namespace: config.namespace,
+            name: config.registry,
+            pod_uid,
+            gate,
+            registry: registry.clone(),
+            health: Arc::new(Health::new(config.upstream.host)),
+            uploads: Arc::new(Uploads::new(registry.clone())),
+            results: Results::default(),
+            accepted: api.accepted(),
+        });
+        Ok(Self::serve(app, registry, api, status))
+    }
+
+    fn serve(app: Arc<App>, registry: Arc<Registry>, api: Listener, status: Listener) -> Self {
+        let (ending, connections) = (CancellationToken::new(), TaskTracker::new());
+        let (address, status_address) = (api.address(), status.address());
+        let (api_app, status_app) = (app.clone(), app.clone());
+        let api = api.serve(connections.clone(), ending.clone(), move |request| {
+            server::answer_api(api_app.clone(), request)
+        });
+        let status = status.serve(connections.clone(), ending.clone(), move |request| {
+            std::future::ready(server::answer_status(&status_app, &request))
+        });
+        let tasks = vec![
+            AbortOnDropHandle::new(tokio::spawn(api)),
+            AbortOnDropHandle::new(tokio::spawn(status)),
+            AbortOnDropHandle::new(tokio::spawn(look_after(app.clone(), registry))),
+            AbortOnDropHandle::new(tokio::spawn(ask_health(app.clone()))),
+        ];
+        Self { app, address, status_address, ending, connections, tasks }
+    }
+
+    /// Returns where the API is served.
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Returns where status and liveness are served.
+    pub const fn status_address(&self) -> SocketAddr {
+        self.status_address
+    }
+
+    /// Ends with grace: refuses new uploads, lets open ones and requests go on for at most 20 s, and closes.
+    ///
+    /// # Cancel safety
+    /// Dropping the future ends without grace.
+    pub async fn stop(self) {
+        self.app.uploads.refuse_new();
+        // Whoever commits in this time needs new connections, so the port stays open.
+        let _ = timeout(UPLOADS_DEADLINE, self.app.uploads.all_ended()).await;
+        self.ending.cancel();
+        self.connections.close();
+        let _ = timeout(REQUESTS_DEADLINE, self.connections.wait()).await;
+        drop(self.tasks);
+    }
+}
+
+/// Looks after what changes with time.
+async fn look_after(app: Arc<App>, registry: Arc<Registry>) {
+    let mut ticks = interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        app.uploads.sweep();
+        app.results.sweep();
+        registry.refresh().await;
+        app.gate.refresh().await;
+    }
+}
+
+async fn ask_health(app: Arc<App>) {
+    loop {
+        app.health.ask(&app.registry).await;
+        sleep(HEALTH).await;
+    }
+}
+
+async fn pod_uid(file: Option<&PathBuf>) -> Result<String, StartError> {
+    let Some(path) = file else { return Ok(String::new()) };
+    let text = tokio::fs::read_to_string(path).await;
+    text.map(|text| text.trim().into()).map_err(|source| StartError::PodUid { path: path.clone(), source })
+}
+
+impl From<GateError> for StartError {
+    fn from(error: GateError) -> Self {
+        Self::Access(error.into())
+    }
+}
+
+impl From<ListenError> for StartError {
+    fn from(error: ListenError) -> Self {
+        Self::Listen(error.into())
+    }
+}
+
+impl From<RegistryError> for StartError {
+    fn from(error: RegistryError) -> Self {
+        Self::Registry(error.into())
+    }
+}

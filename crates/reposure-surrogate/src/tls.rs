@@ -1,0 +1,71 @@
+//! TLS: the surrogate's own certificate, and trust in others.
+
+use std::sync::Arc;
+
+use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
+use rustls::{
+    ClientConfig, RootCertStore, ServerConfig,
+    crypto::{CryptoProvider, ring},
+};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+
+/// The sessions that may be resumed from memory; tickets need none.
+const SESSIONS: usize = 1024;
+
+/// Why there is no TLS.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// No certificate could be made.
+    #[error("cannot make a certificate")]
+    Certificate(#[source] rcgen::Error),
+    /// The configuration is impossible.
+    #[error("cannot configure TLS")]
+    Configuration(#[source] rustls::Error),
+    /// A file of authorities holds something else than PEM.
+    #[error("the authorities are no PEM certificates")]
+    Pem(#[source] rustls_pki_types::pem::Error),
+    /// A file of authorities holds no certificate, or none that is well-formed.
+    #[error("there is no certificate among the authorities")]
+    NoAuthority,
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(ring::default_provider())
+}
+
+/// Makes a certificate that nobody vouches for, and the configuration of a server that shows it.
+///
+/// The API server does not verify the certificate of a pod. It opens many connections, so ECDSA P-256 and resumption count. It
+/// is offered HTTP/1.1 alone: its HTTP/2 windows halve the throughput.
+pub(crate) fn server(name: &str) -> Result<Arc<ServerConfig>, TlsError> {
+    let key = KeyPair::generate().map_err(TlsError::Certificate)?;
+    let mut parameters = CertificateParams::new([name.to_owned()]).map_err(TlsError::Certificate)?;
+    parameters.distinguished_name = DistinguishedName::new();
+    parameters.distinguished_name.push(DnType::CommonName, name);
+    let certificate = parameters.self_signed(&key).map_err(TlsError::Certificate)?;
+    let key = PrivateKeyDer::from(key);
+    let mut config = ServerConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .and_then(|builder| builder.with_no_client_auth().with_single_cert(vec![certificate.der().clone()], key))
+        .map_err(TlsError::Configuration)?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.session_storage = rustls::server::ServerSessionMemoryCache::new(SESSIONS);
+    config.ticketer = ring::Ticketer::new().map_err(TlsError::Configuration)?;
+    Ok(Arc::new(config))
+}
+
+/// Returns the configuration of a client that trusts the certificates in `pem` alone.
+pub(crate) fn client(pem: &[u8]) -> Result<ClientConfig, TlsError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(pem) {
+        // An authority that is malformed vouches for nothing, and does not take the others with it.
+        let _ = roots.add(certificate.map_err(TlsError::Pem)?);
+    }
+    if roots.is_empty() {
+        return Err(TlsError::NoAuthority);
+    }
+    let builder = ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .map_err(TlsError::Configuration)?;
+    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+}

@@ -1,0 +1,149 @@
+//! The credit that all uploads share.
+//!
+//! Credit once given is never taken back: each byte of a window that a client knows of has its place in memory. Of
+//! [`UPLOAD_MEMORY`], one [`CHUNK`] is set aside for each of [`OPEN_UPLOADS`], so that the next chunk in order always has a
+//! place; what is left is shared evenly between the open ones.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use reposure_parcel::limits::{CHUNK, OPEN_UPLOADS, UPLOAD_MEMORY};
+
+/// What is not set aside, in bytes.
+const SHARED: u64 = UPLOAD_MEMORY - CHUNK * OPEN_UPLOADS as u64;
+
+#[derive(Debug)]
+struct Shared {
+    free: u64,
+    accounts: u64,
+}
+
+/// The credit that all uploads share.
+#[derive(Clone, Debug)]
+pub(super) struct Budget(Arc<Mutex<Shared>>);
+
+/// The credit of one upload. What it holds goes back when it is dropped.
+#[derive(Debug)]
+pub(super) struct Account {
+    budget: Budget,
+    /// The offset behind the last byte that was ever promised a place.
+    granted: u64,
+    /// How many bytes have left memory.
+    released: u64,
+    /// How much of the shared part is in use.
+    shared: u64,
+}
+
+impl Budget {
+    pub(super) fn new() -> Self {
+        Self(Arc::new(Mutex::new(Shared { free: SHARED, accounts: 0 })))
+    }
+
+    /// Opens an account. The caller keeps their number within [`OPEN_UPLOADS`].
+    pub(super) fn open(&self) -> Account {
+        self.lock().accounts += 1;
+        Account { budget: self.clone(), granted: 0, released: 0, shared: 0 }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Shared> {
+        // Nothing can panic while it is held.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Account {
+    /// Returns the offset behind the last byte that has a place.
+    pub(super) const fn granted(&self) -> u64 {
+        self.granted
+    }
+
+    /// Notes that bytes have left memory.
+    pub(super) fn release(&mut self, bytes: u64) {
+        self.released = (self.released + bytes).min(self.granted);
+        let needed = (self.granted - self.released).saturating_sub(CHUNK);
+        let surplus = self.shared.saturating_sub(needed);
+        self.shared -= surplus;
+        self.budget.lock().free += surplus;
+    }
+
+    /// Promises places as far as they go, but not beyond `size`, the blob's.
+    pub(super) fn grow(&mut self, size: Option<u64>) {
+        let mut shared = self.budget.lock();
+        let fair = CHUNK + SHARED / shared.accounts.max(1);
+        let aim = (self.released + fair).min(size.unwrap_or(u64::MAX));
+        let wanted = aim.saturating_sub(self.granted);
+        let own = (self.released + CHUNK + self.shared).saturating_sub(self.granted);
+        let borrowed = wanted.saturating_sub(own).min(shared.free);
+        shared.free -= borrowed;
+        drop(shared);
+        self.shared += borrowed;
+        self.granted += wanted.min(own + borrowed);
+    }
+}
+
+impl Drop for Account {
+    fn drop(&mut self) {
+        let mut shared = self.budget.lock();
+        shared.free += self.shared;
+        shared.accounts -= 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Bytes that accounts may fill.
+    fn held(accounts: &[Account]) -> u64 {
+        accounts.iter().map(|account| account.granted - account.released).sum()
+    }
+
+    #[test]
+    fn one_upload_may_use_all_that_is_not_set_aside() {
+        let budget = Budget::new();
+        let mut account = budget.open();
+        account.grow(None);
+        assert_eq!(account.granted(), CHUNK + SHARED);
+        drop(account);
+        assert_eq!(budget.lock().free, SHARED);
+    }
+
+    #[test]
+    fn a_small_blob_holds_no_more_than_its_size() {
+        let budget = Budget::new();
+        let mut account = budget.open();
+        account.grow(Some(100));
+        assert_eq!((account.granted(), budget.lock().free), (100, SHARED));
+    }
+
+    #[test]
+    fn the_sum_stays_within_the_memory_and_every_upload_gets_a_chunk() {
+        let budget = Budget::new();
+        let mut accounts = Vec::new();
+        // The first ones take much before the others come.
+        for count in 1..=OPEN_UPLOADS {
+            accounts.push(budget.open());
+            for account in &mut accounts {
+                account.grow(None);
+            }
+            assert_eq!(accounts.len(), count);
+            assert!(held(&accounts) <= UPLOAD_MEMORY);
+            assert!(accounts.iter().all(|account| account.granted >= CHUNK), "{accounts:?}");
+        }
+        // Bytes leave in uneven steps.
+        for step in 0..1000_u64 {
+            let account = &mut accounts[usize::try_from(step * 5 % 8).unwrap()];
+            account.release((step % 7) << 20);
+            account.grow(None);
+            assert!(account.granted - account.released >= CHUNK);
+            assert!(held(&accounts) <= UPLOAD_MEMORY, "step {step}");
+        }
+        // In the end all have an equal share.
+        for _ in 0..3 {
+            for account in &mut accounts {
+                account.release(account.granted - account.released);
+                account.grow(None);
+            }
+        }
+        assert!(accounts.iter().all(|a| a.granted - a.released == CHUNK + SHARED / 8), "{accounts:?}");
+    }
+}

@@ -1,0 +1,17 @@
+//! Uploads: chunks come in any order on many connections and go to the registry in order in one request.
+
+mod assembly;
+mod budget;
+mod chunk;
+mod delivery;
+mod feed;
+mod open;
+mod pool;
+mod ranges;
+mod remembered;
+mod requests;
+mod table;
+mod upload;
+
+pub(crate) use remembered::Remembered;
+pub(crate) use table::Uploads;

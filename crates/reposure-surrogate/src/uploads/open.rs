@@ -1,0 +1,121 @@
+//! Opening an upload, if the blob is not there and cannot be mounted.
+
+use std::sync::Arc;
+
+use http::StatusCode;
+use reposure_oci::{Digest, RepositoryName};
+use reposure_parcel::{
+    limits::MOUNT_SOURCES,
+    problem::{Code, Problem},
+    upload::{How, Open, Stored},
+};
+
+use super::{
+    Uploads, delivery,
+    upload::Key,
+};
+use crate::{
+    answer::{self, Answer},
+    upstream::blobs::{self, Location, Mount},
+};
+
+/// The longest key of a client's own, in bytes.
+const KEY: usize = 128;
+
+/// Where a blob is.
+enum Found {
+    /// In the repository.
+    Here(How),
+    /// Not there; the registry may have opened an upload for it.
+    Nowhere(Option<Location>),
+}
+
+impl Uploads {
+    /// Answers [`Open`].
+    pub(crate) async fn open(self: &Arc<Self>, wish: Open) -> Result<Answer, Problem> {
+        let key = key(&wish)?;
+        if let Some(upload) = self.join(&key, wish.size)? {
+            return Ok(answer::json(StatusCode::CREATED, &upload.progress()));
+        }
+        let location = match &wish.digest {
+            None => None,
+            Some(digest) => match self.locate(&wish, digest).await? {
+                Found::Here(how) => {
+                    let stored = Stored { digest: digest.clone(), how };
+                    return Ok(answer::json(StatusCode::OK, &stored));
+                }
+                Found::Nowhere(location) => location,
+            },
+        };
+        match (self.insert(&key, wish.size).await, location) {
+            (Ok(upload), location) => {
+                location.into_iter().for_each(|location| upload.set_location(location));
+                Ok(answer::json(StatusCode::CREATED, &upload.progress()))
+            }
+            (Err(problem), location) => {
+                location.into_iter().for_each(|location| delivery::cancel(self.registry.clone(), location));
+                Err(problem)
+            }
+        }
+    }
+
+    async fn locate(&self, wish: &Open, digest: &Digest) -> Result<Found, Problem> {
+        let repository = &wish.repository;
+        if blobs::head(&self.registry, repository, digest).await?.is_some() {
+            self.remembered.note(digest, repository);
+            return Ok(Found::Here(How::Existed));
+        }
+        self.remembered.forget(digest, repository);
+        let remembered = self.remembered.repositories(digest);
+        for source in sources(&wish.from, &remembered, repository) {
+            match self.mount(repository, digest, source).await {
+                Some(Mount::Mounted) => return Ok(Found::Here(How::Mounted)),
+                // A registry that opens an upload instead would do so for each source.
+                Some(Mount::Opened(location)) => return Ok(Found::Nowhere(Some(location))),
+                None => {}
+            }
+        }
+        Ok(Found::Nowhere(None))
+    }
+
+    /// Tries to mount a blob. A registry that refuses can still be sent the bytes.
+    async fn mount(&self, repository: &RepositoryName, digest: &Digest, from: &RepositoryName) -> Option<Mount> {
+        match blobs::mount(&self.registry, repository, digest, from).await {
+            Ok(Mount::Mounted) => {
+                self.remembered.note(digest, repository);
+                Some(Mount::Mounted)
+            }
+            Ok(opened) => {
+                self.remembered.forget(digest, from);
+                Some(opened)
+            }
+            Err(problem) => {
+                tracing::debug!(message = problem.message, "not mounted");
+                None
+            }
+        }
+    }
+}
+
+fn sources<'a>(
+    from: &'a [RepositoryName],
+    remembered: &'a [RepositoryName],
+    repository: &'a RepositoryName,
+) -> impl Iterator<Item = &'a RepositoryName> {
+    // What the surrogate has seen is surer than what the client supposes.
+    remembered.iter().chain(from.iter().filter(|from| !remembered.contains(from))).filter(move |s| *s != repository)
+}
+
+fn key(wish: &Open) -> Result<Key, Problem> {
+    let bad = |message: &str| Err(Problem::new(Code::BadRequest, message));
+    if wish.from.len() > MOUNT_SOURCES {
+        return bad("too many repositories to mount from");
+    }
+    if wish.digest.is_none() && wish.key.is_none() {
+        return bad("an upload needs a digest or a key");
+    }
+    if wish.key.as_ref().is_some_and(|key| key.is_empty() || key.len() > KEY) {
+        return bad("the key is empty or too long");
+    }
+    Ok(Key { repository: wish.repository.clone(), digest: wish.digest.clone(), client: wish.key.clone() })
+}

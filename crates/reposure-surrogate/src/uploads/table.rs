@@ -1,0 +1,241 @@
+//! The uploads that are open, and what came of those that have ended.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use reposure_oci::transport::Transport;
+use reposure_parcel::{
+    limits::{OPEN_UPLOADS, RESULT_AGE, UPLOAD_AGE},
+    problem::{Code, Problem},
+    upload::Range,
+};
+use tokio::{
+    sync::Notify,
+    time::{Instant, timeout_at},
+};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::{
+    budget::Budget,
+    delivery,
+    pool::Pool,
+    remembered::Remembered,
+    upload::{Key, Outcome, Upload},
+};
+use crate::identifier::Identifier;
+
+/// How long opening waits for another upload to end: within the silence that middle boxes bear.
+const PLACE_DEADLINE: Duration = Duration::from_secs(5);
+/// The most uploads whose end is remembered.
+const ENDED: usize = 4096;
+
+/// An upload that has ended.
+#[derive(Clone, Debug)]
+pub(super) struct Ended {
+    pub(super) outcome: Outcome,
+    pub(super) received: Option<Range>,
+    at: Instant,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    open: HashMap<Identifier, Arc<Upload>>,
+    ended: HashMap<Identifier, Ended>,
+}
+
+/// All uploads of a surrogate.
+pub(crate) struct Uploads {
+    pub(super) registry: Arc<dyn Transport>,
+    pub(super) remembered: Remembered,
+    table: Mutex<Table>,
+    budget: Budget,
+    pool: Arc<Pool>,
+    place: Notify,
+    ending: AtomicBool,
+}
+
+impl Uploads {
+    /// Makes a table of uploads to a registry.
+    pub(crate) fn new(registry: Arc<dyn Transport>) -> Self {
+        Self {
+            registry,
+            remembered: Remembered::default(),
+            table: Mutex::default(),
+            budget: Budget::new(),
+            pool: Arc::default(),
+            place: Notify::new(),
+            ending: AtomicBool::new(false),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        // Nothing can panic while it is held.
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns which repositories are known to hold blobs.
+    pub(crate) const fn remembered(&self) -> &Remembered {
+        &self.remembered
+    }
+
+    /// Returns how many uploads are open.
+    pub(crate) fn count(&self) -> usize {
+        self.lock().open.len()
+    }
+
+    /// Opens no more uploads from now on.
+    pub(crate) fn refuse_new(&self) {
+        self.ending.store(true, Ordering::Relaxed);
+    }
+
+    /// Waits until no upload is open.
+    ///
+    /// # Cancel safety
+    /// Dropping the future has no effect.
+    pub(crate) async fn all_ended(&self) {
+        loop {
+            let ended = self.place.notified();
+            if self.count() == 0 {
+                return;
+            }
+            ended.await;
+        }
+    }
+
+    /// Joins the open upload of the same key, if there is one.
+    pub(super) fn join(&self, key: &Key, size: Option<u64>) -> Result<Option<Arc<Upload>>, Problem> {
+        let table = self.lock();
+        let Some(upload) = table.open.values().find(|upload| upload.key == *key) else { return Ok(None) };
+        upload.join(size)?;
+        Ok(Some(upload.clone()))
+    }
+
+    /// Opens an upload, or joins the one of the same key; waits a little for a place.
+    pub(super) async fn insert(&self, key: &Key, size: Option<u64>) -> Result<Arc<Upload>, Problem> {
+        let deadline = Instant::now() + PLACE_DEADLINE;
+        loop {
+            let place = self.place.notified();
+            if self.ending.load(Ordering::Relaxed) {
+                return Err(Problem::new(Code::Ending, "the surrogate is ending").transient());
+            }
+            if let Some(upload) = self.join(key, size)? {
+                return Ok(upload);
+            }
+            if let Some(upload) = self.try_insert(key, size) {
+                return Ok(upload);
+            }
+            if timeout_at(deadline, place).await.is_err() {
+                let message = format!("{OPEN_UPLOADS} uploads are open");
+                return Err(Problem::new(Code::TooManyUploads, message).transient());
+            }
+        }
+    }
+
+    fn try_insert(&self, key: &Key, size: Option<u64>) -> Option<Arc<Upload>> {
+        let mut table = self.lock();
+        if table.open.len() >= OPEN_UPLOADS || table.open.values().any(|upload| upload.key == *key) {
+            return None;
+        }
+        let upload = Arc::new(Upload::new(key.clone(), size, self.budget.open(), self.pool.clone()));
+        table.open.insert(upload.id.clone(), upload.clone());
+        Some(upload)
+    }
+
+    /// Returns an open upload.
+    pub(super) fn find(&self, id: &Identifier) -> Result<Arc<Upload>, Problem> {
+        self.lock()
+            .open
+            .get(id)
+            .cloned()
+            .ok_or_else(|| Problem::new(Code::NotFound, format!("no upload {id} is open")))
+    }
+
+    /// Returns what came of an upload that has ended. A failure is told once: then the upload is unknown, and begun again.
+    pub(super) fn ended(&self, id: &Identifier) -> Option<Ended> {
+        let mut table = self.lock();
+        let ended = table.ended.get(id).cloned()?;
+        if ended.outcome.is_err() {
+            table.ended.remove(id);
+        }
+        Some(ended)
+    }
+
+    /// Returns the bytes of an upload that the registry has stored.
+    pub(super) fn stored(&self, id: &Identifier) -> Option<Range> {
+        self.lock().ended.get(id).filter(|ended| ended.outcome.is_ok())?.received
+    }
+
+    /// Starts to send an upload's bytes on, unless that has begun.
+    pub(super) fn start(self: &Arc<Self>, upload: &Arc<Upload>) {
+        upload.start(|| {
+            let (table, upload) = (Arc::downgrade(self), upload.clone());
+            let registry = self.registry.clone();
+            AbortOnDropHandle::new(tokio::spawn(async move {
+                let outcome = delivery::deliver(upload.clone(), registry).await;
+                if let Some(table) = table.upgrade() {
+                    table.end(&upload, outcome);
+                }
+            }))
+        });
+    }
+
+    /// Ends an upload, unless it has ended.
+    pub(super) fn end(&self, upload: &Arc<Upload>, outcome: Outcome) {
+        let outcome = outcome.map_err(|problem| {
+            // The bytes may be another client's: who sends his own alone may succeed.
+            let of_another = problem.code == Code::DigestMismatch && upload.is_shared();
+            if of_another { problem.transient() } else { problem }
+        });
+        if let Ok(stored) = &outcome {
+            self.remembered.note(&stored.digest, &upload.key.repository);
+        }
+        let received = upload.identity().map(|(_, size)| Range { start: 0, end: size });
+        let mut table = self.lock();
+        if table.open.remove(&upload.id).is_none() {
+            return;
+        }
+        if table.ended.len() < ENDED {
+            let ended = Ended { outcome: outcome.clone(), received, at: Instant::now() };
+            table.ended.insert(upload.id.clone(), ended);
+        }
+        drop(table);
+        upload.end(outcome);
+        if let Some(location) = upload.take_location() {
+            delivery::cancel(self.registry.clone(), location);
+        }
+        self.place.notify_waiters();
+    }
+
+    /// Ends what is idle or stuck and forgets what is old; to be called every few seconds.
+    pub(crate) fn sweep(&self) {
+        let open: Vec<Arc<Upload>> = self.lock().open.values().cloned().collect();
+        for upload in &open {
+            if upload.is_stuck() {
+                let message = "the registry does not go on with the upload";
+                self.end(upload, Err(Problem::new(Code::UpstreamUnreachable, message).transient()));
+            } else if upload.is_idle(UPLOAD_AGE) {
+                let message = format!("nothing was sent for {} s", UPLOAD_AGE.as_secs());
+                self.end(upload, Err(Problem::new(Code::NotFound, message)));
+            }
+        }
+        self.lock().ended.retain(|_, ended| ended.at.elapsed() < RESULT_AGE);
+        if open.is_empty() {
+            self.pool.shrink();
+        }
+    }
+}
+
+impl Drop for Uploads {
+    fn drop(&mut self) {
+        // A task holds its upload and the upload its task: ending the upload frees both.
+        for (_, upload) in self.lock().open.drain() {
+            upload.end(Err(Problem::new(Code::Ending, "the surrogate is ending").transient()));
+        }
+    }
+}

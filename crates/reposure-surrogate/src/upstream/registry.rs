@@ -1,0 +1,147 @@
+//! The way to the registry, made anew when the authorities that are trusted change.
+
+use std::{
+    io,
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use futures::future::BoxFuture;
+use http::{Request, Response};
+use reposure_oci::{
+    auth::{Credentials, CredentialsFolder, CredentialsSource, FixedCredentials},
+    direct::{DirectOptions, DirectTransport, TlsError, TrustAnchors},
+    endpoint::{Endpoint, EndpointError, Scheme},
+    transport::{Body, Transport, TransportError},
+};
+use reposure_parcel::config::{self, UpstreamConfig};
+use tokio::io::AsyncReadExt;
+
+/// The largest file of authorities, in bytes: what a ConfigMap can hold.
+const AUTHORITIES: u64 = 1 << 20;
+
+/// Why the registry cannot be reached as configured.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RegistryError {
+    /// The host is malformed.
+    #[error("the registry's host is malformed")]
+    Host(#[source] EndpointError),
+    /// The file of authorities cannot be read.
+    #[error("cannot read the registry's authorities at {path}")]
+    Authorities {
+        /// The file.
+        path: PathBuf,
+        /// What happened.
+        #[source]
+        source: io::Error,
+    },
+    /// The authorities cannot be used.
+    #[error("the registry's authorities cannot be used")]
+    Tls(#[source] TlsError),
+}
+
+/// The way to the registry.
+#[derive(Debug)]
+pub(crate) struct Registry {
+    endpoint: Endpoint,
+    authority_file: Option<PathBuf>,
+    credentials: Arc<dyn CredentialsSource>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    trust: TrustAnchors,
+    /// The transport, or why there is none.
+    transport: Result<Arc<DirectTransport>, Arc<RegistryError>>,
+}
+
+impl Registry {
+    /// Prepares the way. Files that are missing now may come later.
+    ///
+    /// # Errors
+    /// When the host is malformed.
+    pub(crate) async fn new(config: &UpstreamConfig) -> Result<Self, RegistryError> {
+        let scheme = match config.scheme {
+            config::Scheme::Http => Scheme::Http,
+            config::Scheme::Https => Scheme::Https,
+        };
+        let endpoint = Endpoint::new(scheme, &config.host).map_err(RegistryError::Host)?;
+        let credentials: Arc<dyn CredentialsSource> = match &config.credentials {
+            Some(folder) => Arc::new(CredentialsFolder::new(folder, &config.host)),
+            None => Arc::new(FixedCredentials::from(Credentials::Anonymous)),
+        };
+        let authority_file = config.authority_file.clone();
+        let trust = read_trust(authority_file.as_ref()).await;
+        let state = Mutex::new(State::new(trust, &endpoint, &credentials));
+        Ok(Self { endpoint, authority_file, credentials, state })
+    }
+
+    /// Reads the authorities again; to be called every few seconds. Requests under way go on as they began.
+    pub(crate) async fn refresh(&self) {
+        let trust = read_trust(self.authority_file.as_ref()).await;
+        let mut state = self.lock();
+        // A file that cannot be read just now takes nothing away from what was read before.
+        let unchanged = match &trust {
+            Ok(trust) => state.transport.is_ok() && *trust == state.trust,
+            Err(_) => state.transport.is_ok(),
+        };
+        if !unchanged {
+            *state = State::new(trust, &self.endpoint, &self.credentials);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing can panic while it is held.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn new(
+        trust: Result<TrustAnchors, RegistryError>,
+        endpoint: &Endpoint,
+        credentials: &Arc<dyn CredentialsSource>,
+    ) -> Self {
+        let made = trust.and_then(|trust| {
+            let mut options = DirectOptions::new(endpoint.clone());
+            options.trust = trust.clone();
+            options.credentials = credentials.clone();
+            DirectTransport::new(options).map(|transport| (trust, transport)).map_err(RegistryError::Tls)
+        });
+        match made {
+            Ok((trust, transport)) => Self { trust, transport: Ok(Arc::new(transport)) },
+            Err(error) => Self { trust: TrustAnchors::System, transport: Err(Arc::new(error)) },
+        }
+    }
+}
+
+async fn read_trust(file: Option<&PathBuf>) -> Result<TrustAnchors, RegistryError> {
+    let Some(path) = file else { return Ok(TrustAnchors::System) };
+    let failed = |source| RegistryError::Authorities { path: path.clone(), source };
+    let file = tokio::fs::File::open(path).await.map_err(failed)?;
+    let mut pem = Vec::new();
+    let length = file.take(AUTHORITIES + 1).read_to_end(&mut pem).await.map_err(failed)?;
+    if length as u64 > AUTHORITIES {
+        return Err(failed(io::ErrorKind::FileTooLarge.into()));
+    }
+    Ok(TrustAnchors::Pem(pem))
+}
+
+impl Transport for Registry {
+    fn send(&self, request: Request<Body>) -> BoxFuture<'_, Result<Response<Body>, TransportError>> {
+        let transport = self.lock().transport.clone();
+        Box::pin(async move {
+            match transport {
+                Ok(transport) => transport.send(request).await,
+                Err(error) => Err(TransportError {
+                    method: request.method().clone(),
+                    path: request.uri().path().into(),
+                    hop: "authorities of the registry",
+                    transient: false,
+                    source: error.into(),
+                }),
+            }
+        })
+    }
+}
