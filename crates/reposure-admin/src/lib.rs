@@ -1,1 +1,26 @@
-//! TODO
+//! What Reposure keeps in a cluster: as pure plans, and as the thin shell that applies them.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`plan`] | the objects of a surrogate, of the operator and of the built-in registry; no IO |
+//! | [`manifests`] | plans as YAML |
+//! | [`apply`] | applying and deleting objects by server-side apply |
+//! | [`wait`] | waiting for what was applied, with a deadline |
+//! | [`error`] | what went wrong, with the object, the verb and what to try |
+//!
+//! Operator and command line tool use the same plans. The library prints nothing and reads no environment.
+
+pub mod apply;
+pub mod error;
+pub mod manifests;
+pub mod object;
+pub mod plan;
+pub mod wait;
+
+pub use apply::{Applied, ApplyOptions, Change};
+pub use error::{AdminError, Verb};
+pub use object::{Manager, Object, ObjectName};
+pub use plan::{
+    Observed, OperatorOptions, Plan, Provider, RegistryOptions, Scope, ServiceState, Settings, SimpleOptions,
+    Step, Storage, SurrogatePlan,
+};

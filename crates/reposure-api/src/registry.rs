@@ -1,4 +1,5 @@
 //! The kind `Registry`: how to reach one OCI registry, and what became of it.
+#![expect(unreachable_pub, reason = "the derived schema is made from a copy of each struct in a private scope")]
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
@@ -86,7 +87,7 @@ pub struct RegistrySpec {
 
     /// The port of the surrogate, 10250 by default. On AWS Fargate that port is taken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1024, max = 65535))]
+    #[schemars(range(min = 1024, max = 65535), extend("format" = "int32"))]
     pub surrogate_port: Option<u16>,
 }
 
@@ -133,7 +134,7 @@ pub struct IndirectService {
     pub service: String,
 
     /// The Service's TCP port.
-    #[schemars(range(min = 1, max = 65535))]
+    #[schemars(range(min = 1, max = 65535), extend("format" = "int32"))]
     pub port: u16,
 }
 

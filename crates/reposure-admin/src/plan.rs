@@ -1,0 +1,57 @@
+//! What there should be in the cluster, computed from what is asked for. Nothing here does IO.
+
+mod access;
+mod hardening;
+mod operator;
+pub mod pod;
+mod rbac;
+mod registry;
+mod simple;
+mod surrogate;
+mod surrogate_config;
+mod surrogate_pod;
+mod volumes;
+
+pub use operator::{DEFAULT_IMAGE_HOST, OperatorOptions, Scope, image, operator};
+pub use registry::{Provider, RegistryOptions, openshift_access, registry, standalone_registry};
+pub use simple::{SimpleOptions, Storage, simple, simple_service};
+pub use surrogate::{Observed, ServiceState, Settings, SurrogatePlan, surrogate};
+
+use crate::object::Object;
+
+/// What is to be done, in order.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Plan {
+    /// The steps.
+    pub steps: Vec<Step>,
+}
+
+/// One thing to be done.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Step {
+    /// Make the object so.
+    Apply(Object),
+    /// Create the object if there is none of its name: it holds data, or something random that must not change.
+    CreateIfMissing(Object),
+}
+
+impl Step {
+    /// Returns the object.
+    pub const fn object(&self) -> &Object {
+        match self {
+            Self::Apply(object) | Self::CreateIfMissing(object) => object,
+        }
+    }
+}
+
+impl Plan {
+    /// Returns the plan to make `objects` so.
+    pub fn of(objects: impl IntoIterator<Item = Object>) -> Self {
+        Self { steps: objects.into_iter().map(Step::Apply).collect() }
+    }
+
+    /// Returns the objects in order.
+    pub fn objects(&self) -> impl Iterator<Item = &Object> {
+        self.steps.iter().map(Step::object)
+    }
+}

@@ -1,0 +1,187 @@
+//! The plan of the operator.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::{
+    api::{
+        apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy},
+        core::v1::{
+            Container, EnvVar, EnvVarSource, ObjectFieldSelector, PodSpec, PodTemplateSpec, ServiceAccount,
+        },
+    },
+    apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta},
+};
+use kube::CustomResourceExt as _;
+use reposure_api::{
+    Registry,
+    labels::{Application, labels, selector},
+    names,
+};
+
+use super::{
+    Plan,
+    hardening::{Bounds, container_security, http_probe, patient_probe, pod_security, pull_secrets},
+    rbac,
+    surrogate_pod::port,
+};
+use crate::object::{Manager, Object};
+
+/// Where the operator's image is by default.
+pub const DEFAULT_IMAGE_HOST: &str = "docker.io";
+/// The port of `/alive` and `/ready`.
+const HEALTH_PORT: u16 = 8080;
+/// Some hundred registries are a few MiB of objects.
+const BOUNDS: Bounds =
+    Bounds { cpu_request: "20m", cpu_limit: "1", memory_request: "32Mi", memory_limit: "128Mi" };
+
+/// Which registries an operator sees to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Scope {
+    /// Those of its own namespace.
+    #[default]
+    Namespace,
+    /// All of the cluster.
+    Cluster,
+}
+
+/// What operator is to be installed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OperatorOptions {
+    /// The operator's namespace.
+    pub namespace: String,
+    /// Which registries it sees to.
+    pub scope: Scope,
+    /// The image, for the operator and for its surrogates, as the kubelet takes it.
+    pub image: String,
+    /// A Secret to pull the image with: in the operator's namespace and in that of each registry.
+    pub pull_secret: Option<String>,
+    /// A ClusterRole that the operator is to have beside its own.
+    pub role: Option<String>,
+    /// Whether the plan holds the definition of `Registry`, which only an administrator of the cluster may write.
+    pub crd: bool,
+}
+
+impl OperatorOptions {
+    /// Returns an operator for `namespace` with the default image, and the definition of `Registry`.
+    pub fn new(namespace: impl Into<String>) -> Self {
+        Self {
+            namespace: namespace.into(),
+            scope: Scope::Namespace,
+            image: image(DEFAULT_IMAGE_HOST),
+            pull_secret: None,
+            role: None,
+            crd: true,
+        }
+    }
+}
+
+/// Returns the image of this version at the registry `host`.
+pub fn image(host: &str) -> String {
+    format!("{host}/reposure/reposure:{}", env!("CARGO_PKG_VERSION"))
+}
+
+/// Plans the operator: the definition of `Registry`, ServiceAccount, roles, bindings, Deployment.
+pub fn operator(options: &OperatorOptions) -> Plan {
+    let mut objects = Vec::<Object>::new();
+    if options.crd {
+        objects.push(Registry::crd().into());
+    }
+    objects.push(service_account(options).into());
+    objects.extend(rbac::objects(options));
+    objects.push(deployment(options).into());
+    Plan::of(objects)
+}
+
+/// Returns the metadata of the operator's object `name`.
+pub(crate) fn metadata(options: &OperatorOptions, name: &str) -> ObjectMeta {
+    ObjectMeta {
+        name: Some(name.into()),
+        namespace: Some(options.namespace.clone()),
+        labels: Some(labels(Application::Operator, None, Manager::Cli.as_str())),
+        ..ObjectMeta::default()
+    }
+}
+
+fn service_account(options: &OperatorOptions) -> ServiceAccount {
+    ServiceAccount {
+        metadata: metadata(options, names::OPERATOR),
+        automount_service_account_token: Some(false),
+        ..ServiceAccount::default()
+    }
+}
+
+fn deployment(options: &OperatorOptions) -> Deployment {
+    let application = Application::Operator;
+    let template = ObjectMeta {
+        labels: Some(labels(application, None, Manager::Cli.as_str())),
+        ..ObjectMeta::default()
+    };
+    Deployment {
+        metadata: metadata(options, names::OPERATOR),
+        spec: Some(DeploymentSpec {
+            replicas: Some(1),
+            // Two operators at once would write over each other's status.
+            strategy: Some(DeploymentStrategy { type_: Some("Recreate".into()), rolling_update: None }),
+            selector: LabelSelector {
+                match_labels: Some(selector(application, None)),
+                match_expressions: None,
+            },
+            template: PodTemplateSpec { metadata: Some(template), spec: Some(pod(options)) },
+            ..DeploymentSpec::default()
+        }),
+        status: None,
+    }
+}
+
+fn pod(options: &OperatorOptions) -> PodSpec {
+    PodSpec {
+        service_account_name: Some(names::OPERATOR.into()),
+        automount_service_account_token: Some(true),
+        enable_service_links: Some(false),
+        termination_grace_period_seconds: Some(30),
+        image_pull_secrets: pull_secrets(options.pull_secret.as_deref()),
+        security_context: Some(pod_security(None)),
+        containers: vec![container(options)],
+        node_selector: Some(BTreeMap::from([("kubernetes.io/os".into(), "linux".into())])),
+        ..PodSpec::default()
+    }
+}
+
+fn container(options: &OperatorOptions) -> Container {
+    Container {
+        name: "operator".into(),
+        image: Some(options.image.clone()),
+        image_pull_policy: Some("IfNotPresent".into()),
+        command: Some(vec!["/reposure-operator".into()]),
+        args: Some(arguments(options)),
+        env: Some(vec![from_field("POD_IP", "status.podIP"), from_field("POD_NAME", "metadata.name")]),
+        ports: Some(vec![port("health", HEALTH_PORT)]),
+        readiness_probe: Some(http_probe("/ready", "health", false)),
+        liveness_probe: Some(patient_probe("/alive", "health", false)),
+        resources: Some(BOUNDS.resources()),
+        security_context: Some(container_security()),
+        ..Container::default()
+    }
+}
+
+fn arguments(options: &OperatorOptions) -> Vec<String> {
+    let mut arguments = match options.scope {
+        Scope::Namespace => vec!["--namespace".into(), options.namespace.clone()],
+        Scope::Cluster => vec!["--all-namespaces".into()],
+    };
+    arguments.extend(["--image".into(), options.image.clone()]);
+    if let Some(secret) = &options.pull_secret {
+        arguments.extend(["--image-pull-secret".into(), secret.clone()]);
+    }
+    // Kubernetes puts the values in.
+    let rest = ["--pod-ip", "$(POD_IP)", "--pod-name", "$(POD_NAME)", "--health-port"];
+    arguments.extend(rest.map(Into::into));
+    arguments.push(HEALTH_PORT.to_string());
+    arguments
+}
+
+fn from_field(name: &str, field_path: &str) -> EnvVar {
+    let field = ObjectFieldSelector { field_path: field_path.into(), api_version: None };
+    let value_from = EnvVarSource { field_ref: Some(field), ..EnvVarSource::default() };
+    EnvVar { name: name.into(), value: None, value_from: Some(value_from) }
+}

@@ -1,0 +1,92 @@
+//! The configuration of a surrogate.
+
+use std::{collections::BTreeMap, net::SocketAddr};
+
+use k8s_openapi::api::core::v1::ConfigMap;
+use reposure_api::{Registry, RegistryScheme, SurrogateNames, Target};
+use reposure_parcel::{
+    config::{Access, Config, Scheme, ServiceAccounts, UpstreamConfig},
+    wire,
+};
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+
+use super::{
+    surrogate::{Settings, metadata},
+    volumes,
+};
+use crate::object::Manager;
+
+/// The API server, as every pod can name it.
+const API_SERVER: &str = "https://kubernetes.default.svc";
+/// The key of the configuration.
+const CONFIG_KEY: &str = "config.json";
+/// The key of the registry itself, where no operator and so no custom resource keeps it.
+pub(crate) const REGISTRY_KEY: &str = "registry.json";
+
+/// Returns the configuration of the surrogate of `registry`, which is at `target`.
+pub(crate) fn config(registry: &Registry, target: &Target, settings: &Settings) -> Config {
+    let name = registry.metadata.name.clone().unwrap_or_default();
+    let namespace = registry.metadata.namespace.clone().unwrap_or_default();
+    let scheme = match registry.spec.scheme(target) {
+        RegistryScheme::Http => Scheme::Http,
+        RegistryScheme::Https => Scheme::Https,
+    };
+    let port = registry.spec.surrogate_port.unwrap_or(wire::PORT);
+    Config {
+        listen: SocketAddr::new(settings.listen, port),
+        status_listen: SocketAddr::new(settings.listen, wire::STATUS_PORT),
+        upstream: UpstreamConfig {
+            host: target.dial_host(),
+            scheme,
+            authority_file: registry.spec.authority().map(|_| volumes::AUTHORITY_FILE.into()),
+            credentials: registry.spec.credentials().map(|_| volumes::CREDENTIALS.into()),
+        },
+        access: access(&namespace, &name),
+        pod_uid_file: Some(volumes::POD_UID_FILE.into()),
+        namespace,
+        registry: name,
+    }
+}
+
+fn access(namespace: &str, name: &str) -> Access {
+    let names = SurrogateNames::new(name);
+    Access::Tokens {
+        api_server: API_SERVER.into(),
+        api_server_authority_file: volumes::API_AUTHORITY_FILE.into(),
+        api_server_token_file: volumes::TOKEN_FILE.into(),
+        audience: wire::audience(namespace, name),
+        service_account_namespace: namespace.into(),
+        service_accounts: ServiceAccounts {
+            pull: names.pull_account(),
+            push: names.push_account(),
+            admin: names.admin_account(),
+        },
+    }
+}
+
+/// Returns the ConfigMap with `config`, and with the registry itself where the command line tool keeps it.
+pub(crate) fn config_map(registry: &Registry, config: &Config, settings: &Settings) -> ConfigMap {
+    let names = SurrogateNames::new(&config.registry);
+    let mut data = BTreeMap::from([(CONFIG_KEY.into(), text(config))]);
+    if settings.manager == Manager::Cli {
+        let registry = json!({"name": config.registry, "spec": registry.spec});
+        data.insert(REGISTRY_KEY.into(), registry.to_string());
+    }
+    ConfigMap {
+        metadata: metadata(registry, names.config_map(), settings),
+        data: Some(data),
+        ..ConfigMap::default()
+    }
+}
+
+/// Returns what the pod is annotated with, so that another configuration is another pod.
+pub(crate) fn hash(config: &Config) -> String {
+    let digest = Sha256::digest(text(config));
+    digest.iter().take(16).fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
+}
+
+fn text(config: &Config) -> String {
+    serde_json::to_string_pretty(config)
+        .expect("a configuration is plain data: strings, addresses and UTF-8 paths")
+}

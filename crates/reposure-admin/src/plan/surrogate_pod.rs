@@ -1,0 +1,102 @@
+//! The StatefulSet of a surrogate.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::{
+    api::{
+        apps::v1::{StatefulSet, StatefulSetSpec},
+        core::v1::{Container, ContainerPort, PodSpec, PodTemplateSpec, VolumeMount},
+    },
+    apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta},
+};
+use reposure_api::{
+    Registry, SurrogateNames,
+    labels::{Application, CONFIG_HASH, labels, selector},
+};
+use reposure_parcel::{config::Config, wire};
+
+use super::{
+    hardening::{Bounds, container_security, http_probe, patient_probe, pod_security, pull_secrets},
+    surrogate::{Settings, metadata},
+    surrogate_config::hash,
+    volumes::{CONFIG_FILE, volumes},
+};
+
+/// 64 MiB are buffered for uploads (`reposure_parcel::limits::UPLOAD_MEMORY`) and 16 MiB are a program with its
+/// connections; the kernel's own buffers of a fast network count too. The processor bound is no real one.
+const BOUNDS: Bounds =
+    Bounds { cpu_request: "100m", cpu_limit: "2", memory_request: "64Mi", memory_limit: "160Mi" };
+/// How long an ending surrogate may finish what it has begun, in seconds.
+const GRACE_SECONDS: i64 = 30;
+
+/// Returns the StatefulSet of one. `Parallel`, since otherwise a pod that never gets ready is not replaced by a newer
+/// one ([forced rollback](https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#forced-rollback)).
+pub(crate) fn stateful_set(registry: &Registry, config: &Config, settings: &Settings) -> StatefulSet {
+    let names = SurrogateNames::new(&config.registry);
+    let application = Application::Surrogate;
+    let template = ObjectMeta {
+        labels: Some(labels(application, Some(&config.registry), settings.manager.as_str())),
+        annotations: Some(BTreeMap::from([(CONFIG_HASH.into(), hash(config))])),
+        ..ObjectMeta::default()
+    };
+    StatefulSet {
+        metadata: metadata(registry, names.stateful_set(), settings),
+        spec: Some(StatefulSetSpec {
+            replicas: Some(1),
+            pod_management_policy: Some("Parallel".into()),
+            selector: LabelSelector {
+                match_labels: Some(selector(application, Some(&config.registry))),
+                match_expressions: None,
+            },
+            template: PodTemplateSpec {
+                metadata: Some(template),
+                spec: Some(pod(registry, config, settings)),
+            },
+            ..StatefulSetSpec::default()
+        }),
+        status: None,
+    }
+}
+
+fn pod(registry: &Registry, config: &Config, settings: &Settings) -> PodSpec {
+    let names = SurrogateNames::new(&config.registry);
+    let (volumes, mounts) =
+        volumes(names.config_map(), registry.spec.authority(), registry.spec.credentials());
+    PodSpec {
+        service_account_name: Some(names.service_account().into()),
+        automount_service_account_token: Some(false),
+        enable_service_links: Some(false),
+        termination_grace_period_seconds: Some(GRACE_SECONDS),
+        image_pull_secrets: pull_secrets(settings.pull_secret.as_deref()),
+        security_context: Some(pod_security(None)),
+        containers: vec![container(config, settings, mounts)],
+        volumes: Some(volumes),
+        ..PodSpec::default()
+    }
+}
+
+fn container(config: &Config, settings: &Settings, mounts: Vec<VolumeMount>) -> Container {
+    Container {
+        name: "surrogate".into(),
+        image: Some(settings.image.clone()),
+        image_pull_policy: Some("IfNotPresent".into()),
+        command: Some(vec!["/reposure-surrogate".into(), "serve".into()]),
+        args: Some(vec!["--config".into(), CONFIG_FILE.into()]),
+        ports: Some(vec![port("api", config.listen.port()), port("status", wire::STATUS_PORT)]),
+        readiness_probe: Some(http_probe(wire::ALIVE, "status", false)),
+        liveness_probe: Some(patient_probe(wire::ALIVE, "status", false)),
+        resources: Some(BOUNDS.resources()),
+        security_context: Some(container_security()),
+        volume_mounts: Some(mounts),
+        ..Container::default()
+    }
+}
+
+pub(crate) fn port(name: &str, number: u16) -> ContainerPort {
+    ContainerPort {
+        name: Some(name.into()),
+        container_port: number.into(),
+        protocol: Some("TCP".into()),
+        ..ContainerPort::default()
+    }
+}

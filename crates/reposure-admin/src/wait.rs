@@ -1,0 +1,213 @@
+//! Waits for what was applied, with a deadline. Each wait only needs the right to get what it waits for.
+//!
+//! Objects are asked for again and again instead of watched: watching needs the rights to list and watch all objects of
+//! a kind, which somebody with a Role for single names does not have.
+
+use std::{fmt::Debug, future::Future, time::Duration};
+
+use k8s_openapi::{
+    api::{apps::v1::Deployment, core::v1::Pod},
+    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+};
+use kube::{Api, Client, Resource, api::ApiResource};
+use reposure_api::{ConditionType, Registry, State, conditions};
+use serde::de::DeserializeOwned;
+use tokio::time::{Instant, sleep};
+
+use crate::{
+    apply::api,
+    error::{AdminError, Verb},
+    object::{Object, ObjectName},
+};
+
+/// The first pause between two questions.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(250);
+/// The longest pause between two questions, as much as a person bears to wait for nothing.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// How far something is.
+enum Progress<T> {
+    /// It is there.
+    Done(T),
+    /// It is not there yet, and this is seen.
+    Waiting(String),
+    /// It will not be there, since this.
+    Hopeless(String),
+}
+
+/// Waits until the definition of `Registry` is established, so that registries can be created.
+///
+/// # Errors
+/// [`AdminError::Deadline`] after `limit`; other [`AdminError`]s when the API server refuses to answer.
+pub async fn crd_established(client: &Client, limit: Duration) -> Result<(), AdminError> {
+    let api = Api::<CustomResourceDefinition>::all(client.clone());
+    let probe = |crd: CustomResourceDefinition| {
+        let conditions = crd.status.and_then(|status| status.conditions).unwrap_or_default();
+        let established =
+            conditions.iter().any(|condition| condition.type_ == "Established" && condition.status == "True");
+        if established { Progress::Done(()) } else { Progress::Waiting("not established yet".into()) }
+    };
+    until(&api, None, reposure_api::names::CRD, "established", limit, probe).await
+}
+
+/// Waits until the Deployment `name` is rolled out and available.
+///
+/// # Errors
+/// [`AdminError::Deadline`] after `limit`; [`AdminError::Hopeless`] if its rollout has failed; other [`AdminError`]s when
+/// the API server refuses to answer.
+pub async fn deployment_available(
+    client: &Client,
+    namespace: &str,
+    name: &str,
+    limit: Duration,
+) -> Result<(), AdminError> {
+    let api = Api::<Deployment>::namespaced(client.clone(), namespace);
+    until(&api, Some(namespace), name, "available", limit, |deployment| deployment_progress(&deployment))
+        .await
+}
+
+/// Waits until the `Registry` `name` is ready, as its operator says, and returns it.
+///
+/// # Errors
+/// [`AdminError::Deadline`] after `limit`, with the condition's reason and message; [`AdminError::Hopeless`] if its
+/// specification is invalid; other [`AdminError`]s when the API server refuses to answer.
+pub async fn registry_ready(
+    client: &Client,
+    namespace: &str,
+    name: &str,
+    limit: Duration,
+) -> Result<Registry, AdminError> {
+    let api = Api::<Registry>::namespaced(client.clone(), namespace);
+    until(&api, Some(namespace), name, "ready", limit, registry_progress).await
+}
+
+/// Waits until the pod `name` is ready, and returns it.
+///
+/// # Errors
+/// [`AdminError::Deadline`] after `limit`, with what the pod says; other [`AdminError`]s when the API server refuses to
+/// answer.
+pub async fn pod_ready(
+    client: &Client,
+    namespace: &str,
+    name: &str,
+    limit: Duration,
+) -> Result<Pod, AdminError> {
+    let api = Api::<Pod>::namespaced(client.clone(), namespace);
+    let probe = |pod: Pod| {
+        if crate::plan::pod::is_ready(&pod) {
+            return Progress::Done(pod);
+        }
+        let (reason, message) = crate::plan::pod::why_not_ready(Some(&pod));
+        Progress::Waiting(format!("{reason}: {message}"))
+    };
+    until(&api, Some(namespace), name, "ready", limit, probe).await
+}
+
+/// Waits until there is no object of the name of `object`.
+///
+/// # Errors
+/// [`AdminError::Deadline`] after `limit`; other [`AdminError`]s when the API server refuses to answer.
+pub async fn deleted(client: &Client, object: &Object, limit: Duration) -> Result<(), AdminError> {
+    let name = object.name();
+    let api = api(client, &object.resource(), name.namespace.as_deref());
+    let probe = async || match api.get_metadata_opt(&name.name).await {
+        Ok(None) => Ok(Progress::Done(())),
+        Ok(Some(object)) => Ok(Progress::Waiting(what_holds(object.metadata.finalizers.as_deref()))),
+        Err(error) => Err(AdminError::new(Verb::Get, &name, error)),
+    };
+    poll(&name, "deleted", limit, probe).await
+}
+
+fn what_holds(finalizers: Option<&[String]>) -> String {
+    match finalizers {
+        Some(finalizers) if !finalizers.is_empty() => format!("held by finalizers {}", finalizers.join(", ")),
+        _ => "still there".into(),
+    }
+}
+
+fn deployment_progress(deployment: &Deployment) -> Progress<()> {
+    let Some(status) = &deployment.status else { return Progress::Waiting("not seen yet".into()) };
+    let find = |type_| status.conditions.iter().flatten().find(|condition| condition.type_ == type_);
+    if let Some(failed) = find("Progressing").filter(|condition| condition.status == "False") {
+        return Progress::Hopeless(failed.message.clone().unwrap_or_default());
+    }
+    let wanted = deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
+    let seen = status.observed_generation >= deployment.metadata.generation;
+    let (updated, available) =
+        (status.updated_replicas.unwrap_or_default(), status.available_replicas.unwrap_or_default());
+    let old = status.replicas.unwrap_or_default() > updated;
+    if seen && updated >= wanted && available >= wanted && !old {
+        return Progress::Done(());
+    }
+    let failure = find("ReplicaFailure").and_then(|condition| condition.message.clone());
+    Progress::Waiting(failure.unwrap_or_else(|| format!("{available} of {wanted} pods are available")))
+}
+
+fn registry_progress(registry: Registry) -> Progress<Registry> {
+    let Some(status) = &registry.status else {
+        return Progress::Waiting("no operator has seen it yet: is one installed for this namespace?".into());
+    };
+    let Some(ready) = conditions::find(&status.conditions, ConditionType::Ready) else {
+        return Progress::Waiting("no operator has seen it yet: is one installed for this namespace?".into());
+    };
+    let seen = status.observed_generation >= registry.metadata.generation;
+    let said = format!("{}: {}", ready.reason, ready.message);
+    match conditions::state(&status.conditions, ConditionType::Ready) {
+        _ if !seen => Progress::Waiting("its operator has not seen the newest specification yet".into()),
+        State::True => Progress::Done(registry),
+        _ if ready.reason == "InvalidSpec" => Progress::Hopeless(said),
+        _ => Progress::Waiting(said),
+    }
+}
+
+async fn until<K, T>(
+    api: &Api<K>,
+    namespace: Option<&str>,
+    name: &str,
+    goal: &'static str,
+    limit: Duration,
+    check: impl Fn(K) -> Progress<T>,
+) -> Result<T, AdminError>
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
+{
+    let name = ObjectName::new(&ApiResource::erase::<K>(&()), namespace, name);
+    let probe = async || match api.get_opt(&name.name).await {
+        Ok(Some(object)) => Ok(check(object)),
+        Ok(None) => Ok(Progress::Waiting("it does not exist".into())),
+        Err(error) => Err(AdminError::new(Verb::Get, &name, error)),
+    };
+    poll(&name, goal, limit, probe).await
+}
+
+/// Asks until done. An error that may pass by itself counts as waiting.
+async fn poll<T, F>(
+    object: &ObjectName,
+    goal: &'static str,
+    limit: Duration,
+    mut probe: impl FnMut() -> F,
+) -> Result<T, AdminError>
+where
+    F: Future<Output = Result<Progress<T>, AdminError>>,
+{
+    let end = Instant::now() + limit;
+    let mut pause = SHORTEST_PAUSE;
+    let mut last = String::from("the API server has not answered");
+    loop {
+        match tokio::time::timeout_at(end, probe()).await {
+            Ok(Ok(Progress::Done(value))) => return Ok(value),
+            Ok(Ok(Progress::Hopeless(reason))) => {
+                return Err(AdminError::Hopeless { object: Box::new(object.clone()), goal, reason });
+            }
+            Ok(Ok(Progress::Waiting(seen))) => last = seen,
+            Ok(Err(error)) if error.is_transient() => last = error.to_string(),
+            Ok(Err(error)) => return Err(error),
+            Err(_elapsed) => {}
+        }
+        if Instant::now() + pause >= end {
+            return Err(AdminError::Deadline { object: Box::new(object.clone()), goal, waited: limit, last });
+        }
+        sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}

@@ -1,0 +1,260 @@
+//! The plan of a surrogate.
+
+use k8s_openapi::api::core::v1::Service;
+use reposure_admin::{Manager, Observed, Plan, ServiceState, Settings, SurrogatePlan, plan};
+use reposure_api::{Reason, Registry, SpecError};
+use serde_json::{Value, json};
+
+pub(crate) fn registry() -> Registry {
+    serde_json::from_value(json!({
+        "apiVersion": "reposure.puccini.cloud/v1alpha1", "kind": "Registry",
+        "metadata": {"name": "default", "namespace": "work", "uid": "u"},
+        "spec": {
+            "type": "oci", "indirect": {"service": "reposure-simple", "port": 5000},
+            "authenticationSecret": "ca", "authorizationSecret": "credentials",
+        },
+    }))
+    .unwrap()
+}
+
+fn planned(registry: &Registry, service: ServiceState) -> SurrogatePlan {
+    plan::surrogate(registry, &Observed { service }, &Settings::new("image:1", Manager::Operator)).unwrap()
+}
+
+fn object(plan: &Plan, kind: &str) -> Value {
+    let mut objects = plan.objects().map(|object| serde_json::to_value(object).unwrap());
+    objects.find(|object| object["kind"] == kind).unwrap()
+}
+
+fn service(spec: Value) -> ServiceState {
+    let service: Service = serde_json::from_value(json!({"metadata": {}, "spec": spec})).unwrap();
+    ServiceState::of(Some(&service))
+}
+
+fn annotation(registry: &Registry) -> Value {
+    let set = object(&planned(registry, ServiceState::Unknown).plan, "StatefulSet");
+    set["spec"]["template"]["metadata"]["annotations"]["reposure.puccini.cloud/config-hash"].clone()
+}
+
+#[test]
+fn configures_the_surrogate() {
+    let plan = planned(&registry(), ServiceState::Unknown).plan;
+    insta::assert_snapshot!(object(&plan, "ConfigMap")["data"]["config.json"].as_str().unwrap(), @r#"
+    {
+      "namespace": "work",
+      "registry": "default",
+      "listen": "0.0.0.0:10250",
+      "statusListen": "0.0.0.0:10251",
+      "upstream": {
+        "host": "reposure-simple.work.svc:5000",
+        "scheme": "https",
+        "authorityFile": "/var/run/reposure/authority/ca.crt",
+        "credentials": "/var/run/reposure/credentials"
+      },
+      "access": {
+        "mode": "tokens",
+        "apiServer": "https://kubernetes.default.svc",
+        "apiServerAuthorityFile": "/var/run/reposure/kubernetes/ca.crt",
+        "apiServerTokenFile": "/var/run/reposure/kubernetes/token",
+        "audience": "reposure.puccini.cloud/work/default",
+        "serviceAccountNamespace": "work",
+        "serviceAccounts": {
+          "pull": "reposure-surrogate-default-pull",
+          "push": "reposure-surrogate-default-push",
+          "admin": "reposure-surrogate-default-admin"
+        }
+      },
+      "podUidFile": "/var/run/reposure/kubernetes/pod-uid"
+    }
+    "#);
+}
+
+#[test]
+fn makes_a_pod_with_files_only() {
+    let plan = planned(&registry(), ServiceState::Unknown).plan;
+    let set = object(&plan, "StatefulSet");
+    insta::assert_snapshot!(serde_saphyr::to_string(&set["spec"]).unwrap(), @r#"
+    podManagementPolicy: Parallel
+    replicas: 1
+    selector:
+      matchLabels:
+        app.kubernetes.io/instance: default
+        app.kubernetes.io/name: reposure-surrogate
+    template:
+      metadata:
+        annotations:
+          reposure.puccini.cloud/config-hash: a6c05d34a79bb386820ae10941756a80
+        labels:
+          app.kubernetes.io/instance: default
+          app.kubernetes.io/managed-by: reposure-operator
+          app.kubernetes.io/name: reposure-surrogate
+          app.kubernetes.io/part-of: reposure
+      spec:
+        automountServiceAccountToken: false
+        containers:
+        - args:
+          - --config
+          - /etc/reposure/config.json
+          command:
+          - /reposure-surrogate
+          - serve
+          image: image:1
+          imagePullPolicy: IfNotPresent
+          livenessProbe:
+            failureThreshold: 6
+            httpGet:
+              path: /alive
+              port: status
+            periodSeconds: 10
+            timeoutSeconds: 5
+          name: surrogate
+          ports:
+          - containerPort: 10250
+            name: api
+            protocol: TCP
+          - containerPort: 10251
+            name: status
+            protocol: TCP
+          readinessProbe:
+            httpGet:
+              path: /alive
+              port: status
+            periodSeconds: 5
+            timeoutSeconds: 3
+          resources:
+            limits:
+              cpu: "2"
+              memory: 160Mi
+            requests:
+              cpu: 100m
+              memory: 64Mi
+          securityContext:
+            allowPrivilegeEscalation: false
+            capabilities:
+              drop:
+              - ALL
+            readOnlyRootFilesystem: true
+          volumeMounts:
+          - mountPath: /etc/reposure
+            name: config
+            readOnly: true
+          - mountPath: /var/run/reposure/kubernetes
+            name: kubernetes
+            readOnly: true
+          - mountPath: /var/run/reposure/authority
+            name: authority
+            readOnly: true
+          - mountPath: /var/run/reposure/credentials
+            name: credentials
+            readOnly: true
+        enableServiceLinks: false
+        securityContext:
+          runAsNonRoot: true
+          seccompProfile:
+            type: RuntimeDefault
+        serviceAccountName: reposure-surrogate-default
+        terminationGracePeriodSeconds: 30
+        volumes:
+        - configMap:
+            items:
+            - key: config.json
+              path: config.json
+            name: reposure-surrogate-default
+          name: config
+        - name: kubernetes
+          projected:
+            sources:
+            - serviceAccountToken:
+                expirationSeconds: 3600
+                path: token
+            - configMap:
+                items:
+                - key: ca.crt
+                  path: ca.crt
+                name: kube-root-ca.crt
+            - downwardAPI:
+                items:
+                - fieldRef:
+                    fieldPath: metadata.uid
+                  path: pod-uid
+        - name: authority
+          secret:
+            items:
+            - key: tls.crt
+              path: ca.crt
+            optional: true
+            secretName: ca
+        - name: credentials
+          secret:
+            optional: true
+            secretName: credentials
+    "#);
+}
+
+#[test]
+fn makes_identities_whose_tokens_nobody_mounts_unasked() {
+    let plan = planned(&registry(), ServiceState::Unknown).plan;
+    let accounts: Vec<_> = plan
+        .objects()
+        .map(|object| serde_json::to_value(object).unwrap())
+        .filter(|object| object["kind"] == "ServiceAccount")
+        .collect();
+    assert!(accounts.iter().all(|account| account["automountServiceAccountToken"] == false));
+    let names: Vec<_> =
+        accounts.iter().map(|account| account["metadata"]["name"].as_str().unwrap()).collect();
+    let base = "reposure-surrogate-default";
+    let expected = [base.into(), format!("{base}-pull"), format!("{base}-push"), format!("{base}-admin")];
+    assert_eq!(names, expected);
+}
+
+#[test]
+fn names_the_address_of_a_service() {
+    let ports = json!([{"port": 5000}]);
+    let found = planned(&registry(), service(json!({"clusterIP": "10.96.1.2", "ports": ports})));
+    assert_eq!((found.host.as_str(), found.problem), ("10.96.1.2:5000", None));
+    for spec in
+        [json!({"clusterIP": "None", "ports": []}), json!({"type": "ExternalName", "externalName": "x"})]
+    {
+        let headless = planned(&registry(), service(spec));
+        assert_eq!((headless.host.as_str(), headless.problem), ("reposure-simple.work.svc:5000", None));
+    }
+}
+
+#[test]
+fn names_what_is_wrong_with_a_service() {
+    let missing = planned(&registry(), ServiceState::of(None));
+    assert_eq!(missing.problem.unwrap().0, Reason::ServiceNotFound);
+    let ports = json!([{"port": 80, "protocol": "TCP"}, {"port": 5000, "protocol": "UDP"}]);
+    let other = planned(&registry(), service(json!({"clusterIP": "10.96.1.2", "ports": ports})));
+    let (reason, message) = other.problem.unwrap();
+    assert_eq!(reason, Reason::ServicePortNotFound);
+    assert_eq!(message, "Service work/reposure-simple:5000 has no such TCP port, but 80");
+}
+
+#[test]
+fn another_specification_is_another_pod() {
+    let mut changed = registry();
+    changed.spec.surrogate_port = Some(8443);
+    assert_ne!(annotation(&registry()), annotation(&changed));
+    assert_eq!(annotation(&registry()), annotation(&registry()));
+}
+
+#[test]
+fn a_registry_may_be_called_by_its_surrogates_own_token() {
+    let mut openshift = registry();
+    openshift.spec.authorization_secret = None;
+    openshift.spec.authorization_service_account = Some(true);
+    let set = object(&planned(&openshift, ServiceState::Unknown).plan, "StatefulSet");
+    let volumes = set["spec"]["template"]["spec"]["volumes"].as_array().unwrap().clone();
+    let credentials = volumes.iter().find(|volume| volume["name"] == "credentials").unwrap();
+    assert_eq!(credentials["projected"]["sources"][0]["serviceAccountToken"]["path"], "token");
+}
+
+#[test]
+fn plans_nothing_for_an_invalid_specification() {
+    let mut invalid = registry();
+    invalid.spec.indirect = None;
+    let settings = Settings::new("image", Manager::Operator);
+    let error = plan::surrogate(&invalid, &Observed::default(), &settings).unwrap_err();
+    assert_eq!(error, SpecError::NoTarget);
+}
