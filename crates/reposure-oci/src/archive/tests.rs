@@ -38,7 +38,7 @@ fn docker_archive(config: &str, layers: &[&[u8]]) -> Tar {
 
 /// The error with all of its sources, as a program shows it.
 fn text(error: &(dyn Error + 'static)) -> String {
-    let chain = std::iter::successors(Some(error), |error| error.source());
+    let chain = std::iter::successors(Some(error), |error: &&(dyn Error + 'static)| (*error).source());
     chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 

@@ -109,8 +109,9 @@ impl AtomicFile {
         let failed = |source| AtomicFileError::Commit { path: target.clone(), source };
         file.as_file().sync_all().map_err(failed)?;
         file.persist(&target).map_err(|error| failed(error.error))?;
-        // The name is on the disk when the folder is.
-        File::open(folder(&target)).and_then(|folder| folder.sync_all()).map_err(failed)
+        // The name is on the disk when the folder is. Not every file system can do that, and the file is complete anyway.
+        let _ = File::open(folder(&target)).and_then(|folder| folder.sync_all());
+        Ok(())
     }
 }
 
