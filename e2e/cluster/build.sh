@@ -10,7 +10,7 @@ export CGO_ENABLED=0 GOWORK=off GOFLAGS=-buildvcs=false
 
 # up_to_date BINARY MODULE VERSION: a Go binary knows what it was built from.
 up_to_date() {
-	[[ -x $BIN/$1 ]] && go version -m "$BIN/$1" | grep -qP "^\tmod\t\Q$2\E\tv\Q$3\E\t"
+	[[ -x $BIN/$1 ]] && go version -m "$BIN/$1" | grep -P "^\tmod\t\Q$2\E\tv\Q$3\E\t" >/dev/null
 }
 
 # write_module TOOL MODULE VERSION [LINE...]: a module that does nothing but require that one.
@@ -60,9 +60,10 @@ build_kubernetes() {
 	((${#packages[@]})) || return 0
 	mapfile -t replacements < <(kubernetes_replacements)
 	write_module kubernetes "$module" "$KUBERNETES_VERSION" "${replacements[@]}"
-	local version=k8s.io/component-base/version
+	local version=k8s.io/component-base/version client=k8s.io/client-go/pkg/version
 	# All in one go, so that the linker of one works beside the compiler of the next.
-	LDFLAGS="-X $version.gitVersion=v$KUBERNETES_VERSION -X $version.gitMajor=1 -X $version.gitMinor=${minor%%.*}" \
+	LDFLAGS="-X $version.gitVersion=v$KUBERNETES_VERSION -X $version.gitMajor=1 -X $version.gitMinor=${minor%%.*} \
+		-X $client.gitVersion=v$KUBERNETES_VERSION -X $client.gitMajor=1 -X $client.gitMinor=${minor%%.*}" \
 		compile kubernetes "$BIN/" "${packages[@]}"
 }
 
@@ -70,7 +71,7 @@ build_kubernetes() {
 build_our_tools() {
 	local newest
 	newest=$(find "$HERE/tools" -type f -newer "$BIN/coredns" 2>/dev/null || echo none)
-	if [[ -z $newest ]] && go version -m "$BIN/coredns" | grep -qF "$(go list -C "$HERE/tools" -m)"; then return; fi
+	if [[ -z $newest ]] && go version -m "$BIN/coredns" | grep -F "$(go list -C "$HERE/tools" -m)" >/dev/null; then return; fi
 	say "building coredns, pause and provisioner (tools)"
 	(cd "$HERE/tools" && go build -trimpath -ldflags '-s -w' -o "$BIN/" ./...)
 	touch "$BIN/coredns"

@@ -8,7 +8,8 @@ usage: cluster.sh COMMAND
   down                        stop it, and leave nothing behind
   status                      what runs; fails unless all of it is well
   env                         shell commands that set KUBECONFIG and PATH: eval "$(cluster.sh env)"
-  load ARCHIVE...             an image archive (docker or OCI) into every node's containerd
+  load ARCHIVE...             an image archive (docker or OCI) into every node's containerd; and, under the names in a
+                              docker archive that mean Docker Hub, into the hub
   hub-push ARCHIVE NAME:TAG   an image archive into the registry that the nodes take for Docker Hub
   trust HOST:PORT             let the nodes pull from HOST:PORT over plain HTTP
   on-node NODE COMMAND...     run a command of this machine in a node's network (services and pods are reachable there)
@@ -47,10 +48,11 @@ start_component() {
 }
 
 # "namespace" is what holds a node together: without it, no start.
+# (Here and below: no "grep -q" at the end of a pipe. It leaves early, and the writer, and with pipefail all of it, fails.)
 startable_components() { components | grep -v '/namespace$'; }
 
 check_component() {
-	startable_components | grep -qxF -- "$1" || die "there is no component '$1'; there are: $(startable_components | tr '\n' ' ')"
+	startable_components | grep -xF -- "$1" >/dev/null || die "there is no component '$1'; there are: $(startable_components | tr '\n' ' ')"
 }
 
 # --- up ---------------------------------------------------------------------------------------------------------------
@@ -192,13 +194,15 @@ load() {
 		[[ -r $archive ]] || die "cannot read $archive"
 		archive=$(realpath "$archive")
 		for node in $(nodes); do import_images "$node" "$archive"; done
+		# The kubelet may refuse what it has not pulled itself, and then pulls it: see images.sh.
+		hub_push_named "$archive"
 	done
 }
 
 on_node() {
 	local node=$1
 	shift
-	nodes | grep -qxF -- "$node" || die "there is no node '$node'; there are: $(nodes | tr '\n' ' ')"
+	nodes | grep -xF -- "$node" >/dev/null || die "there is no node '$node'; there are: $(nodes | tr '\n' ' ')"
 	exec nsenter "--net=$(netns_file "$node")" -- "$@"
 }
 

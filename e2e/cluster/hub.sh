@@ -27,7 +27,30 @@ hub_path() {
 	echo "$name"
 }
 
-hub_push() { crane push --insecure "$1" "$HUB/$(hub_path "$2")" >/dev/null 2>"$DIR/log/hub-push.log" || die "$(tail -1 "$DIR/log/hub-push.log")"; }
+hub_push() { # ARCHIVE NAME:TAG
+	local output
+	output=$(crane push --insecure "$1" "$HUB/$(hub_path "$2")" 2>&1) || die "$1 to the hub: $output"
+}
+
+# The names in a docker archive that mean Docker Hub: docker.io/..., and those that begin with no host at all.
+hub_names_in() {
+	local name host
+	tar -xOf "$1" manifest.json ./manifest.json 2>/dev/null |
+		grep -o '"RepoTags": *\[[^]]*\]' | sed 's/^[^[]*//' | grep -o '[^]["[:space:],]\+' |
+		while read -r name; do
+			host=${name%%/*}
+			if [[ $host == docker.io || $name != */* || $host != *[.:]* && $host != localhost ]]; then echo "$name"; fi
+		done || true # not a docker archive, or one without names
+}
+
+# hub_push_named ARCHIVE: each image of a docker archive under its own name. Crane takes archives of one image only.
+hub_push_named() {
+	local name output
+	for name in $(hub_names_in "$1"); do
+		output=$(skopeo copy -q --insecure-policy --dest-tls-verify=false "docker-archive:$1:$name" "docker://$HUB/$(hub_path "$name")" 2>&1) ||
+			die "$name to the hub: $output"
+	done
+}
 
 fill_hub() {
 	local image

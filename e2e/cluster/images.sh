@@ -2,8 +2,8 @@
 # The images that no registry can give us here, made from programs on this machine, as archives in build/cluster/images.
 
 IMAGES=$DIR/images
-# What the nodes' Docker Hub holds. The nodes have them preloaded, and yet they must be there: since 1.35 a kubelet
-# refuses a preloaded image as soon as the same image has also been pulled under another name, and pulls it itself.
+# What the hub holds. The nodes have them preloaded, and yet they must be there, too: since 1.35 a kubelet refuses a
+# preloaded image as soon as the same image has also been pulled under another name, and then pulls it itself.
 # shellcheck disable=SC2034 # for hub.sh
 HUB_IMAGES=(busybox:1 registry:3 registry:2.8)
 

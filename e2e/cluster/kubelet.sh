@@ -26,7 +26,6 @@ start_kubelet() {
 		resolvConf: ""
 		evictionHard: {memory.available: 100Mi, nodefs.available: 1%, imagefs.available: 1%}
 		imageGCHighThresholdPercent: 100
-		localStorageCapacityIsolation: false
 		healthzPort: 0
 		readOnlyPort: 0
 		serializeImagePulls: false

@@ -70,6 +70,7 @@ wait_for() {
 
 port_open() { (: <"/dev/tcp/${1%:*}/${1#*:}") 2>/dev/null; } # HOST:PORT
 
+export KUBECACHEDIR=$DIR/kube-cache # and not in the user's home
 kube() { kubectl --kubeconfig "$KUBECONFIG_ADMIN" "$@"; }
 
 # --- components: daemons with a name, a record and a log ---------------------------------------------------------------
@@ -105,12 +106,12 @@ signal_component() { # NAME SIGNAL
 
 component_gone() { ! component_pid "$1"; }
 
-# stop_component NAME: politely, then not.
+# stop_component NAME: politely, then not. (An API server takes a minute to finish its watches.)
 stop_component() {
 	local attempt
 	signal_component "$1" TERM
 	signal_component "$1" CONT # one that was stopped with SIGSTOP would never see the other signal
-	for ((attempt = 0; attempt < 100; attempt++)); do
+	for ((attempt = 0; attempt < 30; attempt++)); do
 		component_gone "$1" >/dev/null && break
 		sleep 0.1
 	done
