@@ -35,9 +35,7 @@ pub(crate) fn empty(status: StatusCode) -> Answer {
 pub(crate) fn problem(problem: &Problem) -> Answer {
     let status = StatusCode::from_u16(problem.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut answer = json(status, problem);
-    answer
-        .headers_mut()
-        .insert(HeaderName::from_static(wire::PROBLEM_HEADER), HeaderValue::from_static("1"));
+    answer.headers_mut().insert(HeaderName::from_static(wire::PROBLEM_HEADER), HeaderValue::from_static("1"));
     if let Some(status) = problem.upstream_status {
         answer.headers_mut().insert(HeaderName::from_static(wire::UPSTREAM_STATUS_HEADER), status.into());
     }

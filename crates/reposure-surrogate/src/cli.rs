@@ -1,7 +1,11 @@
 //! The program. Its arguments may come from whoever may `exec` into the pod, so they say little, and nothing that matters: what
 //! the surrogate reaches and whom it lets in is in files alone.
 
-use std::{io::IsTerminal, path::{Path, PathBuf}, process::ExitCode};
+use std::{
+    io::IsTerminal,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
@@ -64,16 +68,25 @@ fn print_version() -> anyhow::Result<()> {
 fn serve(path: &Path) -> anyhow::Result<()> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    if std::io::stderr().is_terminal() { logs.init() } else { logs.json().init() }
+    if std::io::stderr().is_terminal() {
+        logs.init()
+    } else {
+        logs.json().init()
+    }
     let config = read(path)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")?;
     runtime.block_on(serve_until_told(config))
 }
 
 fn read(path: &Path) -> anyhow::Result<Config> {
     let doing = || format!("cannot read the configuration {}", path.display());
     let size = std::fs::metadata(path).with_context(doing)?.len();
-    anyhow::ensure!(size <= CONFIG, "the configuration {} is over the limit of {CONFIG} bytes", path.display());
+    anyhow::ensure!(
+        size <= CONFIG,
+        "the configuration {} is over the limit of {CONFIG} bytes",
+        path.display()
+    );
     let text = std::fs::read_to_string(path).with_context(doing)?;
     // Not the text around the error: the path may name any file.
     serde_json::from_str(&text).with_context(|| format!("the configuration {} is malformed", path.display()))

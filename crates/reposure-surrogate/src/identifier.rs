@@ -29,7 +29,8 @@ impl FromStr for Identifier {
     type Err = NoIdentifier;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let valid = text.len() == LENGTH && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+        let valid =
+            text.len() == LENGTH && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
         if valid { Ok(Self(text.into())) } else { Err(NoIdentifier) }
     }
 }

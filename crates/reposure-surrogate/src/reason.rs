@@ -33,7 +33,10 @@ fn of_one(error: &(dyn Error + 'static)) -> Option<Reason> {
     if let Some(error) = error.downcast_ref::<AuthError>() {
         return error.is_denied().then_some(Reason::Unauthorized);
     }
-    if error.is::<CredentialsError>() || error.is::<std::sync::Arc<RegistryError>>() || error.is::<RegistryError>() {
+    if error.is::<CredentialsError>()
+        || error.is::<std::sync::Arc<RegistryError>>()
+        || error.is::<RegistryError>()
+    {
         return Some(Reason::CredentialsInvalid);
     }
     if let Some(error) = error.downcast_ref::<rustls::Error>() {

@@ -3,6 +3,7 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -16,7 +17,7 @@ use reposure_parcel::{
 };
 use tokio::{
     sync::Mutex as AsyncMutex,
-    time::{Instant, timeout},
+    time::{Instant, sleep, timeout},
 };
 use tokio_util::task::AbortOnDropHandle;
 
@@ -48,25 +49,40 @@ struct Entry {
 }
 
 /// Answers that come later.
-#[derive(Debug, Default)]
-pub(crate) struct Results(Mutex<HashMap<Identifier, Entry>>);
+#[derive(Debug)]
+pub(crate) struct Results {
+    silence: Duration,
+    age: Duration,
+    table: Mutex<HashMap<Identifier, Entry>>,
+}
+
+impl Default for Results {
+    fn default() -> Self {
+        Self { silence: SILENCE, age: RESULT_AGE, table: Mutex::default() }
+    }
+}
 
 impl Results {
     fn lock(&self) -> MutexGuard<'_, HashMap<Identifier, Entry>> {
         // Nothing can panic while it is held.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Works on an answer and returns it, or 202 once `silence` is over.
+    /// Works on an answer and returns it, or 202 once middle boxes would take it for silent. The time counts from when
+    /// `client_sent` is done: while a client sends, nothing is silent.
     ///
     /// # Cancel safety
     /// Dropping the future ends the work, unless 202 was returned.
     pub(crate) async fn answer(
         &self,
         work: impl Future<Output = Answer> + Send + 'static,
-        silence: impl Future<Output = ()>,
+        client_sent: impl Future<Output = ()>,
     ) -> Answer {
         let mut work = AbortOnDropHandle::new(tokio::spawn(work));
+        let silence = async {
+            client_sent.await;
+            sleep(self.silence).await;
+        };
         tokio::select! {
             biased;
             answer = &mut work => return finished(answer),
@@ -94,7 +110,7 @@ impl Results {
         let unknown = || Problem::new(Code::NotFound, format!("there is no result {id}"));
         let entry = self.lock().get(id).cloned().ok_or_else(unknown)?;
         // Only to wait can take long; to take the answer when it is there must not be cut off.
-        let ready = timeout(SILENCE, async {
+        let ready = timeout(self.silence, async {
             let mut state = entry.state.lock().await;
             if let State::Working(work) = &mut *state {
                 let answer = finished(work.await);
@@ -122,7 +138,7 @@ impl Results {
 
     /// Forgets what is old; to be called every few seconds.
     pub(crate) fn sweep(&self) {
-        self.lock().retain(|_, entry| entry.at.elapsed() < RESULT_AGE);
+        self.lock().retain(|_, entry| entry.at.elapsed() < self.age);
     }
 }
 
@@ -165,13 +181,21 @@ fn for_method(mut answer: Answer, method: &Method) -> Answer {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::future::ready;
 
     use http::StatusCode;
     use http_body_util::BodyExt;
-    use tokio::time::sleep;
 
     use super::*;
+
+    /// What is quick, and what is silence, in milliseconds.
+    const QUICK: u64 = 10;
+    const SLOW: u64 = 150;
+
+    fn results() -> Results {
+        let (silence, age) = (Duration::from_millis(100), Duration::from_millis(400));
+        Results { silence, age, table: Mutex::default() }
+    }
 
     async fn text(answer: Answer) -> (u16, String) {
         let status = answer.status().as_u16();
@@ -179,8 +203,8 @@ mod tests {
         (status, String::from_utf8(bytes.to_vec()).unwrap())
     }
 
-    async fn slow(seconds: u64, length: usize) -> Answer {
-        sleep(Duration::from_secs(seconds)).await;
+    async fn after(milliseconds: u64, length: usize) -> Answer {
+        sleep(Duration::from_millis(milliseconds)).await;
         Response::new(transport::full("x".repeat(length)))
     }
 
@@ -189,43 +213,45 @@ mod tests {
         answer.headers()[wire::RESULT_HEADER].to_str().unwrap().parse().unwrap()
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_quick_answer_is_the_answer() {
-        let results = Results::default();
-        let answer = results.answer(slow(7, 3), sleep(SILENCE)).await;
+        let results = results();
+        let answer = results.answer(after(QUICK, 3), ready(())).await;
         assert_eq!(text(answer).await, (200, "xxx".into()));
+        let answer = results.answer(after(SLOW, 3), sleep(Duration::from_millis(SLOW))).await;
+        assert_eq!(text(answer).await, (200, "xxx".into()), "the client was sending");
         assert!(results.lock().is_empty());
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_slow_answer_comes_later_and_may_be_asked_for_twice() {
-        let results = Results::default();
-        let id = self::id(&results.answer(slow(20, 3), sleep(SILENCE)).await);
+        let results = results();
+        let id = self::id(&results.answer(after(250, 3), ready(())).await);
         assert_eq!(self::id(&results.get(&id, &Method::GET).await.unwrap()), id);
         for _ in 0..2 {
             assert_eq!(text(results.get(&id, &Method::GET).await.unwrap()).await, (200, "xxx".into()));
         }
-        sleep(RESULT_AGE).await;
+        sleep(results.age).await;
         results.sweep();
         assert_eq!(results.get(&id, &Method::GET).await.unwrap_err().code, Code::NotFound);
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_large_answer_is_passed_on_once() {
-        let results = Results::default();
-        let id = self::id(&results.answer(slow(9, 100_000), sleep(SILENCE)).await);
+        let results = results();
+        let id = self::id(&results.answer(after(SLOW, 100_000), ready(())).await);
         assert_eq!(text(results.get(&id, &Method::GET).await.unwrap()).await.1.len(), 100_000);
         assert_eq!(results.get(&id, &Method::GET).await.unwrap_err().code, Code::NotFound);
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn the_answer_to_head_keeps_its_length() {
-        let results = Results::default();
+        let results = results();
         let work = async {
-            sleep(Duration::from_secs(9)).await;
+            sleep(Duration::from_millis(SLOW)).await;
             Response::builder().header(header::CONTENT_LENGTH, 77).body(transport::empty()).unwrap()
         };
-        let id = self::id(&results.answer(work, sleep(SILENCE)).await);
+        let id = self::id(&results.answer(work, ready(())).await);
         let answer = results.get(&id, &Method::HEAD).await.unwrap();
         assert_eq!(answer.headers()[header::CONTENT_LENGTH], "77");
         let answer = results.get(&id, &Method::GET).await.unwrap();
@@ -233,12 +259,15 @@ mod tests {
         assert!(!answer.headers().contains_key(header::CONTENT_LENGTH));
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn beyond_their_number_requests_wait() {
-        let results = Results::default();
+        let results = Arc::new(results());
+        let mut many = tokio::task::JoinSet::new();
         for _ in 0..RESULTS {
-            id(&results.answer(slow(1000, 1), sleep(SILENCE)).await);
+            let results = results.clone();
+            many.spawn(async move { id(&results.answer(after(10_000, 1), ready(())).await) });
         }
-        assert_eq!(text(results.answer(slow(60, 3), sleep(SILENCE)).await).await, (200, "xxx".into()));
+        many.join_all().await;
+        assert_eq!(text(results.answer(after(SLOW, 3), ready(())).await).await, (200, "xxx".into()));
     }
 }

@@ -60,7 +60,9 @@ impl Route {
     pub(crate) fn right(&self, method: &Method) -> Right {
         match self {
             Self::Hello | Self::Exists | Self::Result(_) => Right::Pull,
-            Self::Open | Self::Progress(_) | Self::Chunk(..) | Self::Commit(_) | Self::Cancel(_) => Right::Push,
+            Self::Open | Self::Progress(_) | Self::Chunk(..) | Self::Commit(_) | Self::Cancel(_) => {
+                Right::Push
+            }
             Self::Registry => match *method {
                 Method::GET | Method::HEAD => Right::Pull,
                 Method::POST | Method::PUT | Method::PATCH => Right::Push,
@@ -78,8 +80,8 @@ fn below<'a>(path: &'a str, folder: &str) -> Option<&'a str> {
 mod tests {
     use super::*;
 
-    fn right(method: Method, path: &str) -> Result<Right, Code> {
-        Route::parse(&method, path).map(|route| route.right(&method)).map_err(|problem| problem.code)
+    fn right(method: &Method, path: &str) -> Result<Right, Code> {
+        Route::parse(method, path).map(|route| route.right(method)).map_err(|problem| problem.code)
     }
 
     #[test]
@@ -100,7 +102,7 @@ mod tests {
             (Method::DELETE, "/v2/a".to_owned(), Right::Admin),
             (Method::OPTIONS, "/v2/a".to_owned(), Right::Admin),
         ] {
-            assert_eq!(right(method, &path), Ok(expected), "{path}");
+            assert_eq!(right(&method, &path), Ok(expected), "{path}");
         }
     }
 
@@ -117,7 +119,7 @@ mod tests {
             (Method::PUT, format!("{}/short/0", wire::UPLOADS)),
             (Method::PUT, format!("{}/{id}/0/1", wire::UPLOADS)),
         ] {
-            assert_eq!(right(method, &path), Err(Code::NotFound), "{path}");
+            assert_eq!(right(&method, &path), Err(Code::NotFound), "{path}");
         }
     }
 }

@@ -11,10 +11,10 @@ use crate::{
     access::{Gate, GateError},
     app::App,
     results::Results,
-    server::{self, Listener, ListenError, Protocol},
+    server::{self, ListenError, Listener, Protocol},
     tls::{self, TlsError},
-    upstream::{Health, Registry, RegistryError},
     uploads::Uploads,
+    upstream::{Health, Registry, RegistryError},
 };
 
 /// How often files, keys, uploads and results are looked after.

@@ -46,7 +46,9 @@ pub(crate) fn server(name: &str) -> Result<Arc<ServerConfig>, TlsError> {
     let key = PrivateKeyDer::from(key);
     let mut config = ServerConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
-        .and_then(|builder| builder.with_no_client_auth().with_single_cert(vec![certificate.der().clone()], key))
+        .and_then(|builder| {
+            builder.with_no_client_auth().with_single_cert(vec![certificate.der().clone()], key)
+        })
         .map_err(TlsError::Configuration)?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     config.session_storage = rustls::server::ServerSessionMemoryCache::new(SESSIONS);

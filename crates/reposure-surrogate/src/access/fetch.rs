@@ -43,7 +43,11 @@ pub(super) struct ApiServer {
 pub(crate) struct AddressError(String);
 
 impl ApiServer {
-    pub(super) fn new(address: &str, authority_file: PathBuf, token_file: PathBuf) -> Result<Self, AddressError> {
+    pub(super) fn new(
+        address: &str,
+        authority_file: PathBuf,
+        token_file: PathBuf,
+    ) -> Result<Self, AddressError> {
         let uri = format!("{}{PATH}", address.trim_end_matches('/'))
             .parse::<Uri>()
             .ok()

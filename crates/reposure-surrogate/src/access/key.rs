@@ -51,7 +51,9 @@ impl JsonWebKey {
     /// Reads the key, if it is of a kind that is known here.
     pub(super) fn read(&self) -> Option<PublicKey> {
         match (self.kty.as_str(), self.crv.as_deref()) {
-            ("RSA", _) => Some(PublicKey::Rsa { modulus: decode(self.n.as_ref())?, exponent: decode(self.e.as_ref())? }),
+            ("RSA", _) => {
+                Some(PublicKey::Rsa { modulus: decode(self.n.as_ref())?, exponent: decode(self.e.as_ref())? })
+            }
             ("EC", Some("P-256")) => self.point(32).map(PublicKey::P256),
             ("EC", Some("P-384")) => self.point(48).map(PublicKey::P384),
             _ => None,
@@ -79,10 +81,14 @@ impl PublicKey {
             (Algorithm::Rs384, _) => rsa(&signature::RSA_PKCS1_2048_8192_SHA384),
             (Algorithm::Rs512, _) => rsa(&signature::RSA_PKCS1_2048_8192_SHA512),
             (Algorithm::Es256, Self::P256(point)) => {
-                UnparsedPublicKey::new(&signature::ECDSA_P256_SHA256_FIXED, point).verify(message, signature).is_ok()
+                UnparsedPublicKey::new(&signature::ECDSA_P256_SHA256_FIXED, point)
+                    .verify(message, signature)
+                    .is_ok()
             }
             (Algorithm::Es384, Self::P384(point)) => {
-                UnparsedPublicKey::new(&signature::ECDSA_P384_SHA384_FIXED, point).verify(message, signature).is_ok()
+                UnparsedPublicKey::new(&signature::ECDSA_P384_SHA384_FIXED, point)
+                    .verify(message, signature)
+                    .is_ok()
             }
             _ => false,
         }

@@ -23,6 +23,14 @@ const STALE: Duration = Duration::from_secs(3600);
 /// The most keys of a set. Clusters have one or two.
 const KEYS: usize = 64;
 
+/// When keys are fetched, and how long they are taken.
+#[derive(Clone, Copy, Debug)]
+struct Times {
+    refetch: Duration,
+    refresh: Duration,
+    stale: Duration,
+}
+
 /// Why keys cannot be had.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot fetch the cluster's keys")]
@@ -61,6 +69,7 @@ struct State {
 /// The cluster's public keys.
 pub(super) struct Keys {
     source: Box<dyn Source>,
+    times: Times,
     state: Mutex<State>,
     /// Held while keys are fetched. Who knows a key does not wait for those who make up others.
     fetching: AsyncMutex<()>,
@@ -68,7 +77,11 @@ pub(super) struct Keys {
 
 impl Keys {
     pub(super) fn new(source: impl Source + 'static) -> Self {
-        Self { source: Box::new(source), state: Mutex::default(), fetching: AsyncMutex::default() }
+        Self::with_times(source, Times { refetch: REFETCH, refresh: REFRESH, stale: STALE })
+    }
+
+    fn with_times(source: impl Source + 'static, times: Times) -> Self {
+        Self { source: Box::new(source), times, state: Mutex::default(), fetching: AsyncMutex::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -78,17 +91,21 @@ impl Keys {
 
     /// Returns the key of a name, and fetches the keys for it if they are not known to lack it.
     pub(super) async fn find(&self, key_id: &str) -> Found {
-        if let Some(key) = self.lock().known(key_id) {
+        if let Some(key) = self.lock().known(key_id, self.times) {
             return Found::Key(key);
         }
-        self.fetch_unless(|state| state.known(key_id).is_some() || state.was_tried_within(REFETCH)).await;
-        self.lock().find(key_id)
+        self.fetch_unless(|state| {
+            state.known(key_id, self.times).is_some() || state.was_tried_within(self.times.refetch)
+        })
+        .await;
+        self.lock().find(key_id, self.times)
     }
 
     /// Fetches the keys, unless they are fresh.
     pub(super) async fn refresh(&self) {
         self.fetch_unless(|state| {
-            state.was_tried_within(if state.is_younger_than(REFRESH) { REFRESH } else { REFETCH })
+            let Times { refetch, refresh, .. } = self.times;
+            state.was_tried_within(if state.is_younger_than(refresh) { refresh } else { refetch })
         })
         .await;
     }
@@ -131,13 +148,13 @@ impl State {
         self.fetched.is_some_and(|at| at.elapsed() < age)
     }
 
-    fn known(&self, key_id: &str) -> Option<Arc<PublicKey>> {
-        self.keys.get(key_id).filter(|_| self.is_younger_than(STALE)).cloned()
+    fn known(&self, key_id: &str, times: Times) -> Option<Arc<PublicKey>> {
+        self.keys.get(key_id).filter(|_| self.is_younger_than(times.stale)).cloned()
     }
 
-    fn find(&self, key_id: &str) -> Found {
+    fn find(&self, key_id: &str, times: Times) -> Found {
         let reachable = self.check.as_ref().is_some_and(|check| check.reason == Reason::Ok);
-        match self.known(key_id) {
+        match self.known(key_id, times) {
             Some(key) => Found::Key(key),
             None if reachable => Found::Unknown,
             None => Found::Unavailable,
@@ -159,6 +176,8 @@ fn parse(json: &[u8]) -> Result<HashMap<String, Arc<PublicKey>>, FetchError> {
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tokio::time::sleep;
 
     use super::*;
 
@@ -184,30 +203,39 @@ mod tests {
         }
     }
 
-    #[tokio::test(start_paused = true)]
+    const TIMES: Times = Times {
+        refetch: Duration::from_millis(100),
+        refresh: Duration::from_millis(200),
+        stale: Duration::from_millis(500),
+    };
+
+    #[tokio::test]
     async fn an_unknown_key_is_fetched_but_not_all_the_time() {
         let script = Script::default();
-        let keys = Keys::new(script.clone());
+        let keys = Keys::with_times(script.clone(), TIMES);
         assert!(matches!(keys.find("first").await, Found::Key(_)));
         for _ in 0..5 {
             assert!(matches!(keys.find("second").await, Found::Unknown));
         }
         assert_eq!(script.0.load(Ordering::Relaxed), 1);
-        tokio::time::advance(REFETCH).await;
+        sleep(TIMES.refetch).await;
         assert!(matches!(keys.find("second").await, Found::Key(_)));
         assert!(matches!(keys.find("first").await, Found::Unknown), "withdrawn");
         assert_eq!(keys.check().reason, Reason::Ok);
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn keys_that_cannot_be_fetched_again_are_taken_for_a_while() {
-        let keys = Keys::new(Script(Arc::new(AtomicUsize::new(1))));
-        assert!(matches!(keys.find("second").await, Found::Key(_)));
-        tokio::time::advance(REFRESH).await;
+        let keys = Keys::with_times(Script(Arc::new(AtomicUsize::new(1))), TIMES);
+        keys.refresh().await;
+        keys.refresh().await;
+        assert_eq!(keys.check().reason, Reason::Ok, "fresh keys are not fetched again");
+        sleep(TIMES.refresh).await;
+        keys.refresh().await;
+        assert_eq!(keys.check().reason, Reason::Timeout);
         assert!(matches!(keys.find("second").await, Found::Key(_)));
         assert!(matches!(keys.find("other").await, Found::Unavailable));
-        assert_eq!(keys.check().reason, Reason::Timeout);
-        tokio::time::advance(STALE).await;
+        sleep(TIMES.stale).await;
         assert!(matches!(keys.find("second").await, Found::Unavailable));
     }
 }

@@ -7,17 +7,17 @@ use std::{
 };
 
 use bytes::Bytes;
+use futures::FutureExt;
 use http::{Request, Response, StatusCode, Uri};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use reposure_oci::transport::{self, Body, Transport};
 use reposure_parcel::{
-    limits::SILENCE,
     problem::{Code, Problem},
     wire,
 };
-use tokio::{sync::oneshot, time::sleep};
+use tokio::sync::oneshot;
 
 use super::{headers, path};
 use crate::{
@@ -35,22 +35,17 @@ pub(crate) async fn pass(
 ) -> Result<Answer, Problem> {
     path::check(request.uri())?;
     let may_come_later = request.headers().contains_key(wire::ASYNC_HEADER);
-    let (request, sent) = prepare(request)?;
+    let (request, sent) = prepare(request);
     let work = exchange(registry, request);
     if !may_come_later {
         return work.await;
     }
-    // As long as the client sends, nothing is silent.
-    let silence = async {
-        let _ = sent.await;
-        sleep(SILENCE).await;
-    };
     let work = async { work.await.unwrap_or_else(|problem| answer::problem(&problem)) };
-    Ok(results.answer(work, silence).await)
+    Ok(results.answer(work, sent.map(drop)).await)
 }
 
 /// Makes the registry's request of a client's, and tells when the client's body was read to its end.
-fn prepare(request: Request<Incoming>) -> Result<(Request<Body>, oneshot::Receiver<()>), Problem> {
+fn prepare(request: Request<Incoming>) -> (Request<Body>, oneshot::Receiver<()>) {
     let (mut parts, incoming) = request.into_parts();
     headers::to_registry(&mut parts.headers);
     parts.uri = parts.uri.path_and_query().map_or_else(|| Uri::from_static("/v2/"), |p| Uri::from(p.clone()));
@@ -62,7 +57,7 @@ fn prepare(request: Request<Incoming>) -> Result<(Request<Body>, oneshot::Receiv
     } else {
         Announced { body: body::with_deadline(incoming), done: Some(done) }.boxed_unsync()
     };
-    Ok((Request::from_parts(parts, body), sent))
+    (Request::from_parts(parts, body), sent)
 }
 
 async fn exchange(registry: Arc<dyn Transport>, request: Request<Body>) -> Result<Answer, Problem> {

@@ -1,15 +1,13 @@
 //! The requests for the API, sent to whoever answers them.
 
-use std::sync::Arc;
+use std::{future::ready, sync::Arc};
 
 use http::{HeaderMap, Request, StatusCode};
 use hyper::body::Incoming;
 use reposure_parcel::{
-    limits::SILENCE,
-    problem::Problem,
+    problem::{Code, Problem},
     wire::Right,
 };
-use tokio::time::sleep;
 
 use crate::{
     answer::{self, Answer},
@@ -72,10 +70,10 @@ async fn later(
     work: impl Future<Output = Result<Answer, Problem>> + Send + 'static,
 ) -> Result<Answer, Problem> {
     let work = async { work.await.unwrap_or_else(|problem| answer::problem(&problem)) };
-    Ok(app.results.answer(work, sleep(SILENCE)).await)
+    Ok(app.results.answer(work, ready(())).await)
 }
 
 fn forbidden(right: Right, needed: Right) -> Problem {
     let message = format!("this takes the right to {needed}, and the token gives the right to {right}");
-    Problem::new(reposure_parcel::problem::Code::Forbidden, message)
+    Problem::new(Code::Forbidden, message)
 }

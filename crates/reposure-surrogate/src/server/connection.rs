@@ -36,8 +36,12 @@ pub(crate) enum Protocol {
 }
 
 /// Answers the requests of one connection, each by `respond`, until it ends or `ending` says so.
-pub(super) async fn serve<F, A>(stream: TcpStream, protocol: Protocol, ending: CancellationToken, respond: Arc<F>)
-where
+pub(super) async fn serve<F, A>(
+    stream: TcpStream,
+    protocol: Protocol,
+    ending: CancellationToken,
+    respond: Arc<F>,
+) where
     F: Fn(Request<Incoming>) -> A + Send + Sync + 'static,
     A: Future<Output = Answer> + Send,
 {

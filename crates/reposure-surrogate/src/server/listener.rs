@@ -31,7 +31,7 @@ pub(crate) struct ListenError {
 
 /// A port that is listened on.
 pub(crate) struct Listener {
-    listener: TcpListener,
+    socket: TcpListener,
     address: SocketAddr,
     protocol: Protocol,
     accepted: Arc<AtomicU64>,
@@ -41,9 +41,9 @@ impl Listener {
     /// Listens.
     pub(crate) async fn bind(address: SocketAddr, protocol: Protocol) -> Result<Self, ListenError> {
         let failed = |source| ListenError { address, source };
-        let listener = TcpListener::bind(address).await.map_err(failed)?;
-        let address = listener.local_addr().map_err(failed)?;
-        Ok(Self { listener, address, protocol, accepted: Arc::default() })
+        let socket = TcpListener::bind(address).await.map_err(failed)?;
+        let address = socket.local_addr().map_err(failed)?;
+        Ok(Self { socket, address, protocol, accepted: Arc::default() })
     }
 
     /// Returns the address, with the port that the system chose where none was asked for.
@@ -72,7 +72,8 @@ impl Listener {
                 accepted = self.accept(&places) => accepted,
             };
             let Some((stream, place)) = accepted else { continue };
-            let connection = connection::serve(stream, self.protocol.clone(), ending.clone(), respond.clone());
+            let connection =
+                connection::serve(stream, self.protocol.clone(), ending.clone(), respond.clone());
             tasks.spawn(async move {
                 connection.await;
                 drop(place);
@@ -80,9 +81,12 @@ impl Listener {
         }
     }
 
-    async fn accept(&self, places: &Arc<Semaphore>) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+    async fn accept(
+        &self,
+        places: &Arc<Semaphore>,
+    ) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
         let place = places.clone().acquire_owned().await.ok()?;
-        match self.listener.accept().await {
+        match self.socket.accept().await {
             Ok((stream, _)) => {
                 self.accepted.fetch_add(1, Ordering::Relaxed);
                 Some((stream, place))

@@ -7,5 +7,5 @@ mod status;
 
 pub(crate) use api::answer as answer_api;
 pub(crate) use connection::Protocol;
-pub(crate) use listener::{Listener, ListenError};
+pub(crate) use listener::{ListenError, Listener};
 pub(crate) use status::answer as answer_status;

@@ -64,7 +64,8 @@ fn range(offset: u64, headers: &HeaderMap) -> Result<Range, Problem> {
         let message = format!("a chunk of {length} bytes is over the limit of {LARGEST_CHUNK}");
         return Err(Problem::new(Code::TooLarge, message));
     }
-    let end = offset.checked_add(length).ok_or_else(|| Problem::new(Code::BadRequest, "no blob is that large"))?;
+    let end =
+        offset.checked_add(length).ok_or_else(|| Problem::new(Code::BadRequest, "no blob is that large"))?;
     Ok(Range { start: offset, end })
 }
 
@@ -75,7 +76,8 @@ async fn receive(upload: &Upload, chunk: Range, mut body: Incoming) -> Result<()
             .await
             .map_err(|_| Problem::new(Code::BadRequest, "the chunk stalled").transient())?;
         let Some(frame) = frame else { break };
-        let frame = frame.map_err(|error| Problem::new(Code::BadRequest, answer::chain(&error)).transient())?;
+        let frame =
+            frame.map_err(|error| Problem::new(Code::BadRequest, answer::chain(&error)).transient())?;
         // The length was announced, and the protocol holds the body to it.
         if let Ok(bytes) = frame.into_data() {
             upload.write(offset, &bytes)?;

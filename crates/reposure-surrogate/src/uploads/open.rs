@@ -10,10 +10,7 @@ use reposure_parcel::{
     upload::{How, Open, Stored},
 };
 
-use super::{
-    Uploads, delivery,
-    upload::Key,
-};
+use super::{Uploads, delivery, upload::Key};
 use crate::{
     answer::{self, Answer},
     upstream::blobs::{self, Location, Mount},
@@ -49,11 +46,15 @@ impl Uploads {
         };
         match (self.insert(&key, wish.size).await, location) {
             (Ok(upload), location) => {
-                location.into_iter().for_each(|location| upload.set_location(location));
+                if let Some(location) = location {
+                    upload.set_location(location);
+                }
                 Ok(answer::json(StatusCode::CREATED, &upload.progress()))
             }
             (Err(problem), location) => {
-                location.into_iter().for_each(|location| delivery::cancel(self.registry.clone(), location));
+                if let Some(location) = location {
+                    delivery::cancel(self.registry.clone(), location);
+                }
                 Err(problem)
             }
         }
@@ -79,7 +80,12 @@ impl Uploads {
     }
 
     /// Tries to mount a blob. A registry that refuses can still be sent the bytes.
-    async fn mount(&self, repository: &RepositoryName, digest: &Digest, from: &RepositoryName) -> Option<Mount> {
+    async fn mount(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+        from: &RepositoryName,
+    ) -> Option<Mount> {
         match blobs::mount(&self.registry, repository, digest, from).await {
             Ok(Mount::Mounted) => {
                 self.remembered.note(digest, repository);
@@ -103,7 +109,10 @@ fn sources<'a>(
     repository: &'a RepositoryName,
 ) -> impl Iterator<Item = &'a RepositoryName> {
     // What the surrogate has seen is surer than what the client supposes.
-    remembered.iter().chain(from.iter().filter(|from| !remembered.contains(from))).filter(move |s| *s != repository)
+    remembered
+        .iter()
+        .chain(from.iter().filter(|from| !remembered.contains(from)))
+        .filter(move |s| *s != repository)
 }
 
 fn key(wish: &Open) -> Result<Key, Problem> {

@@ -35,6 +35,11 @@ impl Pool {
         *self.lock() = Vec::new();
     }
 
+    #[cfg(test)]
+    pub(super) fn free(&self) -> usize {
+        self.lock().len()
+    }
+
     fn lock(&self) -> MutexGuard<'_, Vec<Box<[u8]>>> {
         // Nothing can panic while it is held.
         self.free.lock().unwrap_or_else(PoisonError::into_inner)

@@ -66,7 +66,9 @@ mod tests {
         let remembered = Remembered::default();
         let names: Vec<RepositoryName> = ["a", "b", "c"].iter().map(|name| name.parse().unwrap()).collect();
         let first = Digest::sha256_of("first");
-        names.iter().for_each(|name| remembered.note(&first, name));
+        for name in &names {
+            remembered.note(&first, name);
+        }
         assert_eq!(remembered.repositories(&first), [names[2].clone(), names[1].clone()]);
         remembered.forget(&first, &names[2]);
         assert_eq!(remembered.repositories(&first), [names[1].clone()]);

@@ -165,7 +165,11 @@ impl Upload {
         if let Some(account) = &mut state.account {
             account.grow(size);
         }
-        Progress { id: self.id.to_string(), received: state.assembly.received().as_slice().to_vec(), window: state.window() }
+        Progress {
+            id: self.id.to_string(),
+            received: state.assembly.received().as_slice().to_vec(),
+            window: state.window(),
+        }
     }
 
     /// Returns how far the upload is, as soon as a whole chunk may come, and at `deadline` at the latest.

@@ -70,7 +70,7 @@ pub(crate) async fn head(
 ) -> Result<Option<u64>, Problem> {
     let doing = format!("cannot ask for blob {digest} of {repository}");
     let path = format!("/v2/{repository}/blobs/{digest}");
-    let response = send(registry, &doing, request(Method::HEAD, &path, transport::empty())?).await?;
+    let response = send(registry, &doing, request(&Method::HEAD, &path, transport::empty())?).await?;
     match response.status() {
         status if status.is_success() => Ok(Some(length(response.headers()).unwrap_or(0))),
         StatusCode::NOT_FOUND => Ok(None),
@@ -87,7 +87,7 @@ pub(crate) async fn mount(
 ) -> Result<Mount, Problem> {
     let doing = format!("cannot mount blob {digest} from {from} into {repository}");
     let path = format!("/v2/{repository}/blobs/uploads/?mount={digest}&from={from}");
-    let response = send(registry, &doing, request(Method::POST, &path, transport::empty())?).await?;
+    let response = send(registry, &doing, request(&Method::POST, &path, transport::empty())?).await?;
     match response.status() {
         StatusCode::CREATED => Ok(Mount::Mounted),
         StatusCode::ACCEPTED => located(&doing, &response, &path).map(Mount::Opened),
@@ -99,7 +99,7 @@ pub(crate) async fn mount(
 pub(crate) async fn open(registry: &dyn Transport, repository: &RepositoryName) -> Result<Location, Problem> {
     let doing = format!("cannot open an upload in {repository}");
     let path = format!("/v2/{repository}/blobs/uploads/");
-    let response = send(registry, &doing, request(Method::POST, &path, transport::empty())?).await?;
+    let response = send(registry, &doing, request(&Method::POST, &path, transport::empty())?).await?;
     match response.status() {
         StatusCode::ACCEPTED => located(&doing, &response, &path),
         _ => Err(refusal::problem(&doing, response).await),
@@ -107,9 +107,13 @@ pub(crate) async fn open(registry: &dyn Transport, repository: &RepositoryName) 
 }
 
 /// Sends a blob's bytes to an upload without ending it, as one streamed body, and returns where it goes on.
-pub(crate) async fn patch(registry: &dyn Transport, location: &Location, body: Body) -> Result<Location, Problem> {
+pub(crate) async fn patch(
+    registry: &dyn Transport,
+    location: &Location,
+    body: Body,
+) -> Result<Location, Problem> {
     let doing = "cannot send the blob";
-    let response = exchange(registry, doing, with_bytes(Method::PATCH, &location.0, body)?).await?;
+    let response = exchange(registry, doing, with_bytes(&Method::PATCH, &location.0, body)?).await?;
     match response.status() {
         // ECR answers 201.
         StatusCode::ACCEPTED | StatusCode::CREATED => {
@@ -128,7 +132,7 @@ pub(crate) async fn put(
     body: Body,
 ) -> Result<(), Problem> {
     let doing = format!("cannot store blob {digest} in {repository}");
-    let request = with_bytes(Method::PUT, &location.with_digest(digest), body)?;
+    let request = with_bytes(&Method::PUT, &location.with_digest(digest), body)?;
     let response = exchange(registry, &doing, request).await?;
     if response.status() != StatusCode::CREATED {
         return Err(refusal::problem(&doing, response).await);
@@ -136,14 +140,16 @@ pub(crate) async fn put(
     let named = response.headers().get("docker-content-digest").map(HeaderValue::as_bytes);
     match named {
         Some(named) if named == digest.to_string().as_bytes() => Ok(()),
-        Some(_) => Err(Problem::new(Code::DigestMismatch, format!("{doing}: the registry names another digest"))),
+        Some(_) => {
+            Err(Problem::new(Code::DigestMismatch, format!("{doing}: the registry names another digest")))
+        }
         None => confirm(registry, repository, digest, size).await,
     }
 }
 
 /// Ends an upload that is given up. What comes of it does not matter: registries purge what is left in time.
 pub(crate) async fn cancel(registry: &dyn Transport, location: &Location) {
-    if let Ok(request) = request(Method::DELETE, &location.0, transport::empty()) {
+    if let Ok(request) = request(&Method::DELETE, &location.0, transport::empty()) {
         let _ = send(registry, "cannot cancel an upload", request).await;
     }
 }
@@ -157,7 +163,8 @@ async fn confirm(
     match head(registry, repository, digest).await? {
         Some(found) if found == size => Ok(()),
         _ => {
-            let message = format!("the registry took blob {digest}, but does not show it with its {size} bytes");
+            let message =
+                format!("the registry took blob {digest}, but does not show it with its {size} bytes");
             Err(Problem::new(Code::UpstreamRefused, message).transient())
         }
     }
@@ -169,28 +176,31 @@ fn located(doing: &str, response: &Response<Body>, path: &str) -> Result<Locatio
     })
 }
 
-fn with_bytes(method: Method, path: &str, body: Body) -> Result<Request<Body>, Problem> {
+fn with_bytes(method: &Method, path: &str, body: Body) -> Result<Request<Body>, Problem> {
     let mut request = request(method, path, body)?;
     let octets = HeaderValue::from_static("application/octet-stream");
     request.headers_mut().insert(header::CONTENT_TYPE, octets);
     Ok(request)
 }
 
-fn request(method: Method, path: &str, body: Body) -> Result<Request<Body>, Problem> {
+fn request(method: &Method, path: &str, body: Body) -> Result<Request<Body>, Problem> {
     // Some registries hang on a POST or PUT that says nothing of a length; a streamed body says that it is chunked.
     let length = http_body::Body::size_hint(&body).exact();
     let mut builder = Request::builder().method(method.clone()).uri(path);
-    if let Some(length) = length.filter(|_| method != Method::HEAD && method != Method::GET) {
+    if let Some(length) = length.filter(|_| *method != Method::HEAD) {
         builder = builder.header(header::CONTENT_LENGTH, length);
     }
-    builder
-        .header(header::ACCEPT_ENCODING, "identity")
-        .body(body)
-        .map_err(|_| Problem::new(Code::UpstreamRefused, "the registry named a place that cannot be asked for"))
+    builder.header(header::ACCEPT_ENCODING, "identity").body(body).map_err(|_| {
+        Problem::new(Code::UpstreamRefused, "the registry named a place that cannot be asked for")
+    })
 }
 
 /// Sends a request whose answer has a deadline.
-async fn send(registry: &dyn Transport, doing: &str, request: Request<Body>) -> Result<Response<Body>, Problem> {
+async fn send(
+    registry: &dyn Transport,
+    doing: &str,
+    request: Request<Body>,
+) -> Result<Response<Body>, Problem> {
     timeout(DEADLINE, exchange(registry, doing, request)).await.unwrap_or_else(|_| {
         let message = format!("{doing}: no answer within {} s", DEADLINE.as_secs());
         Err(Problem::new(Code::UpstreamUnreachable, message).transient())
@@ -218,7 +228,10 @@ mod tests {
     fn locations_lose_their_host_and_keep_their_query() {
         let path = "/v2/a/blobs/uploads/";
         for (location, expected) in [
-            ("http://outside.example:5000/v2/a/blobs/uploads/1?_state=x%3D", "/v2/a/blobs/uploads/1?_state=x%3D"),
+            (
+                "http://outside.example:5000/v2/a/blobs/uploads/1?_state=x%3D",
+                "/v2/a/blobs/uploads/1?_state=x%3D",
+            ),
             ("/v2/a/blobs/uploads/1", "/v2/a/blobs/uploads/1"),
             ("1?x=y", "/v2/a/blobs/uploads/1?x=y"),
             ("//evil.example/v2/x", "/v2/x"),

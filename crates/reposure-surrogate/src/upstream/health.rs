@@ -35,7 +35,10 @@ pub(crate) struct Health {
 impl Health {
     pub(crate) fn new(host: String) -> Self {
         let problem = Some("it was not asked yet".into());
-        Self { host, state: Mutex::new(State { check: Check { reason: Reason::Pending, time: None }, problem }) }
+        Self {
+            host,
+            state: Mutex::new(State { check: Check { reason: Reason::Pending, time: None }, problem }),
+        }
     }
 
     /// Asks the registry.
@@ -68,7 +71,8 @@ impl Health {
 async fn ask(registry: &dyn Transport) -> Result<(), (Reason, String)> {
     let request = Request::get("/v2/").body(transport::empty()).unwrap_or_default();
     let answer = timeout(DEADLINE, registry.send(request)).await;
-    let answer = answer.map_err(|_| (Reason::Timeout, format!("no answer within {} s", DEADLINE.as_secs())))?;
+    let answer =
+        answer.map_err(|_| (Reason::Timeout, format!("no answer within {} s", DEADLINE.as_secs())))?;
     let response = answer.map_err(|error| (reason::of(&error), answer::chain(&error)))?;
     let (status, text) = (response.status(), format!("GET /v2/ gave {}", response.status()));
     match status {

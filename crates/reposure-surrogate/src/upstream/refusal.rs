@@ -1,6 +1,6 @@
 //! What an error of the registry means to a client of the surrogate.
 
-use std::time::Duration;
+use std::{fmt::Write as _, time::Duration};
 
 use http::{Response, StatusCode};
 use reposure_oci::transport::Body;
@@ -40,7 +40,8 @@ pub(crate) async fn problem(doing: &str, response: Response<Body>) -> Problem {
     let mut message = format!("{doing}: the registry answered {status}");
     for error in &errors.errors {
         let text: String = error.message.as_deref().unwrap_or_default().chars().take(MESSAGE).collect();
-        message.push_str(&format!(": {} {text}", error.code));
+        // Writing to a string does not fail.
+        let _ = write!(message, ": {} {text}", error.code);
     }
     let problem = Problem::new(code, message.trim_end()).with_upstream_status(status.as_u16());
     if is_transient(status) { problem.transient() } else { problem }
@@ -80,9 +81,13 @@ mod tests {
 
     #[tokio::test]
     async fn names_what_the_registry_says() {
-        let body = r#"{"errors":[{"code":"DIGEST_INVALID","message":"provided digest did not match","detail":{}}]}"#;
+        let body =
+            r#"{"errors":[{"code":"DIGEST_INVALID","message":"provided digest did not match","detail":{}}]}"#;
         let problem = of(400, body).await;
-        assert_eq!((problem.code, problem.upstream_status, problem.transient), (Code::DigestMismatch, Some(400), false));
+        assert_eq!(
+            (problem.code, problem.upstream_status, problem.transient),
+            (Code::DigestMismatch, Some(400), false)
+        );
         assert_eq!(
             problem.message,
             "cannot push: the registry answered 400 Bad Request: DIGEST_INVALID provided digest did not match"
