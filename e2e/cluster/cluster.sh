@@ -80,6 +80,7 @@ up() {
 	fi
 	make_images
 
+	rm -rf "$DIR/log" # "down" leaves it, to be read
 	mkdir -p "$STATE" "$DIR/log" "$DIR/nodes"
 	echo "$DIR" >"$STATE/directory"
 	echo "$node_count" >"$STATE/nodes"
@@ -132,8 +133,7 @@ dns_ready() { [[ $(kube -n kube-system get deployment coredns -o 'jsonpath={.sta
 down() {
 	local node component directory
 	[[ -d $STATE ]] || return 0
-	directory=$(cat "$STATE/directory" 2>/dev/null || echo "$DIR")
-	DIR=$directory
+	directory=$(cat "$STATE/directory" 2>/dev/null || echo "$DIR") # another checkout's, perhaps
 	# No goodbyes: nothing of it is needed any more. Kubelets first, or they would start again what is killed next.
 	for node in $(nodes); do
 		for component in kubelet kube-proxy containerd; do signal_component "$node/$component" KILL; done
@@ -149,7 +149,7 @@ down() {
 	network_down
 	restore_sysctls
 	remove_places
-	rm -rf "$directory"/{etcd,hub,hub.yml,nodes,pki,admin.kubeconfig} "$STATE"
+	rm -rf "$directory"/{etcd,hub,hub.yml,kube-cache,nodes,pki,admin.kubeconfig} "$STATE"
 }
 
 # Kills again what it finds: a container may have been starting while its shim was killed.

@@ -1,1 +1,27 @@
-//! TODO
+//! The `reposure` command, also a kubectl plugin.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `args` | what a user may type; the doc comments there are the help texts |
+//! | `commands` | a folder per noun, a file per verb |
+//! | `context` | kubeconfig, namespace and output of one run |
+//! | `connect` | from a registry's name to a session with its surrogate |
+//! | `exit` | what an error's exit code is, and what to try |
+//! | `output` | tables, JSON and YAML on standard output |
+//! | `bars` | progress bars on standard error, on a terminal |
+//!
+//! Data goes to standard output, everything else to standard error.
+
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool prints")]
+
+mod args;
+mod bars;
+mod commands;
+mod connect;
+mod context;
+mod exit;
+mod output;
+mod run;
+
+pub use exit::Kind;
+pub use run::main;

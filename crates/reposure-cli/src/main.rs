@@ -1,1 +1,7 @@
-fn main() {}
+//! `reposure`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    reposure_cli::main("reposure")
+}

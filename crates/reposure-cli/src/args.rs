@@ -1,0 +1,136 @@
+//! What a user may type. The doc comments are the help texts.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::commands::{completion::CompletionArgs, image::ImageCommand, operator::OperatorCommand, registry::RegistryCommand, simple::SimpleCommand};
+
+/// Push, pull, list and delete images in registries of a Kubernetes cluster, through its API server alone
+#[derive(Debug, Parser)]
+#[command(name = "reposure", version, propagate_version = true, max_term_width = 120)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: GlobalArgs,
+
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Push, pull, list and delete images
+    #[command(subcommand, visible_alias = "images")]
+    Image(ImageCommand),
+    /// Create, delete, list and describe registries
+    #[command(subcommand, visible_aliases = ["registries", "reg"])]
+    Registry(RegistryCommand),
+    /// Install and remove the operator
+    #[command(subcommand)]
+    Operator(OperatorCommand),
+    /// Install and remove a simple registry in the cluster
+    #[command(subcommand)]
+    Simple(SimpleCommand),
+    /// Show the version
+    Version,
+    /// Print a completion script for a shell
+    Completion(CompletionArgs),
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct GlobalArgs {
+    /// Kubeconfig file
+    #[arg(long, short = 'k', global = true, env = "KUBECONFIG", value_name = "FILE", hide_env = true)]
+    pub(crate) kubeconfig: Option<PathBuf>,
+    /// Context of the kubeconfig
+    #[arg(long, short = 'x', global = true, value_name = "NAME")]
+    pub(crate) context: Option<String>,
+    /// Address of the API server, instead of the kubeconfig's
+    #[arg(long, short = 'm', global = true, value_name = "URL")]
+    pub(crate) master: Option<String>,
+    /// Namespace
+    #[arg(long, short = 'n', global = true, value_name = "NAME")]
+    pub(crate) namespace: Option<String>,
+    /// Output format
+    #[arg(long = "output", visible_alias = "format", short = 'o', global = true, value_name = "FORMAT", default_value = "bare")]
+    pub(crate) output: Format,
+    /// Log more; twice for even more
+    #[arg(long, short = 'v', global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+    /// Write the log to a file
+    #[arg(long, short = 'l', global = true, value_name = "FILE")]
+    pub(crate) log: Option<PathBuf>,
+    /// Width of the output, in characters; 0 for the terminal's
+    #[arg(long, short = 'j', global = true, value_name = "N", default_value_t = 0, hide = true)]
+    pub(crate) width: u16,
+    /// Colour the output
+    #[arg(long, short = 'z', global = true, value_name = "WHEN", default_value = "true", hide = true)]
+    pub(crate) colorize: Colorize,
+    /// Kept for scripts of the first Reposure: YAML is strict here always
+    #[arg(long, short = 'y', global = true, hide = true)]
+    pub(crate) strict: bool,
+    /// Kept for scripts of the first Reposure: output is indented here always
+    #[arg(long, short = 'r', global = true, hide = true, num_args = 0..=1, default_missing_value = "true")]
+    pub(crate) pretty: Option<bool>,
+    /// Kept for scripts of the first Reposure: it concerns formats that are binary
+    #[arg(long, global = true, hide = true)]
+    pub(crate) base64: bool,
+    /// Address of a surrogate on this machine, instead of one in a cluster: for demonstrations and tests
+    #[arg(long, global = true, env = "REPOSURE_SURROGATE", value_name = "ADDRESS:PORT", hide = true)]
+    pub(crate) surrogate: Option<SocketAddr>,
+}
+
+/// How standard output is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// A table, or plain lines
+    Bare,
+    /// A table with more columns
+    Wide,
+    /// Names alone
+    Name,
+    /// JSON
+    Json,
+    /// YAML
+    Yaml,
+    #[value(hide = true)]
+    Xjson,
+    #[value(hide = true)]
+    Xml,
+    #[value(hide = true)]
+    Cbor,
+    #[value(hide = true)]
+    Messagepack,
+    #[value(hide = true)]
+    Go,
+}
+
+/// When output is coloured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Colorize {
+    True,
+    False,
+    Force,
+}
+
+/// `--wait` and its deadline.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct WaitArgs {
+    /// Wait until it is ready, or gone
+    #[arg(long, short = 'w')]
+    pub(crate) wait: bool,
+    /// How long to wait: 30s, 5m
+    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = parse_duration)]
+    pub(crate) timeout: Duration,
+}
+
+/// Parses `90`, `30s`, `5m`, `1h`.
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    if let Ok(seconds) = text.parse() {
+        return Ok(Duration::from_secs(seconds));
+    }
+    let span: jiff::SignedDuration =
+        text.parse().map_err(|error| format!("{text:?} is no duration such as 30s or 5m: {error}"))?;
+    span.try_into().map_err(|_| format!("{text:?} is negative"))
+}

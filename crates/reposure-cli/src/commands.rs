@@ -1,0 +1,30 @@
+//! A folder per noun, a file per verb.
+
+pub(crate) mod completion;
+pub(crate) mod image;
+mod logs;
+pub(crate) mod operator;
+pub(crate) mod registry;
+mod report;
+pub(crate) mod simple;
+mod version;
+
+use anyhow::Result;
+
+use crate::{
+    args::{Cli, Command},
+    context::Context,
+};
+
+/// Runs the command that was typed.
+pub(crate) async fn run(cli: Cli) -> Result<()> {
+    let context = Context::new(cli.global);
+    match cli.command {
+        Command::Image(command) => image::run(&context, command).await,
+        Command::Registry(command) => registry::run(&context, command).await,
+        Command::Operator(command) => operator::run(&context, command).await,
+        Command::Simple(command) => simple::run(&context, command).await,
+        Command::Version => version::run(&context),
+        Command::Completion(args) => completion::run(&args),
+    }
+}

@@ -1,0 +1,32 @@
+//! `reposure image …`
+
+mod delete;
+mod list;
+mod pull;
+mod push;
+
+use anyhow::Result;
+use clap::Subcommand;
+
+use crate::context::Context;
+
+pub(crate) use pull::FileSinkError;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ImageCommand {
+    Push(push::PushArgs),
+    Pull(pull::PullArgs),
+    #[command(visible_alias = "ls")]
+    List(list::ListArgs),
+    #[command(visible_alias = "rm")]
+    Delete(delete::DeleteArgs),
+}
+
+pub(super) async fn run(context: &Context, command: ImageCommand) -> Result<()> {
+    match command {
+        ImageCommand::Push(args) => push::run(context, args).await,
+        ImageCommand::Pull(args) => pull::run(context, args).await,
+        ImageCommand::List(args) => list::run(context, &args).await,
+        ImageCommand::Delete(args) => delete::run(context, args).await,
+    }
+}

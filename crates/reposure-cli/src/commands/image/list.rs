@@ -1,0 +1,73 @@
+//! `reposure image list REGISTRY`
+
+use anyhow::{Context as _, Result};
+use clap::Args;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use reposure_oci::{ImageName, Reference, RepositoryName, registry};
+use reposure_parcel::wire::Right;
+use serde::Serialize;
+
+use crate::{
+    connect,
+    context::Context,
+    output::{self, Rows},
+};
+
+/// The repositories whose tags are asked for at once.
+const PARALLEL: usize = 8;
+
+/// List the images in a registry
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    /// The registry's name
+    registry: String,
+}
+
+#[derive(Serialize)]
+struct Listed {
+    name: ImageName,
+    repository: RepositoryName,
+    tag: String,
+}
+
+pub(super) async fn run(context: &Context, args: &ListArgs) -> Result<()> {
+    let session = connect::session(context, &args.registry, Right::Pull).await?;
+    let client = registry::Client::new(session);
+    let images = images(&client).await?;
+    let mut rows = Rows::new(&["REPOSITORY", "TAG"], 2);
+    let listed: Vec<Listed> = images.into_iter().map(listed).collect();
+    for image in &listed {
+        rows.push(vec![image.repository.to_string(), image.tag.clone()]);
+    }
+    let names: Vec<String> = listed.iter().map(|image| image.name.to_string()).collect();
+    match context.format() {
+        // The first Reposure listed names; scripts read them.
+        crate::args::Format::Bare => output::print(&names.iter().map(|name| format!("{name}\n")).collect::<String>()),
+        format => output::list(format, &listed, &names, &rows),
+    }
+}
+
+fn listed(name: ImageName) -> Listed {
+    Listed { repository: name.repository.clone(), tag: name.reference.to_string(), name }
+}
+
+/// Lists every tag of every repository, in order; the tags under which clients keep referrers are left out.
+pub(super) async fn images<T: reposure_oci::Transport>(client: &registry::Client<T>) -> Result<Vec<ImageName>> {
+    let repositories = client.catalog().await.context("cannot list the repositories")?;
+    let of_each: Vec<Vec<ImageName>> = stream::iter(repositories)
+        .map(|repository| async move {
+            let tags = client
+                .tags(&repository)
+                .await
+                .with_context(|| format!("cannot list the tags of {repository}"))?;
+            let named = tags.into_iter().filter(|tag| !registry::is_referrers_tag(tag)).map(|tag| ImageName {
+                repository: repository.clone(),
+                reference: Reference::Tag(tag),
+            });
+            anyhow::Ok(named.collect())
+        })
+        .buffered(PARALLEL)
+        .try_collect()
+        .await?;
+    Ok(of_each.into_iter().flatten().collect())
+}

@@ -1,0 +1,130 @@
+//! `reposure image pull REGISTRY IMAGE [TARGET]`
+
+mod sink;
+
+use std::{io::Seek as _, os::fd::AsFd as _, path::PathBuf, sync::Arc};
+
+use anyhow::{Context as _, Result};
+use clap::Args;
+use reposure_client::{
+    pull::{PullOptions, Tree, fetch_blobs, fetch_tree},
+    session::Session,
+};
+use reposure_oci::{
+    Descriptor, ImageName, RawManifest,
+    sink::{ArchiveName, ArchiveWriter, AtomicFile, Plan, SavedImage, unpack_layer},
+};
+use reposure_parcel::wire::Right;
+use tokio::io::AsyncWrite;
+
+use crate::{
+    bars::Bars,
+    connect,
+    context::Context,
+    exit::{Failure, Kind},
+    output,
+};
+pub(crate) use sink::FileSinkError;
+use sink::{ArchiveSink, FileSink};
+
+/// Pull an image out of a registry
+///
+/// The archive is an OCI layout and a docker-archive at once: `docker load`, `podman load`, `ctr images import` and `skopeo`
+/// read it. Without TARGET it goes to standard output.
+#[derive(Debug, Args)]
+pub(crate) struct PullArgs {
+    /// The registry's name
+    registry: String,
+    /// The image: NAME, NAME:TAG or NAME@DIGEST
+    image: ImageName,
+    /// The file to write
+    target: Option<PathBuf>,
+    /// Write the file in the image's first layer, instead of an archive
+    #[arg(long, short = 'u')]
+    unpack: bool,
+    /// How many ranges are fetched at once
+    #[arg(long, value_name = "N", default_value_t = PullOptions::default().jobs)]
+    jobs: usize,
+}
+
+/// What the parts of a pull share.
+struct Pull {
+    session: Arc<Session>,
+    name: ImageName,
+    options: PullOptions,
+}
+
+pub(super) async fn run(context: &Context, args: PullArgs) -> Result<()> {
+    if args.target.is_none() && !args.unpack && output::is_terminal() {
+        return Err(Failure::new(Kind::Usage, "an archive is nothing for a terminal")
+            .hint("name a TARGET, or redirect standard output")
+            .into());
+    }
+    let session = connect::session(context, &args.registry, Right::Pull).await?;
+    let options = PullOptions { jobs: args.jobs, ..PullOptions::default() };
+    let pull = Pull { session, name: args.image.clone(), options };
+    let pulled = pull.run(&args).await;
+    pulled.with_context(|| format!("cannot pull {} of registry {}", args.image, args.registry))
+}
+
+impl Pull {
+    async fn run(&self, args: &PullArgs) -> Result<()> {
+        let tree = fetch_tree(&self.session, &self.name).await?;
+        match (&args.target, args.unpack) {
+            (None, false) => {
+                let stdout = std::io::stdout().as_fd().try_clone_to_owned().context("cannot write to standard output")?;
+                self.archive(&tree, tokio::fs::File::from_std(stdout.into())).await.map(drop)
+            }
+            (None, true) => self.unpack(&tree, &mut std::io::stdout().lock()).await,
+            (Some(target), false) => {
+                let file = AtomicFile::create(target)?;
+                let out = file.file().try_clone().context("cannot write the file")?;
+                self.archive(&tree, tokio::fs::File::from_std(out)).await?;
+                Ok(file.commit().await?)
+            }
+            (Some(target), true) => {
+                let file = AtomicFile::create(target)?;
+                self.unpack(&tree, &mut file.file()).await?;
+                Ok(file.commit().await?)
+            }
+        }
+    }
+
+    /// Writes an archive of all manifests and blobs.
+    async fn archive<W: AsyncWrite + Unpin + Send>(&self, tree: &Tree, out: W) -> Result<W> {
+        let names = vec![ArchiveName { host: None, image: self.name.clone() }];
+        let image = SavedImage { manifest: tree.manifest.clone(), names };
+        let plan = Plan::new(&[image], &children(tree))?;
+        let blobs: Vec<Descriptor> = plan.blobs().iter().map(|blob| blob.descriptor.clone()).collect();
+        let mut sink = ArchiveSink::new(ArchiveWriter::new(out, plan).await?, blobs.clone());
+        self.fetch(&blobs, &mut sink).await?;
+        Ok(sink.finish().await?)
+    }
+
+    /// Writes the file in the first layer, once the layer is there whole and verified.
+    async fn unpack(&self, tree: &Tree, out: &mut impl std::io::Write) -> Result<()> {
+        let layer = tree.blobs.get(1).ok_or_else(|| {
+            Failure::new(Kind::Usage, "the image has no layer to unpack").hint("pull it without --unpack")
+        })?;
+        let spool = tempfile::tempfile().context("cannot make a temporary file")?;
+        let mut sink = FileSink::new(spool.try_clone().context("cannot make a temporary file")?, layer);
+        self.fetch(std::slice::from_ref(layer), &mut sink).await?;
+        let mut spool = spool;
+        spool.rewind().context("cannot read the temporary file")?;
+        unpack_layer(&layer.media_type, spool, out)?;
+        out.flush().context("cannot write the file")
+    }
+
+    async fn fetch<S: reposure_client::pull::PieceSink>(&self, blobs: &[Descriptor], sink: &mut S) -> Result<()> {
+        let (bars, progress) = Bars::start();
+        let done = fetch_blobs(&self.session, &self.name, blobs, self.options, &progress, sink).await;
+        drop(progress);
+        bars.finish().await;
+        Ok(done?)
+    }
+}
+
+/// Lists the manifests below the root.
+fn children(tree: &Tree) -> Vec<RawManifest> {
+    tree.children.iter().flat_map(|child| std::iter::once(child.manifest.clone()).chain(children(child))).collect()
+}

@@ -1,0 +1,30 @@
+//! `reposure operator …`
+
+mod install;
+mod logs;
+mod manifests;
+mod uninstall;
+
+use anyhow::Result;
+use clap::Subcommand;
+
+use crate::context::Context;
+
+pub(super) use install::by_hand;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum OperatorCommand {
+    Install(install::InstallArgs),
+    Uninstall(uninstall::UninstallArgs),
+    Manifests(install::InstallArgs),
+    Logs(logs::OperatorLogsArgs),
+}
+
+pub(super) async fn run(context: &Context, command: OperatorCommand) -> Result<()> {
+    match command {
+        OperatorCommand::Install(args) => install::run(context, &args).await,
+        OperatorCommand::Uninstall(args) => uninstall::run(context, &args).await,
+        OperatorCommand::Manifests(args) => manifests::run(context, &args).await,
+        OperatorCommand::Logs(args) => logs::run(context, &args).await,
+    }
+}

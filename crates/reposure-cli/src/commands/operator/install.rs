@@ -1,0 +1,93 @@
+//! `reposure operator install`
+
+use anyhow::{Context as _, Result};
+use clap::Args;
+use kube::{Api, CustomResourceExt as _, api::ListParams};
+use reposure_admin::{AdminError, ApplyOptions, Manager, OperatorOptions, Scope, apply, manifests, plan, wait};
+use reposure_api::{Registry, names};
+
+use crate::{
+    args::WaitArgs,
+    commands::report,
+    context::{Cluster, Context},
+    exit::{Failure, Kind},
+    output,
+};
+
+/// Install the operator
+#[derive(Debug, Args)]
+pub(crate) struct InstallArgs {
+    /// See to the registries of all namespaces, not only of this one
+    #[arg(long, short = 'c')]
+    cluster: bool,
+    /// Bind this cluster role to the operator too
+    #[arg(long, short = 'e', value_name = "NAME")]
+    role: Option<String>,
+    /// The registry that the image comes from
+    #[arg(long, short = 'g', value_name = "HOST", default_value = plan::DEFAULT_IMAGE_HOST)]
+    registry: String,
+    /// The image of operator and surrogates, instead of the one of this version at --registry
+    #[arg(long, value_name = "IMAGE")]
+    image: Option<String>,
+    /// The Secret that the nodes pull the image with
+    #[arg(long, value_name = "SECRET")]
+    image_pull_secret: Option<String>,
+    #[command(flatten)]
+    wait: WaitArgs,
+}
+
+impl InstallArgs {
+    pub(super) fn options(&self, namespace: &str) -> OperatorOptions {
+        OperatorOptions {
+            scope: if self.cluster { Scope::Cluster } else { Scope::Namespace },
+            image: self.image.clone().unwrap_or_else(|| plan::image(&self.registry)),
+            pull_secret: self.image_pull_secret.clone(),
+            role: self.role.clone(),
+            ..OperatorOptions::new(namespace)
+        }
+    }
+}
+
+pub(super) async fn run(context: &Context, args: &InstallArgs) -> Result<()> {
+    let cluster = context.cluster().await?;
+    let options = args.options(&cluster.namespace);
+    define(&cluster, args).await?;
+    let rest = plan::operator(&OperatorOptions { crd: false, ..options });
+    let applied = apply::apply_all(&cluster.client, &rest, &by_hand()).await.context("cannot install the operator")?;
+    report::changes(context, &applied)?;
+    if args.wait.wait {
+        wait::deployment_available(&cluster.client, &cluster.namespace, names::OPERATOR, args.wait.timeout)
+            .await
+            .context("the operator is installed, but does not run")?;
+    }
+    Ok(())
+}
+
+/// Writes the definition of `Registry`. Whoever may not goes on where it is there, and else gets it for an administrator.
+async fn define(cluster: &Cluster, args: &InstallArgs) -> Result<()> {
+    let definition = Registry::crd().into();
+    match apply::apply(&cluster.client, &definition, &by_hand()).await {
+        Ok(_) => Ok(wait::crd_established(&cluster.client, args.wait.timeout).await?),
+        Err(AdminError::Denied { .. }) if is_defined(cluster).await => Ok(()),
+        Err(error @ AdminError::Denied { .. }) => {
+            output::print(&manifests::crd()?)?;
+            let hint = "give the YAML on standard output to an administrator, for `kubectl apply`, and call this again";
+            Err(Failure::new(Kind::Denied, format!("Registry is not defined in this cluster: {error}")).hint(hint).into())
+        }
+        Err(error) => Err(error).context("cannot define Registry"),
+    }
+}
+
+/// Asks for a list: whoever installs may read registries, but perhaps not their definition.
+async fn is_defined(cluster: &Cluster) -> bool {
+    let api: Api<Registry> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
+    match api.list(&ListParams::default().limit(1)).await {
+        Ok(_) => true,
+        Err(kube::Error::Api(status)) => status.code == 403,
+        Err(_) => false,
+    }
+}
+
+pub(crate) fn by_hand() -> ApplyOptions {
+    ApplyOptions { manager: Manager::Cli, ..ApplyOptions::default() }
+}

@@ -1,0 +1,84 @@
+//! `reposure operator uninstall`
+
+use anyhow::{Context as _, Result};
+use clap::Args;
+use kube::{
+    Api, CustomResourceExt as _, ResourceExt as _,
+    api::{DeleteParams, ListParams},
+};
+use reposure_admin::{Object, OperatorOptions, Scope, apply, plan, wait};
+use reposure_api::Registry;
+
+use crate::{
+    args::WaitArgs,
+    commands::report,
+    context::{Cluster, Context},
+    exit::{Failure, Kind},
+};
+
+/// Remove the operator
+///
+/// The definition of Registry stays, and with it the registries of other namespaces, unless --all is given.
+#[derive(Debug, Args)]
+pub(crate) struct UninstallArgs {
+    /// Remove an operator that sees to all namespaces
+    #[arg(long, short = 'c')]
+    cluster: bool,
+    /// Delete the registries that it sees to as well, and the definition of Registry if no registry is left
+    #[arg(long, short = 'a')]
+    all: bool,
+    #[command(flatten)]
+    wait: WaitArgs,
+}
+
+pub(super) async fn run(context: &Context, args: &UninstallArgs) -> Result<()> {
+    let cluster = context.cluster().await?;
+    let registries = registries(&cluster, args.cluster).await?;
+    if !args.all && !registries.is_empty() {
+        let names: Vec<String> = registries.iter().map(label).collect();
+        let message = format!("the operator still sees to {}", names.join(", "));
+        return Err(Failure::new(Kind::Conflict, message).hint("delete them first, or give --all").into());
+    }
+    for registry in &registries {
+        delete(&cluster, registry, args).await?;
+    }
+    let scope = if args.cluster { Scope::Cluster } else { Scope::Namespace };
+    let options = OperatorOptions { scope, crd: false, ..OperatorOptions::new(&cluster.namespace) };
+    let plan = plan::operator(&options);
+    let mut deleted = apply::delete_all(&cluster.client, &plan).await.context("cannot remove the operator")?;
+    if args.all && self::registries(&cluster, true).await.is_ok_and(|left| left.is_empty()) {
+        let definition: Object = Registry::crd().into();
+        deleted.push(apply::delete(&cluster.client, &definition).await.context("cannot remove the definition")?);
+    }
+    report::changes(context, &deleted)?;
+    if args.wait.wait {
+        for object in plan.objects() {
+            wait::deleted(&cluster.client, object, args.wait.timeout).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn registries(cluster: &Cluster, all: bool) -> Result<Vec<Registry>> {
+    let client = cluster.client.clone();
+    let api: Api<Registry> = if all { Api::all(client) } else { Api::namespaced(client, &cluster.namespace) };
+    match api.list(&ListParams::default()).await {
+        Ok(list) => Ok(list.items),
+        // Without a definition there is nothing that it could see to.
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(Vec::new()),
+        Err(error) => Err(error).context("cannot list registries"),
+    }
+}
+
+/// Deletes a registry and waits, so that its surrogate is gone before the operator is.
+async fn delete(cluster: &Cluster, registry: &Registry, args: &UninstallArgs) -> Result<()> {
+    let namespace = registry.namespace().unwrap_or_else(|| cluster.namespace.clone());
+    let api: Api<Registry> = Api::namespaced(cluster.client.clone(), &namespace);
+    let gone = api.delete(&registry.name_any(), &DeleteParams::foreground()).await;
+    gone.with_context(|| format!("cannot delete registry {}", label(registry)))?;
+    Ok(wait::deleted(&cluster.client, &registry.clone().into(), args.wait.timeout).await?)
+}
+
+fn label(registry: &Registry) -> String {
+    format!("{}/{}", registry.namespace().unwrap_or_default(), registry.name_any())
+}

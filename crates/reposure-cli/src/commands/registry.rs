@@ -1,0 +1,36 @@
+//! `reposure registry …`
+
+mod create;
+mod delete;
+mod describe;
+mod info;
+mod list;
+mod logs;
+
+use anyhow::Result;
+use clap::Subcommand;
+
+use crate::context::Context;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RegistryCommand {
+    Create(create::CreateArgs),
+    #[command(visible_alias = "rm")]
+    Delete(delete::DeleteArgs),
+    #[command(visible_alias = "ls")]
+    List(list::ListArgs),
+    Describe(describe::DescribeArgs),
+    Info(info::InfoArgs),
+    Logs(logs::RegistryLogsArgs),
+}
+
+pub(super) async fn run(context: &Context, command: RegistryCommand) -> Result<()> {
+    match command {
+        RegistryCommand::Create(args) => create::run(context, args).await,
+        RegistryCommand::Delete(args) => delete::run(context, &args).await,
+        RegistryCommand::List(args) => list::run(context, &args).await,
+        RegistryCommand::Describe(args) => describe::run(context, &args).await,
+        RegistryCommand::Info(args) => info::run(context, &args).await,
+        RegistryCommand::Logs(args) => logs::run(context, &args).await,
+    }
+}

@@ -1,0 +1,131 @@
+//! `reposure registry create NAME`
+
+use anyhow::{Context as _, Result};
+use clap::{ArgGroup, Args, ValueEnum};
+use reposure_admin::{Provider, RegistryOptions, apply, plan, wait};
+use reposure_api::{RegistryScheme, Target, names};
+
+use crate::{
+    args::WaitArgs,
+    commands::{operator::by_hand, report},
+    context::Context,
+};
+
+/// Tell Reposure of a registry, by a provider, a Service or a host
+#[derive(Debug, Args)]
+#[command(group(ArgGroup::new("where").required(true).args(["provider", "host", "service"])))]
+pub(crate) struct CreateArgs {
+    /// The name
+    name: String,
+    /// A registry that is known by name
+    #[arg(long, short = 'p', value_name = "NAME")]
+    provider: Option<ProviderName>,
+    /// The registry's own host
+    #[arg(long, value_name = "HOST[:PORT]")]
+    host: Option<String>,
+    /// The Service before the registry
+    #[arg(long, value_name = "NAME")]
+    service: Option<String>,
+    /// The Service's namespace, instead of the registry's own
+    #[arg(long, value_name = "NAME", requires = "service")]
+    service_namespace: Option<String>,
+    /// The Service's port
+    #[arg(long, value_name = "N", default_value_t = names::SIMPLE_PORT, requires = "service")]
+    port: u16,
+    /// How the registry is dialled: by default with TLS if a certificate is named, or the host is a public one
+    #[arg(long, value_name = "SCHEME")]
+    scheme: Option<Scheme>,
+    /// The Secret with the certificate to trust for the registry
+    #[arg(long, value_name = "SECRET")]
+    authentication_secret: Option<String>,
+    /// The key of the certificate in that Secret
+    #[arg(long, value_name = "KEY", requires = "authentication_secret")]
+    authentication_secret_data_key: Option<String>,
+    /// The Secret with the credentials for the registry
+    #[arg(long, value_name = "SECRET")]
+    authorization_secret: Option<String>,
+    #[command(flatten)]
+    wait: WaitArgs,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum ProviderName {
+    /// The one of `reposure simple install`
+    Simple,
+    /// Minikube's add-on
+    Minikube,
+    /// OpenShift's internal registry
+    Openshift,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Scheme {
+    Http,
+    Https,
+}
+
+impl CreateArgs {
+    fn options(&self, namespace: &str) -> RegistryOptions {
+        let mut options = self.of_target(namespace);
+        let spec = &mut options.spec;
+        if let Some(scheme) = self.scheme {
+            spec.scheme = Some(match scheme {
+                Scheme::Http => RegistryScheme::Http,
+                Scheme::Https => RegistryScheme::Https,
+            });
+        }
+        if self.authentication_secret.is_some() {
+            spec.authentication_secret.clone_from(&self.authentication_secret);
+            spec.authentication_secret_data_key.clone_from(&self.authentication_secret_data_key);
+            spec.authentication_config_map = None;
+        }
+        if self.authorization_secret.is_some() {
+            spec.authorization_secret.clone_from(&self.authorization_secret);
+            spec.authorization_service_account = None;
+        }
+        options
+    }
+
+    fn of_target(&self, namespace: &str) -> RegistryOptions {
+        let provider = match self.provider {
+            Some(ProviderName::Simple) => Provider::Simple { tls: false },
+            Some(ProviderName::Minikube) => Provider::Minikube,
+            Some(ProviderName::Openshift) => Provider::OpenShift,
+            None => return RegistryOptions::at(namespace, &self.name, self.target(namespace)),
+        };
+        RegistryOptions::of_provider(namespace, &self.name, provider)
+    }
+
+    fn target(&self, namespace: &str) -> Target {
+        match (&self.host, &self.service) {
+            (None, Some(service)) => Target::Service {
+                namespace: self.service_namespace.clone().unwrap_or_else(|| namespace.into()),
+                name: service.clone(),
+                port: self.port,
+            },
+            (host, _) => Target::Direct { host: host.clone().unwrap_or_default() },
+        }
+    }
+}
+
+pub(super) async fn run(context: &Context, args: CreateArgs) -> Result<()> {
+    let cluster = context.cluster().await?;
+    let options = args.options(&cluster.namespace);
+    let openshift = matches!(args.provider, Some(ProviderName::Openshift));
+    let registry = plan::registry(&options);
+    let applied = apply::apply(&cluster.client, &registry.clone().into(), &by_hand())
+        .await
+        .with_context(|| format!("cannot create registry {}", args.name))?;
+    let mut all = vec![applied];
+    if openshift {
+        let access = plan::openshift_access(&registry);
+        all.push(apply::apply(&cluster.client, &access, &by_hand()).await.context("cannot give the surrogate access")?);
+    }
+    report::changes(context, &all)?;
+    if args.wait.wait {
+        wait::registry_ready(&cluster.client, &cluster.namespace, &args.name, args.wait.timeout)
+            .await
+            .context("the registry is known, but cannot be used")?;
+    }
+    Ok(())
+}

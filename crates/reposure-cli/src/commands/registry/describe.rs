@@ -1,0 +1,81 @@
+//! `reposure registry describe NAME`
+
+use std::fmt::Write as _;
+
+use anyhow::Result;
+use clap::Args;
+use k8s_openapi::api::core::v1::Event;
+use kube::{Api, ResourceExt as _, api::ListParams};
+use reposure_api::{Registry, SurrogateNames, registry::RegistrySpec};
+
+use crate::{
+    args::Format,
+    connect,
+    context::{Cluster, Context},
+    output,
+};
+
+/// Show a registry, its conditions and what happened to it
+#[derive(Debug, Args)]
+pub(crate) struct DescribeArgs {
+    /// The name
+    name: String,
+}
+
+pub(super) async fn run(context: &Context, args: &DescribeArgs) -> Result<()> {
+    let cluster = context.cluster().await?;
+    let registry = connect::find(&cluster, &args.name).await?;
+    match context.format() {
+        format @ (Format::Json | Format::Yaml) => output::structured(format, &registry),
+        Format::Name => output::print(&format!("registry/{}\n", registry.name_any())),
+        _ => output::print(&text(&registry, &events(&cluster, &registry).await)),
+    }
+}
+
+/// Events are of use where they may be read, and no reason to fail.
+async fn events(cluster: &Cluster, registry: &Registry) -> Vec<Event> {
+    let api: Api<Event> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
+    let selector = format!("involvedObject.kind=Registry,involvedObject.name={}", registry.name_any());
+    api.list(&ListParams::default().fields(&selector)).await.map(|list| list.items).unwrap_or_default()
+}
+
+fn text(registry: &Registry, events: &[Event]) -> String {
+    let mut text = String::new();
+    let mut line = |name: &str, value: &str| {
+        // Writing to a string does not fail.
+        let _ = writeln!(text, "{name:<18}{value}");
+    };
+    let status = registry.status.clone().unwrap_or_default();
+    let names = SurrogateNames::new(&registry.name_any());
+    line("Name:", &registry.name_any());
+    line("Namespace:", &registry.namespace().unwrap_or_default());
+    line("Host:", status.host.as_deref().unwrap_or("not known yet"));
+    line("Registry:", &target(&registry.spec));
+    line("Certificate:", registry.spec.authentication_secret.as_deref().unwrap_or("none"));
+    line("Credentials:", registry.spec.authorization_secret.as_deref().unwrap_or("none"));
+    line("Surrogate:", status.surrogate_pod.as_deref().unwrap_or("not known yet"));
+    line("Access:", &format!("{}, {}, {}", names.pull_account(), names.push_account(), names.admin_account()));
+    line("Conditions:", if status.conditions.is_empty() { "none: is an operator installed for this namespace?" } else { "" });
+    for condition in &status.conditions {
+        line(&format!("  {}", condition.type_), &format!("{:<9}{}: {}", condition.status, condition.reason, condition.message));
+    }
+    if !events.is_empty() {
+        line("Events:", "");
+    }
+    for event in events {
+        let (reason, message) = (event.reason.as_deref().unwrap_or_default(), event.message.as_deref().unwrap_or_default());
+        line(&format!("  {}", event.type_.as_deref().unwrap_or_default()), &format!("{reason}: {message}"));
+    }
+    text
+}
+
+fn target(spec: &RegistrySpec) -> String {
+    match (&spec.direct, &spec.indirect) {
+        (Some(direct), _) => direct.host.clone(),
+        (None, Some(service)) => {
+            let namespace = service.namespace.as_ref().map(|namespace| format!("{namespace}/")).unwrap_or_default();
+            format!("Service {namespace}{}, port {}", service.service, service.port)
+        }
+        (None, None) => "none".into(),
+    }
+}

@@ -1,0 +1,109 @@
+//! `reposure registry info NAME host|username|password|token|cert`
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, Result};
+use clap::{Args, ValueEnum};
+use k8s_openapi::api::core::v1::Secret;
+use kube::{Api, ResourceExt as _};
+use reposure_api::Registry;
+use reposure_oci::auth::{Credentials, DockerConfig};
+use secrecy::ExposeSecret as _;
+use serde::Serialize;
+
+use crate::{
+    connect,
+    context::{Cluster, Context},
+    exit::{Failure, Kind},
+    output,
+};
+
+/// Print a fact of a registry, for scripts
+#[derive(Debug, Args)]
+pub(crate) struct InfoArgs {
+    /// The name
+    name: String,
+    /// The fact
+    fact: Fact,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Fact {
+    /// What pods put before an image's name
+    Host,
+    /// The user, of the credentials
+    Username,
+    /// The password, of the credentials
+    Password,
+    /// The token, of the credentials
+    Token,
+    /// The certificate to trust
+    Cert,
+}
+
+pub(super) async fn run(context: &Context, args: &InfoArgs) -> Result<()> {
+    let cluster = context.cluster().await?;
+    let registry = connect::find(&cluster, &args.name).await?;
+    let value = match args.fact {
+        Fact::Host => registry.status.as_ref().and_then(|status| status.host.clone()),
+        Fact::Cert => certificate(&cluster, &registry).await?,
+        Fact::Username | Fact::Password | Fact::Token => credential(&cluster, &registry, args.fact).await?,
+    };
+    let value = value.ok_or_else(|| missing(&registry, args.fact))?;
+    let data = BTreeMap::from([(format!("{:?}", args.fact).to_lowercase(), &value)]);
+    output::fact(context.format(), &data, value.trim_end())
+}
+
+fn missing(registry: &Registry, fact: Fact) -> Failure {
+    let what = format!("{fact:?}").to_lowercase();
+    let failure = Failure::new(Kind::NotFound, format!("registry {} has no {what}", registry.name_any()));
+    if matches!(fact, Fact::Host) { failure.hint("wait until it is ready: reposure registry describe") } else { failure }
+}
+
+async fn certificate(cluster: &Cluster, registry: &Registry) -> Result<Option<String>> {
+    let Some(name) = &registry.spec.authentication_secret else { return Ok(None) };
+    let data = secret(cluster, name).await?;
+    let key = registry.spec.authentication_secret_data_key.as_deref().unwrap_or("tls.crt");
+    Ok(data.get(key).map(|bytes| String::from_utf8_lossy(bytes).into_owned()))
+}
+
+/// Reads the credentials with the caller's own right to the Secret.
+async fn credential(cluster: &Cluster, registry: &Registry, fact: Fact) -> Result<Option<String>> {
+    let Some(name) = &registry.spec.authorization_secret else { return Ok(None) };
+    let data = secret(cluster, name).await?;
+    let text = |key: &str| data.get(key).map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+    let (username, password, token) = match of_docker(registry, &data)? {
+        Some(Credentials::Basic { username, password }) => {
+            (Some(username), Some(password.expose_secret().to_owned()), None)
+        }
+        Some(Credentials::Bearer(token) | Credentials::IdentityToken { token, .. }) => {
+            (None, None, Some(token.expose_secret().to_owned()))
+        }
+        Some(Credentials::Anonymous) | None => (text("username"), text("password"), text("token")),
+    };
+    Ok(match fact {
+        Fact::Username => username,
+        Fact::Password => password,
+        Fact::Token => token,
+        Fact::Host | Fact::Cert => None,
+    })
+}
+
+fn of_docker(registry: &Registry, data: &BTreeMap<String, Vec<u8>>) -> Result<Option<Credentials>> {
+    let config = match (data.get(".dockerconfigjson"), data.get(".dockercfg")) {
+        (Some(bytes), _) => DockerConfig::from_docker_config_json(bytes)?,
+        (None, Some(bytes)) => DockerConfig::from_docker_cfg(bytes)?,
+        (None, None) => return Ok(None),
+    };
+    let host = registry.status.as_ref().and_then(|status| status.host.clone()).unwrap_or_default();
+    let only = config.hosts().next().map(str::to_owned).unwrap_or_default();
+    let found = config.find(&host, None)?;
+    Ok(if found.is_some() { found } else { config.find(&only, None)? })
+}
+
+async fn secret(cluster: &Cluster, name: &str) -> Result<BTreeMap<String, Vec<u8>>> {
+    let api: Api<Secret> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
+    let secret = api.get(name).await.with_context(|| format!("cannot read Secret {name}"))?;
+    Ok(secret.data.unwrap_or_default().into_iter().map(|(key, bytes)| (key, bytes.0)).collect())
+}

@@ -1,0 +1,29 @@
+//! `reposure simple …`
+
+mod host;
+mod install;
+mod logs;
+mod uninstall;
+
+use anyhow::Result;
+use clap::Subcommand;
+
+use crate::context::Context;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SimpleCommand {
+    Install(install::InstallArgs),
+    Uninstall(uninstall::UninstallArgs),
+    /// Print what pods put before the name of an image in the simple registry
+    Host,
+    Logs(logs::SimpleLogsArgs),
+}
+
+pub(super) async fn run(context: &Context, command: SimpleCommand) -> Result<()> {
+    match command {
+        SimpleCommand::Install(args) => install::run(context, &args).await,
+        SimpleCommand::Uninstall(args) => uninstall::run(context, &args).await,
+        SimpleCommand::Host => host::run(context).await,
+        SimpleCommand::Logs(args) => logs::run(context, &args).await,
+    }
+}

@@ -1,0 +1,34 @@
+//! `reposure simple uninstall`
+
+use anyhow::{Context as _, Result};
+use clap::Args;
+use reposure_admin::{Object, SimpleOptions, Storage, apply, plan, wait};
+
+use crate::{args::WaitArgs, commands::report, context::Context};
+
+/// Remove the simple registry
+///
+/// Its volume stays, and with it the images, unless --delete-images is given.
+#[derive(Debug, Args)]
+pub(crate) struct UninstallArgs {
+    /// Delete the volume with all images too
+    #[arg(long)]
+    delete_images: bool,
+    #[command(flatten)]
+    wait: WaitArgs,
+}
+
+pub(super) async fn run(context: &Context, args: &UninstallArgs) -> Result<()> {
+    let cluster = context.cluster().await?;
+    let storage = if args.delete_images { Storage::default() } else { Storage::Ephemeral };
+    let plan = plan::simple(&SimpleOptions { storage, ..SimpleOptions::new(&cluster.namespace) });
+    let deleted = apply::delete_all(&cluster.client, &plan).await.context("cannot remove the registry")?;
+    report::changes(context, &deleted)?;
+    if args.wait.wait {
+        let objects: Vec<&Object> = plan.objects().collect();
+        for object in objects {
+            wait::deleted(&cluster.client, object, args.wait.timeout).await?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,71 @@
+//! From the command line to an exit code.
+
+use std::{io, process::ExitCode};
+
+use anyhow::{Context as _, Result};
+use clap::{CommandFactory as _, FromArgMatches as _};
+
+use crate::{args::Cli, commands, exit};
+
+/// Parses the command line, runs the command, and returns its exit code.
+pub fn main(program: &'static str) -> ExitCode {
+    let matches = Cli::command().bin_name(program).get_matches();
+    match Cli::from_arg_matches(&matches) {
+        Ok(cli) => finish(&run(cli)),
+        Err(error) => error.exit(),
+    }
+}
+
+fn run(cli: Cli) -> Result<()> {
+    init_log(&cli)?;
+    // The provider of a process, for kube; a second call, which there is none of, would do no harm.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start")?;
+    runtime.block_on(async {
+        tokio::select! {
+            done = commands::run(cli) => done,
+            interrupted = tokio::signal::ctrl_c() => {
+                interrupted.context("cannot wait for an interrupt")?;
+                Err(exit::interrupted())
+            }
+        }
+    })
+}
+
+fn finish(result: &Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever reads our output has seen enough: `reposure image list | head`.
+        Err(error) if is_broken_pipe(error) => ExitCode::SUCCESS,
+        Err(error) => {
+            exit::report(error);
+            ExitCode::from(exit::kind(error).code())
+        }
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+    })
+}
+
+/// Sends the log to standard error, or to the file of `--log`: nothing but warnings unless asked.
+fn init_log(cli: &Cli) -> Result<()> {
+    use tracing_subscriber::{EnvFilter, fmt};
+    let level = match cli.global.verbose {
+        0 => "error",
+        1 => "reposure=info,warn",
+        2 => "reposure=debug,info",
+        _ => "debug",
+    };
+    let log = fmt().with_env_filter(EnvFilter::new(level)).with_target(false);
+    if let Some(path) = &cli.global.log {
+        let file = std::fs::File::create(path)
+            .with_context(|| format!("cannot write the log {}", path.display()))?;
+        log.with_ansi(false).with_writer(file).init();
+    } else {
+        log.with_writer(io::stderr).init();
+    }
+    Ok(())
+}

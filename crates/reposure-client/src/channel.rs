@@ -1,0 +1,65 @@
+//! Ways from a client to a surrogate.
+//!
+//! Everything above [`Channel`] runs unchanged over any of them.
+
+mod api_server;
+mod local;
+mod proxy;
+
+use std::fmt;
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use http::{Request, Response};
+use reposure_oci::{Body, transport::BoxError};
+
+pub use api_server::{ApiServer, ApiServerError};
+pub use local::{Local, LocalError};
+pub use proxy::Proxy;
+
+/// Sends single requests to a surrogate. Many may be under way at once.
+pub trait Channel: Send + Sync + fmt::Debug {
+    /// Returns the channel's name, as `--channel` takes it.
+    fn name(&self) -> &'static str;
+
+    /// Sends a request whose URI is a path and query of the surrogate's API, and returns whatever answered.
+    ///
+    /// # Errors
+    /// When there was no answer.
+    ///
+    /// # Cancel safety
+    /// Dropping the future or the answer's body ends the exchange; the surrogate may have acted on it.
+    fn send(&self, request: Request<Bytes>) -> BoxFuture<'_, Result<Response<Body>, ChannelError>>;
+}
+
+/// Why there was no answer.
+#[derive(Debug, thiserror::Error)]
+#[error("no answer from the {hop}")]
+pub struct ChannelError {
+    /// The hop that failed.
+    pub hop: Hop,
+    /// What happened.
+    #[source]
+    pub source: BoxError,
+}
+
+/// A hop on the way to a surrogate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hop {
+    /// Credentials of the kubeconfig: a certificate, a token, an exec plugin.
+    Credentials,
+    /// The API server.
+    ApiServer,
+    /// The surrogate itself.
+    Surrogate,
+}
+
+impl fmt::Display for Hop {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Credentials => "credentials in the kubeconfig",
+            Self::ApiServer => "API server",
+            Self::Surrogate => "surrogate",
+        })
+    }
+}

@@ -1,0 +1,93 @@
+//! Connections to the API server, by a kubeconfig.
+//!
+//! kube's own HTTP stack with one difference: its connections have Nagle's algorithm off, which would hold the last segment of
+//! every chunk back for a round trip.
+
+use std::time::Duration;
+
+use http::{Request, Response};
+use http_body_util::BodyExt as _;
+use hyper_util::{
+    client::legacy::{self, connect::HttpConnector},
+    rt::{TokioExecutor, TokioTimer},
+};
+use kube::{
+    Client, Config,
+    client::{Body as KubeBody, ClientBuilder, ConfigExt as _, DynBody},
+};
+use reposure_oci::transport::BoxError;
+use tower::{ServiceBuilder, ServiceExt as _};
+
+/// The deadline for a TCP connection to the API server.
+const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
+/// How long an idle connection is kept: less than the 90 s of Go's HTTP server and transports, so that we close first.
+const IDLE: Duration = Duration::from_secs(80);
+/// The read buffer of a connection, for ranged answers of some MiB.
+const READ_BUFFER: usize = 512 << 10;
+
+/// Why there can be no connection to an API server.
+#[derive(Debug, thiserror::Error)]
+#[error("the kubeconfig gives no usable connection to {url}")]
+pub struct ApiServerError {
+    /// The API server's address.
+    pub url: String,
+    /// What is wrong.
+    #[source]
+    pub source: BoxError,
+}
+
+/// A pool of HTTP/1.1 connections to one API server, with the credentials of a kubeconfig.
+#[derive(Clone)]
+pub struct ApiServer {
+    client: Client,
+}
+
+impl std::fmt::Debug for ApiServer {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("ApiServer").finish_non_exhaustive()
+    }
+}
+
+impl ApiServer {
+    /// Makes a pool; connects only when there is a request.
+    ///
+    /// # Errors
+    /// When certificates or credentials of the kubeconfig cannot be used.
+    pub fn new(mut config: Config) -> Result<Self, ApiServerError> {
+        config.default_retry = false; // retries have a visible deadline of our own
+        config.connect_timeout = Some(CONNECT_DEADLINE);
+        let url = config.cluster_url.to_string();
+        let client = if config.proxy_url.is_some() { Client::try_from(config) } else { direct(&config) };
+        client.map(|client| Self { client }).map_err(|source| ApiServerError { url, source: source.into() })
+    }
+
+    /// Returns a kube client that shares the pool.
+    pub fn client(&self) -> Client {
+        self.client.clone()
+    }
+}
+
+fn direct(config: &Config) -> kube::Result<Client> {
+    let mut connector = HttpConnector::new();
+    connector.enforce_http(false);
+    connector.set_nodelay(true);
+    connector.set_keepalive(Some(Duration::from_secs(30)));
+    connector.set_connect_timeout(config.connect_timeout);
+    let connector = config.rustls_https_connector_with_connector(connector)?;
+    let http: legacy::Client<_, KubeBody> = legacy::Builder::new(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(IDLE)
+        .http1_max_buf_size(READ_BUFFER)
+        .build(connector);
+    let service = ServiceBuilder::new()
+        .layer(config.base_uri_layer())
+        .option_layer(config.auth_layer()?)
+        .layer(config.extra_headers_layer()?)
+        .map_err(BoxError::from)
+        .service(http)
+        .map_response(|response: Response<hyper::body::Incoming>| {
+            response.map(|body| Box::new(body.map_err(BoxError::from)) as Box<DynBody>)
+        });
+    let service = service.map_request(|request: Request<KubeBody>| request);
+    Ok(ClientBuilder::new(service, config.default_namespace.clone()).build())
+}

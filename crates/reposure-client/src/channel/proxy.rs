@@ -1,0 +1,60 @@
+//! The channel `proxy`: plain HTTPS requests to the pod's `proxy` subresource.
+//!
+//! The API server connects to the pod by itself: kubelet and container runtime are not on the way. It strips
+//! `Authorization`, prefixes `Location`, cleans paths, does not verify the pod's certificate, and answers by itself when the
+//! pod is away; the layers above know it by the header that its own answers lack.
+//!
+//! See [Kubernetes, "Manually constructing apiserver proxy URLs"](https://kubernetes.io/docs/tasks/access-application-cluster/access-cluster-services/#manually-constructing-apiserver-proxy-urls).
+
+use bytes::Bytes;
+use futures::{FutureExt as _, future::BoxFuture};
+use http::{Request, Response, Uri};
+use http_body_util::BodyExt as _;
+use kube::client::Body as KubeBody;
+use reposure_oci::{Body, transport::BoxError};
+
+use super::{ApiServer, Channel, ChannelError, Hop};
+
+/// Reaches a surrogate through the `proxy` subresource of its pod.
+#[derive(Clone, Debug)]
+pub struct Proxy {
+    api_server: ApiServer,
+    prefix: String,
+}
+
+impl Proxy {
+    /// Addresses the pod `pod` in `namespace`, which serves TLS at `port`.
+    pub fn new(api_server: ApiServer, namespace: &str, pod: &str, port: u16) -> Self {
+        Self { api_server, prefix: format!("/api/v1/namespaces/{namespace}/pods/https:{pod}:{port}/proxy") }
+    }
+
+    async fn exchange(&self, request: Request<Bytes>) -> Result<Response<Body>, ChannelError> {
+        let (mut parts, body) = request.into_parts();
+        parts.uri = self.prefixed(&parts.uri)?;
+        let request = Request::from_parts(parts, KubeBody::from(body));
+        let response = self.api_server.client().send(request).await.map_err(classify)?;
+        Ok(response.map(|body| body.map_err(BoxError::from).boxed_unsync()))
+    }
+
+    fn prefixed(&self, uri: &Uri) -> Result<Uri, ChannelError> {
+        let path = uri.path_and_query().map_or("/", |path| path.as_str());
+        format!("{}{path}", self.prefix)
+            .parse()
+            .map_err(|source: http::uri::InvalidUri| ChannelError { hop: Hop::ApiServer, source: source.into() })
+    }
+}
+
+impl Channel for Proxy {
+    fn name(&self) -> &'static str {
+        "proxy"
+    }
+
+    fn send(&self, request: Request<Bytes>) -> BoxFuture<'_, Result<Response<Body>, ChannelError>> {
+        self.exchange(request).boxed()
+    }
+}
+
+fn classify(error: kube::Error) -> ChannelError {
+    let hop = if matches!(error, kube::Error::Auth(_)) { Hop::Credentials } else { Hop::ApiServer };
+    ChannelError { hop, source: error.into() }
+}

@@ -1,0 +1,97 @@
+//! Pulls an image or index out of the registry behind a surrogate.
+//!
+//! The manifests are read first; then the blobs come as ranges, several at once, and are handed on in order, so that a sink
+//! can be a pipe as well as a file. The sink verifies size and digest of each.
+
+mod error;
+mod ranges;
+mod tree;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::StreamExt as _;
+use reposure_oci::{Descriptor, ImageName};
+use reposure_parcel::upload::How;
+
+use crate::{
+    progress::{Event, Progress},
+    session::Session,
+};
+
+pub use error::PullError;
+pub use tree::{Tree, fetch_tree};
+
+/// How to pull.
+#[derive(Clone, Copy, Debug)]
+pub struct PullOptions {
+    /// The ranges in flight, at least 1.
+    pub jobs: usize,
+    /// The size of a range in bytes, at least 1.
+    pub range: u64,
+}
+
+impl Default for PullOptions {
+    fn default() -> Self {
+        // As a push: 32 MiB in flight.
+        Self { jobs: 8, range: 4 << 20 }
+    }
+}
+
+/// A piece of a blob, in order.
+#[derive(Clone, Debug)]
+pub struct Piece {
+    /// The blob's number in the list that was asked for.
+    pub blob: usize,
+    /// Its next bytes.
+    pub bytes: Bytes,
+    /// Whether these are its last bytes.
+    pub last: bool,
+}
+
+/// Where pieces go. Each call waits until the sink has taken them.
+pub trait PieceSink: Send {
+    /// What can go wrong in the sink.
+    type Error: std::error::Error + Send + Sync + 'static;
+
+    /// Takes the next piece.
+    ///
+    /// # Errors
+    /// When it cannot be written, or a blob is not what its descriptor says.
+    fn take(&mut self, piece: Piece) -> impl Future<Output = Result<(), Self::Error>> + Send;
+}
+
+/// Fetches `blobs` of the repository of `name`, in order, into `sink`.
+///
+/// # Errors
+/// When a blob cannot be had, or the sink does not take it.
+///
+/// # Cancel safety
+/// Dropping the future ends every exchange; what the sink has taken stays with it.
+pub async fn fetch_blobs<S: PieceSink>(
+    session: &Arc<Session>,
+    name: &ImageName,
+    blobs: &[Descriptor],
+    options: PullOptions,
+    progress: &Progress,
+    sink: &mut S,
+) -> Result<(), PullError> {
+    for (part, blob) in blobs.iter().enumerate() {
+        progress.send(Event::Began { part, label: label(blob), size: Some(blob.size) });
+    }
+    let mut pieces = std::pin::pin!(ranges::pieces(session, &name.repository, blobs, options));
+    while let Some(piece) = pieces.next().await {
+        let piece = piece?;
+        let (part, last) = (piece.blob, piece.last);
+        progress.send(Event::Advanced { part, bytes: piece.bytes.len() as u64 });
+        sink.take(piece).await.map_err(|source| PullError::Sink(source.into()))?;
+        if last {
+            progress.send(Event::Finished { part, how: How::Uploaded });
+        }
+    }
+    Ok(())
+}
+
+fn label(blob: &Descriptor) -> String {
+    blob.digest.hex().chars().take(12).collect()
+}

@@ -1,0 +1,69 @@
+//! What can go wrong in a pull.
+
+use reposure_oci::{Digest, ImageName, manifest::ManifestError, registry, transport::BoxError};
+
+use crate::session::SessionError;
+
+/// Why an image was not pulled.
+#[derive(Debug, thiserror::Error)]
+pub enum PullError {
+    /// The registry does not give a manifest.
+    #[error("cannot get the manifest of {name}")]
+    Manifest {
+        /// The image, or a child of an index by its digest.
+        name: ImageName,
+        /// What happened.
+        #[source]
+        source: registry::RegistryError,
+    },
+    /// A manifest is malformed.
+    #[error("the manifest of {name} cannot be used")]
+    Malformed {
+        /// The image, or a child of an index by its digest.
+        name: ImageName,
+        /// What is wrong.
+        #[source]
+        source: ManifestError,
+    },
+    /// Indexes are nested too deep.
+    #[error("{name} nests indexes more than {limit} deep")]
+    TooDeep {
+        /// The image.
+        name: ImageName,
+        /// How deep they may be nested.
+        limit: usize,
+    },
+    /// A range of a blob cannot be had.
+    #[error("cannot get bytes {start} to {end} of blob {digest}")]
+    Range {
+        /// The blob.
+        digest: Digest,
+        /// The offset of the first byte.
+        start: u64,
+        /// The offset behind the last byte.
+        end: u64,
+        /// What happened.
+        #[source]
+        source: SessionError,
+    },
+    /// The registry answered otherwise than with the range.
+    #[error("the registry answered a request for bytes {start} to {end} of blob {digest} with {status}: {message}")]
+    Answer {
+        /// The blob.
+        digest: Digest,
+        /// The offset of the first byte.
+        start: u64,
+        /// The offset behind the last byte.
+        end: u64,
+        /// The status.
+        status: http::StatusCode,
+        /// What else is wrong.
+        message: &'static str,
+    },
+    /// A task ended by itself, which is a defect.
+    #[error("a task of the pull failed")]
+    Task(#[source] tokio::task::JoinError),
+    /// The sink does not take a piece.
+    #[error("cannot write what was pulled")]
+    Sink(#[source] BoxError),
+}

@@ -1,0 +1,80 @@
+//! The manifests of an image or index.
+
+use std::{collections::HashSet, sync::Arc};
+
+use futures::{FutureExt as _, future::BoxFuture};
+use reposure_oci::{Descriptor, ImageName, Manifest, RawManifest, Reference, registry};
+
+use super::PullError;
+use crate::session::Session;
+
+/// How deep indexes may be nested: the ones that people make have one level.
+const INDEX_DEPTH: usize = 4;
+
+/// A manifest with what it names.
+#[derive(Clone, Debug)]
+pub struct Tree {
+    /// The manifest's bytes.
+    pub manifest: RawManifest,
+    /// The children of an index, in its order.
+    pub children: Vec<Self>,
+    /// The configuration and layers of an image.
+    pub blobs: Vec<Descriptor>,
+}
+
+impl Tree {
+    /// Lists the blobs of all images in it, each once.
+    pub fn blobs(&self) -> Vec<Descriptor> {
+        let (mut blobs, mut seen) = (Vec::new(), HashSet::new());
+        self.collect(&mut |blob| {
+            if seen.insert(blob.digest.clone()) {
+                blobs.push(blob.clone());
+            }
+        });
+        blobs
+    }
+
+    fn collect(&self, take: &mut impl FnMut(&Descriptor)) {
+        self.children.iter().for_each(|child| child.collect(take));
+        self.blobs.iter().for_each(take);
+    }
+}
+
+/// Reads the manifest of `name` and, if it is an index, of all its children.
+///
+/// # Errors
+/// When one of them cannot be had or is malformed.
+pub async fn fetch_tree(session: &Arc<Session>, name: &ImageName) -> Result<Tree, PullError> {
+    let client = registry::Client::new(session.clone());
+    fetch(&client, name.clone(), INDEX_DEPTH).await
+}
+
+type Client = registry::Client<Arc<Session>>;
+
+fn fetch(client: &Client, name: ImageName, depth: usize) -> BoxFuture<'_, Result<Tree, PullError>> {
+    async move {
+        let manifest = client
+            .get_manifest(&name.repository, &name.reference)
+            .await
+            .map_err(|source| PullError::Manifest { name: name.clone(), source })?;
+        let parsed =
+            manifest.parse().map_err(|source| PullError::Malformed { name: name.clone(), source })?;
+        match parsed {
+            Manifest::Image(image) => {
+                let blobs = std::iter::once(image.config).chain(image.layers).collect();
+                Ok(Tree { manifest, children: Vec::new(), blobs })
+            }
+            Manifest::Index(_) if depth == 0 => Err(PullError::TooDeep { name, limit: INDEX_DEPTH }),
+            Manifest::Index(index) => {
+                let mut children = Vec::with_capacity(index.manifests.len());
+                for child in index.manifests {
+                    let reference = Reference::Digest(child.digest);
+                    let name = ImageName { repository: name.repository.clone(), reference };
+                    children.push(fetch(client, name, depth - 1).await?);
+                }
+                Ok(Tree { manifest, children, blobs: Vec::new() })
+            }
+        }
+    }
+    .boxed()
+}

@@ -1,0 +1,231 @@
+//! The chunks of one blob: read in order and hashed, sent several at once, each inside the upload's window.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::Method;
+use reposure_oci::{Blob, Digest, Digester};
+use reposure_parcel::{
+    upload::{Progress as UploadProgress, Range, Window},
+    wire,
+};
+use tokio::{
+    sync::{OwnedSemaphorePermit, watch},
+    task::JoinSet,
+    time::sleep,
+};
+
+use super::{Context, PushError};
+use crate::{
+    progress::{Event, Progress},
+    retry::Backoff,
+    session::{Session, SessionError},
+};
+
+/// How long one chunk is tried again, before the whole upload is taken for lost.
+const CHUNK_PATIENCE: Duration = Duration::from_secs(30);
+/// The pause between questions for credit, when no chunk is under way whose answer would bring some.
+const CREDIT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Why the chunks were not all received.
+pub(super) enum ChunksError {
+    /// The upload was lost on the way.
+    Session {
+        /// What happened.
+        error: SessionError,
+        /// Whether any chunk arrived.
+        advanced: bool,
+    },
+    /// The push cannot succeed.
+    Push(PushError),
+}
+
+/// What the chunks of an upload share.
+#[derive(Clone, Debug)]
+struct Upload {
+    session: Arc<Session>,
+    progress: Progress,
+    part: usize,
+    path: Arc<str>,
+    window: Arc<watch::Sender<Window>>,
+}
+
+/// Sends a blob's chunks and returns when each was received and the digest of what was read is right.
+pub(super) async fn send(
+    context: &Context,
+    part: usize,
+    blob: &Arc<dyn Blob>,
+    opened: UploadProgress,
+) -> Result<(), ChunksError> {
+    let upload = Upload {
+        session: context.session.clone(),
+        progress: context.progress.clone(),
+        part,
+        path: format!("{}/{}", wire::UPLOADS, opened.id).into(),
+        window: Arc::new(watch::channel(opened.window).0),
+    };
+    let mut tasks = JoinSet::new();
+    let mut advanced = false;
+    let sent = queue(context, &upload, blob, &opened.received, &mut tasks, &mut advanced).await;
+    let found = sent.map_err(|error| error.after(advanced))?;
+    while let Some(joined) = tasks.join_next().await {
+        received(joined, &mut advanced).map_err(|error| error.after(advanced))?;
+    }
+    let expected = &blob.descriptor().digest;
+    if found == *expected {
+        Ok(())
+    } else {
+        Err(ChunksError::Push(PushError::Corrupt { expected: expected.clone(), found }))
+    }
+}
+
+/// Reads every chunk and spawns the sending of those that the surrogate lacks; returns the digest of all.
+async fn queue(
+    context: &Context,
+    upload: &Upload,
+    blob: &Arc<dyn Blob>,
+    already: &[Range],
+    tasks: &mut JoinSet<Result<(), SessionError>>,
+    advanced: &mut bool,
+) -> Result<Digest, ChunksError> {
+    let descriptor = blob.descriptor();
+    let chunk = context.session.hello().limits.chunk.max(1);
+    let mut digester = Digester::new(descriptor.digest.algorithm());
+    let mut start = 0;
+    while start < descriptor.size {
+        let end = descriptor.size.min(start + chunk);
+        let there = already.iter().any(|range| range.start <= start && end <= range.end);
+        if !there {
+            upload.credit(end, tasks, advanced).await?;
+        }
+        let permit = context.chunks.clone().acquire_owned().await.ok();
+        let bytes = read(blob, start, end).await?;
+        let (bytes, hashed) = hash(digester, bytes).await?;
+        digester = hashed;
+        if there {
+            upload.progress.send(Event::Advanced { part: upload.part, bytes: end - start });
+        } else {
+            tasks.spawn(upload.clone().put(start, bytes, permit));
+        }
+        start = end;
+    }
+    Ok(digester.finish())
+}
+
+async fn read(blob: &Arc<dyn Blob>, start: u64, end: u64) -> Result<Bytes, ChunksError> {
+    let length = usize::try_from(end - start).unwrap_or(usize::MAX);
+    blob.read_at(start, length).await.map_err(|source| {
+        ChunksError::Push(PushError::Blob { digest: blob.descriptor().digest.clone(), source })
+    })
+}
+
+/// Hashes off the threads that move bytes.
+async fn hash(mut digester: Digester, bytes: Bytes) -> Result<(Bytes, Digester), ChunksError> {
+    tokio::task::spawn_blocking(move || {
+        digester.update(&bytes);
+        (bytes, digester)
+    })
+    .await
+    .map_err(|error| ChunksError::Push(PushError::Task(error)))
+}
+
+fn received(
+    joined: Result<Result<(), SessionError>, tokio::task::JoinError>,
+    advanced: &mut bool,
+) -> Result<(), ChunksError> {
+    match joined {
+        Ok(Ok(())) => {
+            *advanced = true;
+            Ok(())
+        }
+        Ok(Err(error)) => Err(ChunksError::Session { error, advanced: *advanced }),
+        Err(error) => Err(ChunksError::Push(PushError::Task(error))),
+    }
+}
+
+impl ChunksError {
+    fn after(self, any: bool) -> Self {
+        match self {
+            Self::Session { error, advanced } => Self::Session { error, advanced: advanced || any },
+            push @ Self::Push(_) => push,
+        }
+    }
+}
+
+impl Upload {
+    /// Waits until the window reaches `end`.
+    async fn credit(
+        &self,
+        end: u64,
+        tasks: &mut JoinSet<Result<(), SessionError>>,
+        advanced: &mut bool,
+    ) -> Result<(), ChunksError> {
+        let mut window = self.window.subscribe();
+        loop {
+            let now = *window.borrow_and_update();
+            if end <= now.from + now.bytes {
+                return Ok(());
+            }
+            match tasks.join_next().await {
+                Some(joined) => received(joined, advanced)?,
+                None => self.ask_for_credit().await.map_err(|error| ChunksError::Session { error, advanced: false })?,
+            }
+        }
+    }
+
+    async fn ask_for_credit(&self) -> Result<(), SessionError> {
+        sleep(CREDIT_PAUSE).await;
+        self.state().await.map(drop)
+    }
+
+    /// Asks how far the upload is.
+    async fn state(&self) -> Result<UploadProgress, SessionError> {
+        let state: UploadProgress =
+            self.session.call::<()>(Method::GET, &self.path, None).await?.parse(&self.path)?;
+        self.learn(state.window);
+        Ok(state)
+    }
+
+    /// Sends one chunk until it is received. The permit ends with it.
+    async fn put(
+        self,
+        start: u64,
+        bytes: Bytes,
+        _permit: Option<OwnedSemaphorePermit>,
+    ) -> Result<(), SessionError> {
+        let mut backoff = Backoff::new(CHUNK_PATIENCE);
+        let end = start + bytes.len() as u64;
+        let path = format!("{}/{start}", self.path);
+        loop {
+            let error = match self.session.put(&path, bytes.clone()).await {
+                Ok(answer) => {
+                    self.learn(answer.parse::<UploadProgress>(&path)?.window);
+                    break;
+                }
+                Err(error) => error,
+            };
+            if !error.is_transient() || error.code().is_some() || !backoff.pause().await {
+                return Err(error);
+            }
+            self.progress.send(Event::Retrying { problem: error.to_string() });
+            if let Ok(state) = self.state().await
+                && state.received.iter().any(|range| range.start <= start && end <= range.end)
+            {
+                break;
+            }
+        }
+        self.progress.send(Event::Advanced { part: self.part, bytes: bytes.len() as u64 });
+        Ok(())
+    }
+
+    /// Takes a window that reaches further than the one before: credit that was given stays given.
+    fn learn(&self, new: Window) {
+        self.window.send_if_modified(|window| {
+            let further = new.from + new.bytes > window.from + window.bytes;
+            if further {
+                *window = new;
+            }
+            further
+        });
+    }
+}

@@ -1,0 +1,58 @@
+//! The manifests of an artifact, children before their index.
+
+use std::{collections::HashSet, sync::Arc};
+
+use reposure_oci::{Artifact, Image, Index, Layer, RawManifest, image::SourceError};
+
+/// A manifest to be put, once what it names is there.
+#[derive(Debug)]
+pub(super) enum Node {
+    Image(Arc<dyn Image>),
+    Index(Arc<dyn Index>),
+}
+
+impl Node {
+    pub(super) async fn manifest(&self) -> Result<RawManifest, SourceError> {
+        match self {
+            Self::Image(image) => image.manifest().await,
+            Self::Index(index) => Ok(index.manifest().clone()),
+        }
+    }
+}
+
+/// Lists an artifact's manifests; the root is the last one.
+pub(super) fn walk(artifact: &Artifact) -> Vec<Node> {
+    let mut nodes = Vec::new();
+    collect(artifact, &mut nodes);
+    nodes
+}
+
+/// The depth is bounded where an index is read.
+fn collect(artifact: &Artifact, nodes: &mut Vec<Node>) {
+    match artifact {
+        Artifact::Image(image) => nodes.push(Node::Image(image.clone())),
+        Artifact::Index(index) => {
+            for child in index.children() {
+                collect(child, nodes);
+            }
+            nodes.push(Node::Index(index.clone()));
+        }
+    }
+}
+
+/// Lists the parts of all images, each blob of a known digest once, the largest first: they take longest.
+pub(super) fn parts(nodes: &[Node]) -> Vec<Arc<dyn Layer>> {
+    let mut seen = HashSet::new();
+    let mut parts: Vec<Arc<dyn Layer>> = nodes
+        .iter()
+        .filter_map(|node| match node {
+            Node::Image(image) => Some(image.parts()),
+            Node::Index(_) => None,
+        })
+        .flatten()
+        .filter(|part| part.ready().is_none_or(|blob| seen.insert(blob.descriptor().digest.clone())))
+        .cloned()
+        .collect();
+    parts.sort_by_key(|part| std::cmp::Reverse(part.ready().map_or(u64::MAX, |blob| blob.descriptor().size)));
+    parts
+}

@@ -1,0 +1,49 @@
+//! Waiting between tries: exponential, with jitter, within a visible deadline.
+
+use std::time::Duration;
+
+use rand::Rng as _;
+use tokio::time::{Instant, sleep};
+
+/// The first pause.
+const FIRST: Duration = Duration::from_millis(250);
+/// The longest pause in the first minute, so that a link that returns is used within a second.
+const LONGEST_AT_FIRST: Duration = Duration::from_secs(1);
+/// The longest pause after that.
+const LONGEST: Duration = Duration::from_secs(5);
+/// How long the pauses are short.
+const AT_FIRST: Duration = Duration::from_secs(60);
+
+/// The pauses between tries of one thing.
+#[derive(Clone, Copy, Debug)]
+pub struct Backoff {
+    since: Instant,
+    patience: Duration,
+    pause: Duration,
+}
+
+impl Backoff {
+    /// Starts to count: no pause begins once `patience` has passed since the last [`progress`](Self::progress).
+    pub fn new(patience: Duration) -> Self {
+        Self { since: Instant::now(), patience, pause: FIRST }
+    }
+
+    /// Starts again, after a try that got further than the one before.
+    pub fn progress(&mut self) {
+        *self = Self::new(self.patience);
+    }
+
+    /// Pauses, and tells whether to try again.
+    pub async fn pause(&mut self) -> bool {
+        let elapsed = self.since.elapsed();
+        if elapsed >= self.patience {
+            return false;
+        }
+        let longest = if elapsed < AT_FIRST { LONGEST_AT_FIRST } else { LONGEST };
+        // Half of the pause is random, so that many clients do not come back at once.
+        let factor = rand::rng().random_range(0.5..=1.0);
+        sleep(self.pause.min(longest).mul_f64(factor)).await;
+        self.pause = (self.pause * 2).min(longest);
+        true
+    }
+}

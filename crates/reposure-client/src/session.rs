@@ -1,0 +1,254 @@
+//! A channel with its tokens and the surrogate's hello: what push, pull, list and delete speak to.
+
+mod answer;
+mod error;
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::{Bytes, BytesMut};
+use futures::{FutureExt as _, future::BoxFuture};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt as _, Limited};
+use reposure_oci::{Body, Transport, TransportError, transport};
+use reposure_parcel::{
+    hello::Hello,
+    limits,
+    wire::{self, Right},
+};
+use secrecy::ExposeSecret as _;
+use serde::{Serialize, de::DeserializeOwned};
+use tokio::time::timeout;
+
+use crate::{channel::Channel, token::TokenSource};
+
+pub use error::SessionError;
+
+/// How long the first answer of a surrogate may take.
+const HELLO_DEADLINE: Duration = Duration::from_secs(10);
+/// How long any answer may take to begin: a surrogate answers within [`limits::SILENCE`] once a request is there whole.
+const ANSWER_DEADLINE: Duration = Duration::from_secs(30);
+/// The slowest link on which a request's body still arrives in time, in bytes a second: a poor mobile link.
+const SLOWEST_LINK: u64 = 32 << 10;
+/// How long an answer's body may bring nothing.
+const STALL_DEADLINE: Duration = Duration::from_secs(30);
+/// How often a late answer is asked for, at most: the surrogate holds each such request back until there is one.
+const LATE_ANSWERS: usize = 120;
+/// The largest answer that is held in memory whole, as JSON.
+const JSON_ANSWER: usize = 1 << 20;
+
+/// A surrogate that said hello.
+///
+/// As a [`Transport`] it sends `/v2/…` requests to the registry behind the surrogate.
+#[derive(Debug)]
+pub struct Session {
+    channel: Arc<dyn Channel>,
+    tokens: Arc<dyn TokenSource>,
+    right: Right,
+    hello: Hello,
+}
+
+/// A status with a JSON body.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) bytes: Bytes,
+}
+
+impl Answer {
+    pub(crate) fn parse<T: DeserializeOwned>(&self, path: &str) -> Result<T, SessionError> {
+        serde_json::from_slice(&self.bytes)
+            .map_err(|source| SessionError::Malformed { path: path.into(), source: source.into() })
+    }
+}
+
+impl Session {
+    /// Says hello over `channel`, to work with the rights of `right`.
+    ///
+    /// # Errors
+    /// When the surrogate itself does not answer within 10 s, refuses the token, or speaks no version of ours.
+    pub async fn open(
+        channel: Arc<dyn Channel>,
+        tokens: Arc<dyn TokenSource>,
+        right: Right,
+    ) -> Result<Self, SessionError> {
+        let hello = say_hello(&channel, &tokens, right).await?;
+        Ok(Self { channel, tokens, right, hello })
+    }
+
+    /// Returns what the surrogate said of itself.
+    pub const fn hello(&self) -> &Hello {
+        &self.hello
+    }
+
+    /// Returns the channel's name.
+    pub fn channel_name(&self) -> &'static str {
+        self.channel.name()
+    }
+
+    /// Says hello again, after the surrogate may have been replaced.
+    pub(crate) async fn still_there(&self) -> Result<Hello, SessionError> {
+        say_hello(&self.channel, &self.tokens, self.right).await
+    }
+
+    /// Sends a message and returns the surrogate's own answer, of a status below 400.
+    pub(crate) async fn call<T: Serialize>(
+        &self,
+        method: Method,
+        path: &str,
+        message: Option<&T>,
+    ) -> Result<Answer, SessionError> {
+        let body = match message {
+            Some(message) => serde_json::to_vec(message)
+                .map_err(|source| SessionError::Malformed { path: path.into(), source: source.into() })?
+                .into(),
+            None => Bytes::new(),
+        };
+        let response = self.send(request(method, path, "application/json", body)?).await?;
+        let status = response.status();
+        let bytes = collect(response.into_body(), path, JSON_ANSWER).await?;
+        Ok(Answer { status, bytes })
+    }
+
+    /// Sends bytes and returns the surrogate's own answer, of a status below 400.
+    pub(crate) async fn put(&self, path: &str, bytes: Bytes) -> Result<Answer, SessionError> {
+        let response = self.send(request(Method::PUT, path, "application/octet-stream", bytes)?).await?;
+        let status = response.status();
+        let bytes = collect(response.into_body(), path, JSON_ANSWER).await?;
+        Ok(Answer { status, bytes })
+    }
+
+    /// Sends a request and returns an answer that is no error of the API server's or the surrogate's own.
+    ///
+    /// # Errors
+    /// When there is no such answer. What the registry answers is no error here, whatever its status.
+    ///
+    /// # Cancel safety
+    /// Dropping the future ends the exchange; the surrogate may have acted on it.
+    pub async fn send(&self, request: Request<Bytes>) -> Result<Response<Body>, SessionError> {
+        let path = request.uri().path().to_owned();
+        let mut response = self.exchange_with_token(request).await?;
+        for _ in 0..LATE_ANSWERS {
+            let Some(result) = answer::late(&response) else { return answer::checked(response, &path).await };
+            let later = self::request(Method::GET, &format!("{}/{result}", wire::RESULTS), "", Bytes::new())?;
+            response = self.exchange_with_token(later).await?;
+        }
+        Err(SessionError::Timeout { path, waited: limits::SILENCE.saturating_mul(120) })
+    }
+
+    /// Sends a request, once more with a new token where the surrogate refuses the one in the cache.
+    async fn exchange_with_token(&self, request: Request<Bytes>) -> Result<Response<Body>, SessionError> {
+        let response = exchange(&self.channel, &self.tokens, self.right, request.clone()).await?;
+        if response.status() != StatusCode::UNAUTHORIZED || !answer::is_of_surrogate(&response) {
+            return Ok(response);
+        }
+        self.tokens.forget().await;
+        exchange(&self.channel, &self.tokens, self.right, request).await
+    }
+}
+
+impl Transport for Session {
+    fn send(&self, request: Request<Body>) -> BoxFuture<'_, Result<Response<Body>, TransportError>> {
+        async move {
+            let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+            let (mut parts, body) = request.into_parts();
+            parts.headers.insert(wire::ASYNC_HEADER, HeaderValue::from_static("1"));
+            let limit = usize::try_from(limits::LARGEST_CHUNK).unwrap_or(usize::MAX);
+            let sent = async {
+                let body = collect(body, &path, limit).await?;
+                Self::send(self, Request::from_parts(parts, body)).await
+            };
+            sent.await.map_err(|error| transport_error(method, path.clone(), error))
+        }
+        .boxed()
+    }
+}
+
+fn transport_error(method: Method, path: String, error: SessionError) -> TransportError {
+    TransportError { method, path, hop: error.hop(), transient: error.is_transient(), source: error.into() }
+}
+
+async fn say_hello(
+    channel: &Arc<dyn Channel>,
+    tokens: &Arc<dyn TokenSource>,
+    right: Right,
+) -> Result<Hello, SessionError> {
+    let hello = async {
+        let request = request(Method::GET, wire::HELLO, "", Bytes::new())?;
+        let response = answer::checked(exchange(channel, tokens, right, request).await?, wire::HELLO).await?;
+        let status = response.status();
+        let bytes = collect(response.into_body(), wire::HELLO, JSON_ANSWER).await?;
+        Answer { status, bytes }.parse::<Hello>(wire::HELLO)
+    };
+    let hello = timeout(HELLO_DEADLINE, hello)
+        .await
+        .map_err(|_| SessionError::Timeout { path: wire::HELLO.into(), waited: HELLO_DEADLINE })??;
+    let (oldest, newest) = hello.versions;
+    if oldest > wire::VERSION || newest < wire::OLDEST_VERSION {
+        return Err(SessionError::Version { build: hello.build, oldest, newest });
+    }
+    Ok(hello)
+}
+
+/// Sends one request with a token and the headers that every request has.
+async fn exchange(
+    channel: &Arc<dyn Channel>,
+    tokens: &Arc<dyn TokenSource>,
+    right: Right,
+    mut request: Request<Bytes>,
+) -> Result<Response<Body>, SessionError> {
+    let path = request.uri().path().to_owned();
+    // The API server's HTTP client asks for gzip where no encoding is named, and unpacks it: a digest would not fit.
+    request.headers_mut().insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    if let Some(token) = tokens.token(right).await.map_err(SessionError::Token)? {
+        let mut value = HeaderValue::from_str(token.expose_secret())
+            .map_err(|source| SessionError::Malformed { path: path.clone(), source: source.into() })?;
+        value.set_sensitive(true);
+        request.headers_mut().insert(wire::TOKEN_HEADER, value);
+    }
+    let patience = ANSWER_DEADLINE + Duration::from_secs(request.body().len() as u64 / SLOWEST_LINK);
+    timeout(patience, channel.send(request))
+        .await
+        .map_err(|_| SessionError::Timeout { path: path.clone(), waited: patience })?
+        .map_err(|source| SessionError::Channel { channel: channel.name(), path, source })
+}
+
+pub(crate) fn request(
+    method: Method,
+    path: &str,
+    content_type: &'static str,
+    body: Bytes,
+) -> Result<Request<Bytes>, SessionError> {
+    let mut builder = Request::builder().method(method).uri(path);
+    if !content_type.is_empty() {
+        builder = builder.header(header::CONTENT_TYPE, content_type);
+    }
+    builder.body(body).map_err(|source| SessionError::Malformed { path: path.into(), source: source.into() })
+}
+
+/// Reads a body to its end, with a deadline for each piece.
+pub(crate) async fn collect(body: Body, path: &str, limit: usize) -> Result<Bytes, SessionError> {
+    let broken = |source: transport::BoxError| SessionError::Broken { path: path.into(), source };
+    let mut body = Limited::new(body, limit);
+    let mut pieces: Vec<Bytes> = Vec::new();
+    loop {
+        let frame = timeout(STALL_DEADLINE, body.frame())
+            .await
+            .map_err(|_| SessionError::Timeout { path: path.into(), waited: STALL_DEADLINE })?;
+        match frame {
+            None => break,
+            Some(frame) => pieces.extend(frame.map_err(broken)?.into_data().ok()),
+        }
+    }
+    Ok(join(pieces))
+}
+
+fn join(mut pieces: Vec<Bytes>) -> Bytes {
+    if pieces.len() == 1 {
+        return pieces.swap_remove(0);
+    }
+    let mut whole = BytesMut::with_capacity(pieces.iter().map(Bytes::len).sum());
+    for piece in pieces {
+        whole.extend_from_slice(&piece);
+    }
+    whole.freeze()
+}

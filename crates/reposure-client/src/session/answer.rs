@@ -1,0 +1,70 @@
+//! Telling whose answer it is: the surrogate's, the registry's through it, or the API server's own.
+
+use http::{HeaderMap, Response, StatusCode};
+use reposure_oci::Body;
+use reposure_parcel::{problem::Problem, wire};
+
+use super::{SessionError, collect};
+
+/// What is read of an error's body, in bytes.
+const ERROR_BODY: usize = 64 << 10;
+
+/// Tells whether the surrogate sent the answer, by the header that every answer of its own has.
+pub(super) fn is_of_surrogate<B>(response: &Response<B>) -> bool {
+    response.headers().contains_key(wire::VERSION_HEADER)
+}
+
+/// Returns where the answer will be, if this one says that it takes longer.
+pub(super) fn late<B>(response: &Response<B>) -> Option<String> {
+    if response.status() != StatusCode::ACCEPTED || !is_of_surrogate(response) {
+        return None;
+    }
+    let result = header(response.headers(), wire::RESULT_HEADER)?;
+    let is_identifier = !result.is_empty() && result.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    is_identifier.then(|| result.to_owned())
+}
+
+/// Passes on what the surrogate or, through it, the registry answered, and turns the rest into errors.
+pub(super) async fn checked(response: Response<Body>, path: &str) -> Result<Response<Body>, SessionError> {
+    if !is_of_surrogate(&response) {
+        return Err(of_api_server(response, path).await);
+    }
+    if response.headers().contains_key(wire::PROBLEM_HEADER) {
+        return Err(of_surrogate(response, path).await);
+    }
+    Ok(response)
+}
+
+async fn of_surrogate(response: Response<Body>, path: &str) -> SessionError {
+    let status = response.status();
+    match collect(response.into_body(), path, ERROR_BODY).await {
+        Err(error) => error,
+        Ok(bytes) => match serde_json::from_slice::<Problem>(&bytes) {
+            Ok(problem) => SessionError::Problem { path: path.into(), status, problem },
+            Err(source) => SessionError::Malformed { path: path.into(), source: source.into() },
+        },
+    }
+}
+
+/// Reads the message of a Kubernetes `Status`, or the beginning of whatever a middle box sent.
+async fn of_api_server(response: Response<Body>, path: &str) -> SessionError {
+    #[derive(serde::Deserialize)]
+    struct Status {
+        message: String,
+    }
+    /// What is shown of a text that is no `Status`, in characters.
+    const EXCERPT: usize = 200;
+
+    let status = response.status();
+    let message = match collect(response.into_body(), path, ERROR_BODY).await {
+        Ok(bytes) => serde_json::from_slice::<Status>(&bytes).map(|status| status.message).unwrap_or_else(|_| {
+            String::from_utf8_lossy(&bytes).chars().filter(|c| !c.is_control()).take(EXCERPT).collect()
+        }),
+        Err(_) => String::new(),
+    };
+    SessionError::ApiServer { path: path.into(), status, message }
+}
+
+fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}

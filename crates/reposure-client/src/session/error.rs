@@ -1,0 +1,141 @@
+//! What can go wrong between a client and a surrogate.
+
+use std::time::Duration;
+
+use http::StatusCode;
+use reposure_oci::transport::BoxError;
+use reposure_parcel::{
+    problem::{Code, Problem},
+    wire,
+};
+
+use crate::{
+    channel::{ChannelError, Hop},
+    token::TokenError,
+};
+
+/// Why a request to a surrogate failed.
+#[derive(Debug, thiserror::Error)]
+pub enum SessionError {
+    /// There was no answer.
+    #[error("{path} over channel {channel} failed")]
+    Channel {
+        /// The channel's name.
+        channel: &'static str,
+        /// The request's path.
+        path: String,
+        /// What happened.
+        #[source]
+        source: ChannelError,
+    },
+    /// There is no token to send with it.
+    #[error("the surrogate needs a token")]
+    Token(#[source] TokenError),
+    /// The API server, or something before it, answered instead of the surrogate.
+    #[error("the API server answered {path} itself, with {status}: {message}")]
+    ApiServer {
+        /// The request's path.
+        path: String,
+        /// The answer's status.
+        status: StatusCode,
+        /// Its message.
+        message: String,
+    },
+    /// The surrogate answered with an error of its own.
+    #[error("{}", .problem.message)]
+    Problem {
+        /// The request's path.
+        path: String,
+        /// The answer's status.
+        status: StatusCode,
+        /// What the surrogate says.
+        problem: Problem,
+    },
+    /// The answer ended before its end.
+    #[error("the answer to {path} broke off")]
+    Broken {
+        /// The request's path.
+        path: String,
+        /// What happened.
+        #[source]
+        source: BoxError,
+    },
+    /// There was no answer in time.
+    #[error("no answer to {path} within {} s", .waited.as_secs())]
+    Timeout {
+        /// The request's path.
+        path: String,
+        /// How long was waited.
+        waited: Duration,
+    },
+    /// A request or an answer cannot be written or read.
+    #[error("the exchange {path} is malformed")]
+    Malformed {
+        /// The request's path.
+        path: String,
+        /// What is wrong.
+        #[source]
+        source: BoxError,
+    },
+    /// The surrogate speaks other versions.
+    #[error(
+        "the surrogate ({build}) speaks versions {oldest} to {newest}, this client {} to {}",
+        wire::OLDEST_VERSION,
+        wire::VERSION
+    )]
+    Version {
+        /// The surrogate's build.
+        build: String,
+        /// The oldest version that it speaks.
+        oldest: u32,
+        /// The newest version that it speaks.
+        newest: u32,
+    },
+}
+
+impl SessionError {
+    /// Tells whether the same request may succeed later: the link, the API server or the surrogate may come back.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Channel { source, .. } => source.hop != Hop::Credentials,
+            Self::ApiServer { status, .. } => {
+                // 404: the pod is deleted, and comes back under its name. 500, 502, 503, 504: it is away, or the API server is.
+                matches!(status.as_u16(), 404 | 408 | 429 | 500 | 502 | 503 | 504)
+            }
+            Self::Problem { problem, .. } => problem.transient,
+            Self::Broken { .. } | Self::Timeout { .. } => true,
+            Self::Token(error) => !error.denied,
+            Self::Malformed { .. } | Self::Version { .. } => false,
+        }
+    }
+
+    /// Returns the surrogate's code, if the error is of the surrogate's own.
+    pub const fn code(&self) -> Option<Code> {
+        match self {
+            Self::Problem { problem, .. } => Some(problem.code),
+            _ => None,
+        }
+    }
+
+    /// Names the hop that failed.
+    pub const fn hop(&self) -> &'static str {
+        match self {
+            Self::Channel { source, .. } => match source.hop {
+                Hop::Credentials => "credentials in the kubeconfig",
+                Hop::ApiServer => "API server",
+                Hop::Surrogate => "surrogate",
+            },
+            Self::Token(_) | Self::ApiServer { .. } => "API server",
+            Self::Problem { problem, .. } => match problem.code {
+                Code::UpstreamUnreachable
+                | Code::UpstreamDenied
+                | Code::UpstreamRefused
+                | Code::UpstreamBusy => "registry",
+                _ => "surrogate",
+            },
+            Self::Broken { .. } | Self::Timeout { .. } | Self::Malformed { .. } | Self::Version { .. } => {
+                "surrogate"
+            }
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! Pushes through failures of the way, and failures that are final.
+
+use std::{
+    fs::OpenOptions,
+    io::{Seek as _, SeekFrom, Write as _},
+};
+
+use http::StatusCode;
+use reposure_client::{push::PushError, session::SessionError};
+use reposure_parcel::wire::Right;
+use reposure_testing::{
+    RandomImage,
+    api_server::{Failure, How},
+};
+
+use crate::support::Scene;
+
+const CUTS: [How; 5] =
+    [How::CutBefore, How::CutAfter, How::CutWithin(3), How::Status(503), How::Status(504)];
+
+/// Each request of a push fails once in each way, and the image arrives all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_push_survives_a_failure_of_each_of_its_requests() {
+    let scene = Scene::new().await;
+    let paths = ["/exists", "/uploads", "/0", "/4194304", "/commit", "/manifests/"];
+    let mut seed = 100;
+    for path in paths {
+        for how in CUTS {
+            seed += 1;
+            let image = RandomImage::new(seed, 2, 5 << 20).unwrap();
+            let artifact = scene.open(scene.write_oci_archive(&image)).await;
+            scene.fail(path, how);
+            let repository = format!("app{seed}");
+            let pushed = scene.push(&artifact, &format!("{repository}:v1")).await;
+            assert!(pushed.is_ok(), "{path} {how:?}: {pushed:?}");
+            scene.assert_holds(&image, &repository, "v1");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_push_survives_the_loss_of_the_surrogate() {
+    let mut scene = Scene::new().await;
+    let image = RandomImage::new(7, 3, 20 << 20).unwrap();
+    let artifact = scene.open(scene.write_oci_archive(&image)).await;
+    let session = scene.session(Right::Push).await.unwrap();
+    let name = crate::support::image("app:v1");
+    let options = reposure_client::push::PushOptions { jobs: 1 };
+    let progress = reposure_client::progress::Progress::none();
+    let push = tokio::spawn(async move {
+        reposure_client::push::push(session, &artifact, &name, options, progress).await
+    });
+    while scene.registry.received() < 8 << 20 {
+        tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+    }
+    scene.replace_surrogate().await;
+    assert_eq!(push.await.unwrap().unwrap().to_string(), image.digest());
+    scene.assert_holds(&image, "app", "v1");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_corrupt_source_leaves_no_tag() {
+    let scene = Scene::new().await;
+    let image = RandomImage::new(8, 2, 6 << 20).unwrap();
+    let path = scene.write_oci_archive(&image);
+    let mut file = OpenOptions::new().write(true).open(&path).unwrap();
+    file.seek(SeekFrom::Start(9 << 20)).unwrap();
+    file.write_all(b"something else").unwrap();
+    let artifact = scene.open(path).await;
+    let pushed = scene.push(&artifact, "app:v1").await;
+    assert!(matches!(pushed, Err(PushError::Corrupt { .. })), "{pushed:?}");
+    assert!(scene.registry.tags("app").is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_of_the_api_server_is_final_and_named() {
+    let scene = Scene::new().await;
+    scene.api_server.fail(Failure { path: "/hello".into(), after: 0, times: 9, how: How::Status(403) });
+    let Err(SessionError::ApiServer { status, message, .. }) = scene.session(Right::Pull).await else {
+        panic!("no refusal")
+    };
+    assert_eq!((status, message.as_str()), (StatusCode::FORBIDDEN, "no endpoints available"));
+}

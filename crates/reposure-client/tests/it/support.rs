@@ -1,0 +1,125 @@
+//! What the tests share: a registry, a surrogate beside it, an API server before it, and an image on disk.
+
+use std::{fs::File, net::SocketAddr, path::PathBuf, sync::Arc};
+
+use kube::Config;
+use reposure_client::{
+    channel::{ApiServer, Proxy},
+    progress::Progress,
+    push::{PushError, PushOptions, push},
+    session::{Session, SessionError},
+    token::ServiceAccountTokens,
+};
+use reposure_oci::{Artifact, Digest, ImageName, Spool, archive};
+use reposure_parcel::{
+    config::{Access, Config as SurrogateConfig, Scheme, UpstreamConfig},
+    wire::Right,
+};
+use reposure_surrogate::Surrogate;
+use reposure_testing::{
+    FakeApiServer, MemoryRegistry, Options, RandomImage,
+    api_server::{Behaviour, Failure, How},
+};
+use tempfile::TempDir;
+
+/// Large enough for the images of these tests.
+const SPOOL_LIMIT: u64 = 1 << 30;
+
+pub(crate) struct Scene {
+    pub(crate) registry: MemoryRegistry,
+    pub(crate) surrogate: Option<Surrogate>,
+    pub(crate) api_server: FakeApiServer,
+    pub(crate) folder: TempDir,
+}
+
+impl Scene {
+    pub(crate) async fn new() -> Self {
+        Self::with(Behaviour::default()).await
+    }
+
+    pub(crate) async fn with(behaviour: Behaviour) -> Self {
+        let registry = MemoryRegistry::start(Options::default()).await.unwrap();
+        let surrogate = start_surrogate(&registry, ([127, 0, 0, 1], 0).into()).await;
+        let api_server = FakeApiServer::start(surrogate.address(), behaviour).await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        Self { registry, surrogate: Some(surrogate), api_server, folder }
+    }
+
+    /// Ends the surrogate and starts another one at its address, which knows nothing of the first.
+    pub(crate) async fn replace_surrogate(&mut self) {
+        let address = self.surrogate.take().unwrap().address();
+        // The listener is closed once the first one's tasks have ended.
+        for _ in 0..100 {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            if std::net::TcpListener::bind(address).is_ok() {
+                break;
+            }
+        }
+        self.surrogate = Some(start_surrogate(&self.registry, address).await);
+    }
+
+    pub(crate) async fn session(&self, right: Right) -> Result<Arc<Session>, SessionError> {
+        let api_server = ApiServer::new(Config::new(self.api_server.url().parse().unwrap())).unwrap();
+        let tokens =
+            ServiceAccountTokens::new(api_server.client(), "ns", "audience".into(), |right| format!("access-{right}"));
+        let channel = Proxy::new(api_server, "ns", "reposure-surrogate-default-0", 10250);
+        Session::open(Arc::new(channel), Arc::new(tokens), right).await.map(Arc::new)
+    }
+
+    /// Makes the next request whose path holds `path` fail.
+    pub(crate) fn fail(&self, path: &str, how: How) {
+        self.api_server.fail(Failure::next(path, how));
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub(crate) fn write_oci_archive(&self, image: &RandomImage) -> PathBuf {
+        let path = self.path("oci.tar");
+        image.write_oci_archive("v1", File::create(&path).unwrap()).unwrap();
+        path
+    }
+
+    pub(crate) async fn open(&self, path: PathBuf) -> Artifact {
+        let spool = Spool::new(self.folder.path(), SPOOL_LIMIT);
+        let archive = archive::open(path, archive::Options::new(spool)).await.unwrap();
+        archive.select(None).unwrap().artifact.clone()
+    }
+
+    pub(crate) async fn push(&self, artifact: &Artifact, name: &str) -> Result<Digest, PushError> {
+        let session = self.session(Right::Push).await.expect("a session");
+        push(session, artifact, &image(name), PushOptions::default(), Progress::none()).await
+    }
+
+    /// Sees to it that the registry holds the image under the name, whole.
+    pub(crate) fn assert_holds(&self, image: &RandomImage, repository: &str, tag: &str) {
+        assert_eq!(self.registry.manifest(repository, tag).as_ref(), Some(image.manifest()));
+        for blob in image.blobs() {
+            let digest = Digest::sha256_of(&blob).to_string();
+            assert_eq!(self.registry.blob(repository, &digest), Some(blob));
+        }
+    }
+}
+
+async fn start_surrogate(registry: &MemoryRegistry, listen: SocketAddr) -> Surrogate {
+    let config = SurrogateConfig {
+        namespace: "ns".into(),
+        registry: "default".into(),
+        listen,
+        status_listen: ([127, 0, 0, 1], 0).into(),
+        upstream: UpstreamConfig {
+            host: registry.host(),
+            scheme: Scheme::Http,
+            authority_file: None,
+            credentials: None,
+        },
+        access: Access::Loopback,
+        pod_uid_file: None,
+    };
+    Surrogate::start(config).await.unwrap()
+}
+
+pub(crate) fn image(name: &str) -> ImageName {
+    name.parse().unwrap()
+}
