@@ -5,7 +5,10 @@ use std::{
     net::{IpAddr, Ipv4Addr},
 };
 
-use k8s_openapi::{api::core::v1::Service, apimachinery::pkg::apis::meta::v1::ObjectMeta};
+use k8s_openapi::{
+    api::core::v1::{Pod, Service},
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
 use reposure_api::{
     Reason, Registry, SpecError, SurrogateNames, Target,
     labels::{self, Application, labels},
@@ -14,7 +17,7 @@ use reposure_api::{
 use super::{
     Plan,
     access::service_accounts,
-    surrogate_config::{config, config_map},
+    surrogate_config::{config, config_map, hash},
     surrogate_pod::stateful_set,
 };
 use crate::object::Manager;
@@ -97,6 +100,19 @@ pub struct SurrogatePlan {
     pub host: String,
     /// What stands in the registry's way, for its conditions.
     pub problem: Option<(Reason, String)>,
+    image: String,
+    hash: String,
+}
+
+impl SurrogatePlan {
+    /// Says whether `pod` is of this plan, and not of an earlier one that is about to be replaced.
+    pub fn is_current(&self, pod: &Pod) -> bool {
+        let annotations = pod.metadata.annotations.as_ref();
+        let hash = annotations.and_then(|annotations| annotations.get(labels::CONFIG_HASH));
+        let container = pod.spec.as_ref().and_then(|spec| spec.containers.first());
+        hash == Some(&self.hash)
+            && container.and_then(|container| container.image.as_ref()) == Some(&self.image)
+    }
 }
 
 /// Plans the surrogate of `registry`: ConfigMap, ServiceAccounts, StatefulSet.
@@ -123,6 +139,8 @@ pub fn surrogate(
         host: target.image_host(observed.service.cluster_ip()),
         problem: problem(&target, &observed.service),
         target,
+        image: settings.image.clone(),
+        hash: hash(&config),
     })
 }
 

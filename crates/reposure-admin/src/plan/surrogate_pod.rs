@@ -11,7 +11,7 @@ use k8s_openapi::{
 };
 use reposure_api::{
     Registry, SurrogateNames,
-    labels::{Application, CONFIG_HASH, labels, selector},
+    labels::{Application, CONFIG_HASH, REGISTRY, labels, selector},
 };
 use reposure_parcel::{config::Config, wire};
 
@@ -36,7 +36,10 @@ pub(crate) fn stateful_set(registry: &Registry, config: &Config, settings: &Sett
     let application = Application::Surrogate;
     let template = ObjectMeta {
         labels: Some(labels(application, Some(&config.registry), settings.manager.as_str())),
-        annotations: Some(BTreeMap::from([(CONFIG_HASH.into(), hash(config))])),
+        annotations: Some(BTreeMap::from([
+            (CONFIG_HASH.into(), hash(config)),
+            (REGISTRY.into(), config.registry.clone()),
+        ])),
         ..ObjectMeta::default()
     };
     StatefulSet {

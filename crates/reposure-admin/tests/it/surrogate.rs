@@ -26,7 +26,7 @@ fn object(plan: &Plan, kind: &str) -> Value {
     objects.find(|object| object["kind"] == kind).unwrap()
 }
 
-fn service(spec: Value) -> ServiceState {
+fn service(spec: &Value) -> ServiceState {
     let service: Service = serde_json::from_value(json!({"metadata": {}, "spec": spec})).unwrap();
     ServiceState::of(Some(&service))
 }
@@ -70,6 +70,7 @@ fn configures_the_surrogate() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "the pod as a whole is what matters")]
 fn makes_a_pod_with_files_only() {
     let plan = planned(&registry(), ServiceState::Unknown).plan;
     let set = object(&plan, "StatefulSet");
@@ -210,12 +211,12 @@ fn makes_identities_whose_tokens_nobody_mounts_unasked() {
 #[test]
 fn names_the_address_of_a_service() {
     let ports = json!([{"port": 5000}]);
-    let found = planned(&registry(), service(json!({"clusterIP": "10.96.1.2", "ports": ports})));
+    let found = planned(&registry(), service(&json!({"clusterIP": "10.96.1.2", "ports": ports})));
     assert_eq!((found.host.as_str(), found.problem), ("10.96.1.2:5000", None));
     for spec in
         [json!({"clusterIP": "None", "ports": []}), json!({"type": "ExternalName", "externalName": "x"})]
     {
-        let headless = planned(&registry(), service(spec));
+        let headless = planned(&registry(), service(&spec));
         assert_eq!((headless.host.as_str(), headless.problem), ("reposure-simple.work.svc:5000", None));
     }
 }
@@ -225,7 +226,7 @@ fn names_what_is_wrong_with_a_service() {
     let missing = planned(&registry(), ServiceState::of(None));
     assert_eq!(missing.problem.unwrap().0, Reason::ServiceNotFound);
     let ports = json!([{"port": 80, "protocol": "TCP"}, {"port": 5000, "protocol": "UDP"}]);
-    let other = planned(&registry(), service(json!({"clusterIP": "10.96.1.2", "ports": ports})));
+    let other = planned(&registry(), service(&json!({"clusterIP": "10.96.1.2", "ports": ports})));
     let (reason, message) = other.problem.unwrap();
     assert_eq!(reason, Reason::ServicePortNotFound);
     assert_eq!(message, "Service work/reposure-simple:5000 has no such TCP port, but 80");

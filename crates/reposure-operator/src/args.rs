@@ -1,0 +1,82 @@
+//! The command line.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use clap::Parser;
+use reposure_admin::{Manager, Settings, plan};
+use tracing_subscriber::EnvFilter;
+
+/// Keeps a surrogate for every Registry.
+#[derive(Clone, Debug, Parser)]
+#[command(version)]
+pub struct Args {
+    /// See to the registries of this namespace; by default the one that the operator runs in
+    #[arg(long, short, value_name = "NAMESPACE", conflicts_with = "all_namespaces")]
+    pub(crate) namespace: Option<String>,
+
+    /// See to the registries of all namespaces
+    #[arg(long, short = 'A')]
+    pub(crate) all_namespaces: bool,
+
+    /// The image of surrogates
+    #[arg(long, value_name = "IMAGE", default_value_t = plan::image(plan::DEFAULT_IMAGE_HOST))]
+    pub(crate) image: String,
+
+    /// The Secret, in the namespace of each registry, to pull the image of surrogates with
+    #[arg(long, value_name = "SECRET")]
+    pub(crate) image_pull_secret: Option<String>,
+
+    /// The operator's own address: surrogates listen on addresses of its family
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) pod_ip: Option<IpAddr>,
+
+    /// The operator's own pod, named in events
+    #[arg(long, value_name = "NAME")]
+    pub(crate) pod_name: Option<String>,
+
+    /// The port of /alive and /ready
+    #[arg(long, value_name = "PORT", default_value_t = 8080)]
+    pub(crate) health_port: u16,
+
+    /// What is logged, as tracing filters say it
+    #[arg(long, value_name = "FILTER", env = "RUST_LOG", default_value = "info")]
+    pub(crate) log: String,
+}
+
+impl Args {
+    pub(crate) fn settings(&self) -> Settings {
+        let listen: IpAddr = match self.pod_ip {
+            Some(IpAddr::V6(_)) => Ipv6Addr::UNSPECIFIED.into(),
+            _ => Ipv4Addr::UNSPECIFIED.into(),
+        };
+        let pull_secret = self.image_pull_secret.clone();
+        Settings { pull_secret, listen, ..Settings::new(self.image.clone(), Manager::Operator) }
+    }
+}
+
+/// Returns the filter that `args` ask for; where it is malformed, the default one.
+pub fn tracing_filter(args: &Args) -> EnvFilter {
+    EnvFilter::try_new(&args.log).unwrap_or_else(|_| EnvFilter::new("info"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn takes_what_the_plan_of_the_operator_gives() {
+        let plan = plan::operator(&reposure_admin::OperatorOptions {
+            pull_secret: Some("s".into()),
+            ..reposure_admin::OperatorOptions::new("work")
+        });
+        let deployment = serde_json::to_value(plan.steps.last().unwrap().object()).unwrap();
+        let arguments = deployment["spec"]["template"]["spec"]["containers"][0]["args"].as_array().unwrap();
+        let arguments =
+            arguments.iter().map(|argument| argument.as_str().unwrap().replace("$(POD_IP)", "fd00::1"));
+        let args = Args::try_parse_from(["operator".to_owned()].into_iter().chain(arguments)).unwrap();
+        assert_eq!(args.namespace.as_deref(), Some("work"));
+        assert_eq!(args.settings().listen, IpAddr::V6(Ipv6Addr::UNSPECIFIED));
+        assert_eq!(args.settings().pull_secret.as_deref(), Some("s"));
+        assert!(Args::try_parse_from(["operator", "--namespace", "a", "--all-namespaces"]).is_err());
+    }
+}

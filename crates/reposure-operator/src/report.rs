@@ -1,0 +1,155 @@
+//! Conditions from what was observed. No IO.
+
+use std::error::Error;
+
+use k8s_openapi::api::core::v1::Pod;
+use reposure_admin::{AdminError, SurrogatePlan, plan::pod};
+use reposure_api::{ConditionType, NewCondition, Reason, SpecError, State};
+use reposure_parcel::status::{Check, Reason as Seen, Status};
+
+use crate::probe::ProbeError;
+
+/// What was observed of a registry whose specification can be used.
+pub(crate) struct Facts<'a> {
+    pub(crate) plan: &'a SurrogatePlan,
+    /// Why the plan could not be carried out.
+    pub(crate) failure: Option<&'a AdminError>,
+    pub(crate) pod: Option<&'a Pod>,
+    /// What the surrogate says, if its pod is the one of the plan and ready.
+    pub(crate) answer: Option<&'a Result<Status, ProbeError>>,
+}
+
+/// Returns the three conditions of a registry, `Ready` first.
+pub(crate) fn conditions(facts: &Facts<'_>) -> [NewCondition; 3] {
+    let surrogate = surrogate_ready(facts);
+    let registry = registry_reachable(facts, &surrogate);
+    [ready(facts, &surrogate, &registry), surrogate, registry]
+}
+
+/// Returns the conditions of a registry whose specification cannot be used.
+pub(crate) fn invalid(error: &SpecError) -> [NewCondition; 3] {
+    let condition = |type_, state| NewCondition::new(type_, state, Reason::InvalidSpec, error.to_string());
+    [
+        condition(ConditionType::Ready, State::False),
+        condition(ConditionType::SurrogateReady, State::Unknown),
+        condition(ConditionType::RegistryReachable, State::Unknown),
+    ]
+}
+
+fn ready(facts: &Facts<'_>, surrogate: &NewCondition, registry: &NewCondition) -> NewCondition {
+    let condition =
+        |state, reason, message: &str| NewCondition::new(ConditionType::Ready, state, reason, message);
+    if let Some(error) = facts.failure {
+        let (reason, message) = failure(error);
+        return condition(State::False, reason, &message);
+    }
+    match [surrogate, registry].into_iter().find(|part| part.state != State::True) {
+        None => condition(State::True, Reason::Ready, "images can be pushed and pulled"),
+        // What is but unknown is not ready either: who waits for readiness must not take it for a failure though.
+        Some(part) => condition(State::False, part.reason, &part.message),
+    }
+}
+
+fn surrogate_ready(facts: &Facts<'_>) -> NewCondition {
+    let condition = |state, reason, message: String| {
+        NewCondition::new(ConditionType::SurrogateReady, state, reason, message)
+    };
+    if let (Some(error), None) = (facts.failure, facts.pod) {
+        let (reason, message) = failure(error);
+        return condition(State::False, reason, message);
+    }
+    let Some(pod) = facts.pod.filter(|pod| pod::is_ready(pod)) else {
+        let (reason, message) = pod::why_not_ready(facts.pod);
+        return condition(State::False, reason, message);
+    };
+    if !facts.plan.is_current(pod) {
+        let message = "its pod is about to be replaced by one of the newest specification";
+        return condition(State::False, Reason::SurrogateStarting, message.into());
+    }
+    match facts.answer {
+        Some(Ok(status)) if !matches!(status.keys.reason, Seen::Ok | Seen::Pending) => {
+            let message = "the surrogate cannot fetch the cluster's keys, so that it lets nobody in";
+            condition(State::False, Reason::KeysUnavailable, message_at(message, &status.keys))
+        }
+        _ => condition(State::True, Reason::SurrogateRunning, "its pod is ready".into()),
+    }
+}
+
+fn registry_reachable(facts: &Facts<'_>, surrogate: &NewCondition) -> NewCondition {
+    let condition = |state, reason, message: String| {
+        NewCondition::new(ConditionType::RegistryReachable, state, reason, message)
+    };
+    if let Some((reason, message)) = &facts.plan.problem {
+        return condition(State::False, *reason, message.clone());
+    }
+    match facts.answer {
+        Some(Ok(status)) => {
+            let (state, reason, message) = judge(status.registry.reason);
+            condition(
+                state,
+                reason,
+                message_at(&format!("{}: {message}", facts.plan.target), &status.registry),
+            )
+        }
+        Some(Err(error)) => condition(State::Unknown, Reason::StatusUnavailable, chain(error)),
+        None => condition(State::Unknown, surrogate.reason, "the surrogate is not ready".into()),
+    }
+}
+
+fn judge(seen: Seen) -> (State, Reason, &'static str) {
+    match seen {
+        Seen::Ok => (State::True, Reason::Reachable, "answers"),
+        Seen::Pending => (State::Unknown, Reason::Pending, "not tried yet"),
+        Seen::NameUnknown => (State::False, Reason::NameUnknown, "the name cannot be resolved"),
+        Seen::ConnectionRefused => (State::False, Reason::ConnectionRefused, "refuses the connection"),
+        Seen::Timeout => (State::False, Reason::Timeout, "does not answer in time"),
+        Seen::CertificateUntrusted => {
+            let message = "shows a certificate that is not trusted: see spec.authenticationSecret";
+            (State::False, Reason::CertificateUntrusted, message)
+        }
+        Seen::Unauthorized => {
+            (State::False, Reason::Unauthorized, "refuses the credentials: see spec.authorizationSecret")
+        }
+        Seen::CredentialsInvalid => {
+            let message = "a Secret or ConfigMap that the specification names is missing or malformed";
+            (State::False, Reason::CredentialsInvalid, message)
+        }
+        Seen::NotARegistry => (State::False, Reason::NotARegistry, "answers, but not as a registry does"),
+        Seen::ServerError => (State::False, Reason::ServerError, "answers with an error"),
+        Seen::Failed => (State::False, Reason::Failed, "cannot be reached: see the surrogate's log"),
+    }
+}
+
+/// Returns `message` without the time of the check: a message that changes with each look would be written each time.
+fn message_at(message: &str, check: &Check) -> String {
+    match check.reason {
+        Seen::Ok | Seen::Pending => message.into(),
+        reason => format!("{message} ({reason:?})"),
+    }
+}
+
+fn failure(error: &AdminError) -> (Reason, String) {
+    let reason = match error {
+        AdminError::Denied { .. } => Reason::Denied,
+        _ => Reason::ApplyFailed,
+    };
+    let hint = error.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
+    (reason, format!("{}{hint}", chain(error)))
+}
+
+/// Returns an error and its sources on one line.
+pub(crate) fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        source = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,141 @@
+//! Conditions from observed states.
+
+use reposure_admin::{Manager, Observed, ServiceState, Settings, Verb, plan};
+use reposure_api::Registry;
+use serde_json::{Value, json};
+
+use super::*;
+
+fn planned(service: ServiceState) -> SurrogatePlan {
+    let registry: Registry = serde_json::from_value(json!({
+        "apiVersion": "reposure.puccini.cloud/v1alpha1", "kind": "Registry",
+        "metadata": {"name": "default", "namespace": "work"},
+        "spec": {"type": "oci", "indirect": {"service": "simple", "port": 5000}},
+    }))
+    .unwrap();
+    plan::surrogate(&registry, &Observed { service }, &Settings::new("image", Manager::Operator)).unwrap()
+}
+
+/// Returns the pod of `plan` with `status`.
+fn pod(plan: &SurrogatePlan, status: &Value) -> Pod {
+    let set = plan.plan.objects().map(|object| serde_json::to_value(object).unwrap()).last().unwrap();
+    let mut pod = set["spec"]["template"].clone();
+    pod["status"] = status.clone();
+    serde_json::from_value(pod).unwrap()
+}
+
+fn ready_pod(plan: &SurrogatePlan) -> Pod {
+    pod(plan, &json!({"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}))
+}
+
+fn status(registry: Seen, keys: Seen) -> Result<Status, ProbeError> {
+    let check = |reason| Check { reason, time: None };
+    Ok(Status { build: String::new(), pod_uid: String::new(), registry: check(registry), keys: check(keys) })
+}
+
+/// Returns state and reason of `Ready`, `SurrogateReady` and `RegistryReachable`.
+fn short(facts: &Facts<'_>) -> [(State, Reason); 3] {
+    conditions(facts).map(|condition| (condition.state, condition.reason))
+}
+
+fn of(
+    plan: &SurrogatePlan,
+    pod: Option<&Pod>,
+    answer: Option<&Result<Status, ProbeError>>,
+) -> [(State, Reason); 3] {
+    short(&Facts { plan, failure: None, pod, answer })
+}
+
+#[test]
+fn all_is_well() {
+    let plan = planned(ServiceState::Unknown);
+    let expected = [
+        (State::True, Reason::Ready),
+        (State::True, Reason::SurrogateRunning),
+        (State::True, Reason::Reachable),
+    ];
+    for keys in [Seen::Ok, Seen::Pending] {
+        assert_eq!(of(&plan, Some(&ready_pod(&plan)), Some(&status(Seen::Ok, keys))), expected);
+    }
+}
+
+#[test]
+fn a_surrogate_that_does_not_start_is_the_reason() {
+    let plan = planned(ServiceState::Unknown);
+    let missing = of(&plan, None, None);
+    assert_eq!(missing[0], (State::False, Reason::SurrogateMissing));
+    assert_eq!(missing[2], (State::Unknown, Reason::SurrogateMissing));
+    let waiting = json!({"name": "surrogate", "ready": false, "restartCount": 0, "image": "", "imageID": "",
+        "state": {"waiting": {"reason": "ImagePullBackOff"}}});
+    let pod = pod(&plan, &json!({"phase": "Pending", "containerStatuses": [waiting]}));
+    assert_eq!(of(&plan, Some(&pod), None)[0], (State::False, Reason::ImagePullBackOff));
+}
+
+#[test]
+fn a_pod_of_an_older_specification_does_not_count() {
+    let plan = planned(ServiceState::Unknown);
+    let mut old = ready_pod(&plan);
+    old.metadata.annotations = None;
+    assert_eq!(of(&plan, Some(&old), None)[0], (State::False, Reason::SurrogateStarting));
+}
+
+#[test]
+fn what_the_surrogate_says_of_the_registry_is_the_reason() {
+    let plan = planned(ServiceState::Unknown);
+    let pod = ready_pod(&plan);
+    let cases = [
+        (Seen::Unauthorized, State::False, Reason::Unauthorized),
+        (Seen::CertificateUntrusted, State::False, Reason::CertificateUntrusted),
+        (Seen::Pending, State::Unknown, Reason::Pending),
+        (Seen::Failed, State::False, Reason::Failed),
+    ];
+    for (seen, state, reason) in cases {
+        let found = of(&plan, Some(&pod), Some(&status(seen, Seen::Ok)));
+        assert_eq!(found[2], (state, reason));
+        assert_eq!(found[0], (State::False, reason));
+        assert_eq!(found[1].0, State::True);
+    }
+}
+
+#[test]
+fn a_surrogate_without_keys_is_not_ready() {
+    let plan = planned(ServiceState::Unknown);
+    let found = of(&plan, Some(&ready_pod(&plan)), Some(&status(Seen::Ok, Seen::Timeout)));
+    assert_eq!(found[0], (State::False, Reason::KeysUnavailable));
+    assert_eq!(found[2].0, State::True);
+}
+
+#[test]
+fn a_silent_surrogate_leaves_the_registry_unknown() {
+    let plan = planned(ServiceState::Unknown);
+    let silence = Err(ProbeError::NoAddress);
+    let found = of(&plan, Some(&ready_pod(&plan)), Some(&silence));
+    assert_eq!(found[2], (State::Unknown, Reason::StatusUnavailable));
+    assert_eq!(found[0], (State::False, Reason::StatusUnavailable));
+}
+
+#[test]
+fn a_missing_service_is_named_before_what_follows_from_it() {
+    let plan = planned(ServiceState::Missing);
+    let found = of(&plan, Some(&ready_pod(&plan)), Some(&status(Seen::NameUnknown, Seen::Ok)));
+    assert_eq!(found[0], (State::False, Reason::ServiceNotFound));
+}
+
+#[test]
+fn a_missing_right_is_named() {
+    let plan = planned(ServiceState::Unknown);
+    let object = plan.plan.steps[0].object().name();
+    let refused =
+        kube::core::Status { code: 403, message: "forbidden".into(), ..kube::core::Status::default() };
+    let error = AdminError::new(Verb::Patch, &object, kube::Error::Api(Box::new(refused)));
+    let found = conditions(&Facts { plan: &plan, failure: Some(&error), pod: None, answer: None });
+    assert_eq!((found[0].state, found[0].reason), (State::False, Reason::Denied));
+    insta::assert_snapshot!(found[0].message, @"not allowed to patch ConfigMap work/reposure-surrogate-default: forbidden; a Role in namespace work must allow create and patch on configmaps");
+}
+
+#[test]
+fn an_invalid_specification_says_so() {
+    let [ready, surrogate, _] = invalid(&SpecError::NoTarget);
+    assert_eq!((ready.state, ready.reason), (State::False, Reason::InvalidSpec));
+    assert_eq!(surrogate.state, State::Unknown);
+}
