@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# PROXY_MODE: iptables (default), nftables or ipvs. Everything is masqueraded, so that answers come back the same way even
+# PROXY_MODE: iptables (default) or nftables. Everything is masqueraded, so that answers come back the same way even
 # when a pod calls a service whose pod is itself or its neighbour on the node's bridge.
 
 start_kube-proxy() {
