@@ -16,6 +16,7 @@
 //! | [`transport`] | [`Transport`]: the one HTTP exchange on which the registry client rests |
 //! | [`direct`] | [`DirectTransport`]: connections to a registry at an [`Endpoint`] |
 //! | [`auth`] | credentials, challenges, and tokens |
+//! | [`registry`] | [`Client`](registry::Client) of the distribution API, over any transport |
 //!
 //! Nothing here knows of Kubernetes. The library prints nothing and reads no environment.
 
@@ -31,6 +32,7 @@ pub mod image;
 pub mod manifest;
 pub mod media_type;
 pub mod name;
+pub mod registry;
 pub mod sink;
 pub mod spool;
 pub mod transport;

@@ -36,7 +36,7 @@ impl Challenge {
                 (Some(_), None) => {}
                 (None, _) if full => break,
                 (None, _) => {
-                    challenges.push(Self { scheme: word.to_ascii_lowercase(), parameters: Vec::new() })
+                    challenges.push(Self { scheme: word.to_ascii_lowercase(), parameters: Vec::new() });
                 }
             }
         }

@@ -1,6 +1,11 @@
 //! The socket, and the handle that tests hold.
 
-use std::{convert::Infallible, io, net::SocketAddr, sync::Arc};
+use std::{
+    convert::Infallible,
+    io,
+    net::SocketAddr,
+    sync::{Arc, atomic::Ordering},
+};
 
 use bytes::Bytes;
 use http::{Method, Request};
@@ -137,6 +142,11 @@ impl MemoryRegistry {
         self.shared.store().tags(repository).unwrap_or_default()
     }
 
+    /// Returns how many connections there were so far.
+    pub fn connections(&self) -> usize {
+        self.shared.connections.load(Ordering::Relaxed)
+    }
+
     /// Returns how many uploads are open.
     pub fn open_uploads(&self) -> usize {
         self.shared.store().uploads.len()
@@ -154,6 +164,7 @@ async fn accept(listener: TcpListener, acceptor: Option<TlsAcceptor>, shared: Ar
     let mut connections = JoinSet::new();
     loop {
         if let Ok((stream, _)) = listener.accept().await {
+            shared.connections.fetch_add(1, Ordering::Relaxed);
             connections.spawn(connect(stream, acceptor.clone(), Arc::clone(&shared)));
         }
         while connections.try_join_next().is_some() {}

@@ -2,7 +2,7 @@
 
 use std::{
     net::SocketAddr,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError, atomic::AtomicUsize},
 };
 
 use super::{
@@ -21,6 +21,7 @@ pub(crate) struct Shared {
     pub(crate) tokens: Tokens,
     pub(crate) faults: Faults,
     pub(crate) log: Log,
+    pub(crate) connections: AtomicUsize,
     quirks: Mutex<Quirks>,
     store: Mutex<Store>,
 }
@@ -34,6 +35,7 @@ impl Shared {
             tokens: Tokens::default(),
             faults: Faults::default(),
             log: Log::default(),
+            connections: AtomicUsize::new(0),
             quirks: Mutex::new(quirks),
             store: Mutex::default(),
         }

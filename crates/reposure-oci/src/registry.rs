@@ -1,0 +1,39 @@
+//! A client of the OCI distribution API, over any transport.
+//!
+//! See the [distribution specification](https://github.com/opencontainers/distribution-spec/blob/main/spec.md).
+//!
+//! # Guarantees
+//! - Nothing is stored until the registry has said 201 with the right digest, or confirmed it by a `HEAD` with the right size.
+//! - A manifest that was asked for by digest, or came with one, has it.
+//! - Every wait has a deadline, every body a limit; what can be asked again is, a few times, with growing pauses.
+
+mod answer;
+mod blobs;
+mod call;
+mod client;
+mod code;
+mod delete;
+mod error;
+mod fallback;
+mod limits;
+mod link;
+mod lists;
+mod location;
+mod manifests;
+mod operation;
+mod ping;
+mod range;
+mod retry;
+mod session;
+mod uploads;
+
+pub use blobs::BlobStream;
+pub use client::Client;
+pub use code::ErrorCode;
+pub use delete::TagDeletion;
+pub use error::{Error, Failure, OciError, Refusal};
+pub use fallback::is_referrer_tag;
+pub use limits::Limits;
+pub use operation::{Action, Operation};
+pub use ping::Ping;
+pub use session::{Mount, Session};

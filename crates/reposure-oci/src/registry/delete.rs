@@ -1,0 +1,147 @@
+//! Deleting a tag, and nothing else.
+//!
+//! The specification lets a registry refuse to delete by tag, and Distribution 2.8 and Harbor do; but to delete by digest
+//! deletes every tag of the image. There, a tag that shares its digest with others is first moved to a manifest that nobody
+//! else has, and that is then deleted by its digest.
+
+use std::fmt::Write as _;
+
+use bytes::Bytes;
+use futures::future::try_join_all;
+use http::StatusCode;
+use serde_json::json;
+
+use super::{
+    client::Client,
+    code::ErrorCode,
+    error::{Error, Failure},
+    operation::{Action, Operation},
+};
+use crate::{
+    digest::Digest,
+    manifest::RawManifest,
+    media_type::MediaType,
+    name::{Reference, RepositoryName, Tag},
+    transport::{self, Transport},
+};
+
+/// How many tags are asked about at once.
+const PARALLEL: usize = 8;
+/// A configuration that every registry takes for one of an image, always the same, so that it is stored once.
+const CONFIG: &str =
+    r#"{"architecture":"amd64","os":"linux","config":{},"rootfs":{"type":"layers","diff_ids":[]}}"#;
+/// Makes each dummy's digest its own.
+const NONCE: &str = "cloud.puccini.reposure.nonce";
+
+/// What was deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TagDeletion {
+    /// The tag; the manifest is left to the registry's garbage collection.
+    Tag,
+    /// The manifest, which had no other tag.
+    Manifest,
+    /// The tag, by way of a dummy: other tags have the manifest.
+    TagByDummy,
+}
+
+impl<T: Transport> Client<T> {
+    /// Deletes a tag so that other tags of the same manifest stay.
+    ///
+    /// # Errors
+    /// When there is no such tag, or the registry lets nothing be deleted; the tag is then as before.
+    ///
+    /// # Cancel safety
+    /// A call that is dropped may have deleted the tag, or left it on a dummy without layers; it may be made again.
+    ///
+    /// # Assumptions
+    /// Nobody puts another tag on the manifest in the meantime.
+    pub async fn delete_tag_safely(
+        &self,
+        repository: &RepositoryName,
+        tag: &Tag,
+    ) -> Result<TagDeletion, Error> {
+        let reference = Reference::Tag(tag.clone());
+        match self.delete_manifest(repository, &reference).await {
+            Ok(()) => return Ok(TagDeletion::Tag),
+            Err(error) if is_unsupported(&error) => {}
+            Err(error) => return Err(error),
+        }
+        let digest = self.digest_of(repository, &reference).await?;
+        if self.is_shared(repository, tag, &digest).await? {
+            self.delete_by_dummy(repository, &reference).await?;
+            return Ok(TagDeletion::TagByDummy);
+        }
+        self.delete_manifest(repository, &Reference::Digest(digest)).await?;
+        Ok(TagDeletion::Manifest)
+    }
+
+    async fn digest_of(&self, repository: &RepositoryName, reference: &Reference) -> Result<Digest, Error> {
+        match self.head_manifest(repository, reference).await? {
+            Some(descriptor) => Ok(descriptor.digest),
+            // Asks again in a form whose answer says what is missing.
+            None => self.get_manifest(repository, reference).await.map(|manifest| manifest.digest().clone()),
+        }
+    }
+
+    /// Tells whether another tag has the same manifest.
+    async fn is_shared(
+        &self,
+        repository: &RepositoryName,
+        tag: &Tag,
+        digest: &Digest,
+    ) -> Result<bool, Error> {
+        let tags = self.tags(repository).await?;
+        let others: Vec<_> = tags.into_iter().filter(|other| other != tag).map(Reference::Tag).collect();
+        for some in others.chunks(PARALLEL) {
+            let found = try_join_all(some.iter().map(|other| self.head_manifest(repository, other))).await?;
+            if found.iter().flatten().any(|descriptor| descriptor.digest == *digest) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    async fn delete_by_dummy(&self, repository: &RepositoryName, tag: &Reference) -> Result<(), Error> {
+        let config = Digest::sha256_of(CONFIG);
+        let size = CONFIG.len() as u64;
+        if self.head_blob(repository, &config).await?.is_none() {
+            self.upload_monolithic(repository, &config, size, transport::full(CONFIG)).await?;
+        }
+        // Where nothing can be deleted, this is found out before the tag is touched.
+        let probe = dummy(repository, &config)?;
+        let by_digest = Reference::Digest(probe.digest().clone());
+        self.put_manifest(repository, &by_digest, &probe).await?;
+        self.delete_manifest(repository, &by_digest).await?;
+
+        let dummy = dummy(repository, &config)?;
+        self.put_manifest(repository, tag, &dummy).await?;
+        self.delete_manifest(repository, &Reference::Digest(dummy.digest().clone())).await
+    }
+}
+
+/// Makes a manifest that nobody else has: an image without layers.
+fn dummy(repository: &RepositoryName, config: &Digest) -> Result<RawManifest, Error> {
+    let nonce = rand::random::<[u8; 16]>().iter().fold(String::new(), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    });
+    let manifest = json!({
+        "schemaVersion": 2,
+        "mediaType": MediaType::OCI_MANIFEST,
+        "config": {"mediaType": MediaType::OCI_CONFIG, "size": CONFIG.len(), "digest": config},
+        "layers": [],
+        "annotations": {NONCE: nonce},
+    });
+    let operation = || Operation::on(Action::PutManifest, repository, config);
+    RawManifest::new(MediaType::OCI_MANIFEST, Bytes::from(manifest.to_string()))
+        .map_err(|source| Error::new(&operation(), Failure::Manifest(source)))
+}
+
+/// Tells whether the registry does not delete by tag: 400 of Distribution 2.8 and Harbor, 405 of others.
+fn is_unsupported(error: &Error) -> bool {
+    match error.status() {
+        Some(StatusCode::BAD_REQUEST | StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED) => true,
+        _ => error.has_code(&ErrorCode::Unsupported) || error.has_code(&ErrorCode::DigestInvalid),
+    }
+}

@@ -1,0 +1,200 @@
+//! `/v2/NAME/manifests/REFERENCE`.
+
+use http::{HeaderMap, Method, StatusCode, header};
+use serde::Deserialize;
+
+use super::{
+    answer::{self, Whole, text_of},
+    call::Call,
+    client::Client,
+    error::{Error, Failure},
+    limits::ERROR_BODY,
+    operation::{Action, Operation},
+};
+use crate::{
+    digest::{Digest, Digester},
+    manifest::{Descriptor, MANIFEST_LIMIT, RawManifest},
+    media_type::MediaType,
+    name::{Reference, RepositoryName},
+    transport::Transport,
+};
+
+impl<T: Transport> Client<T> {
+    /// Reads a manifest of at most [`MANIFEST_LIMIT`] bytes, of whatever media type.
+    ///
+    /// # Errors
+    /// When it is not there, or does not have the digest that it was asked for by or came with.
+    ///
+    /// # Cancel safety
+    /// A call that is dropped has no effect.
+    pub async fn get_manifest(
+        &self,
+        repository: &RepositoryName,
+        reference: &Reference,
+    ) -> Result<RawManifest, Error> {
+        let call = call(Action::GetManifest, Method::GET, repository, reference)?;
+        let answer = self.call(&call, MANIFEST_LIMIT).await?;
+        let failed = |failure| call.error(failure);
+        answer::refuse_html(answer.status(), answer.headers(), answer.body()).map_err(failed)?;
+        if let Reference::Digest(digest) = reference {
+            verify(answer.body(), digest).map_err(failed)?;
+        }
+        if let Some(digest) = answer::digest(answer.headers()) {
+            verify(answer.body(), &digest).map_err(failed)?;
+        }
+        let media_type = media_type(&answer).map_err(failed)?;
+        RawManifest::new(media_type, answer.into_body()).map_err(|source| failed(Failure::Manifest(source)))
+    }
+
+    /// Returns media type, size and digest of a manifest, or none if it is not there.
+    ///
+    /// # Errors
+    /// When the registry cannot be asked.
+    ///
+    /// # Cancel safety
+    /// A call that is dropped has no effect.
+    pub async fn head_manifest(
+        &self,
+        repository: &RepositoryName,
+        reference: &Reference,
+    ) -> Result<Option<Descriptor>, Error> {
+        let call = call(Action::HeadManifest, Method::HEAD, repository, reference)?;
+        match self.call(&call, ERROR_BODY).await {
+            Ok(answer) => match descriptor(answer.headers(), reference) {
+                Some(descriptor) => Ok(Some(descriptor)),
+                None => {
+                    self.get_manifest(repository, reference).await.map(|manifest| Some(manifest.descriptor()))
+                }
+            },
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Stores a manifest, whose blobs must be there, and returns its digest.
+    ///
+    /// # Errors
+    /// When the registry refuses it, or stores something else. One that is stored by a digest must have it.
+    ///
+    /// # Cancel safety
+    /// A call that is dropped may have stored the manifest.
+    pub async fn put_manifest(
+        &self,
+        repository: &RepositoryName,
+        reference: &Reference,
+        manifest: &RawManifest,
+    ) -> Result<Digest, Error> {
+        let operation = Operation::on(Action::PutManifest, repository, reference);
+        let call = Call::new(operation, Method::PUT, path(repository, reference))
+            .header(header::CONTENT_TYPE, manifest.media_type().as_str())?
+            .body(manifest.bytes().clone())
+            .expect(&[StatusCode::CREATED]);
+        let digest = match reference {
+            Reference::Digest(digest) => digest,
+            Reference::Tag(_) => manifest.digest(),
+        };
+        verify(manifest.bytes(), digest).map_err(|failure| call.error(failure))?;
+        let answer = self.call(&call, ERROR_BODY).await?;
+        let named = answer::check_digest(answer.headers(), digest).map_err(|failure| call.error(failure))?;
+        if !named {
+            self.confirm_manifest(&call, repository, reference, digest).await?;
+        }
+        Ok(digest.clone())
+    }
+
+    async fn confirm_manifest(
+        &self,
+        call: &Call,
+        repository: &RepositoryName,
+        reference: &Reference,
+        digest: &Digest,
+    ) -> Result<(), Error> {
+        match self.head_manifest(repository, reference).await? {
+            Some(stored) if stored.digest == *digest => Ok(()),
+            Some(stored) => {
+                Err(call.error(Failure::Digest { expected: digest.clone(), actual: stored.digest }))
+            }
+            None => Err(call.error(Failure::Header { name: "docker-content-digest", value: None })),
+        }
+    }
+
+    /// Deletes a manifest, with every tag of it, or only a tag where the registry does that; see
+    /// [`Self::delete_tag_safely`].
+    ///
+    /// # Errors
+    /// When it is not there, or the registry refuses.
+    ///
+    /// # Cancel safety
+    /// A call that is dropped may have deleted the manifest.
+    pub async fn delete_manifest(
+        &self,
+        repository: &RepositoryName,
+        reference: &Reference,
+    ) -> Result<(), Error> {
+        let operation = Operation::on(Action::DeleteManifest, repository, reference);
+        let call = Call::new(operation, Method::DELETE, path(repository, reference)).expect(&[
+            StatusCode::ACCEPTED,
+            StatusCode::OK,
+            StatusCode::NO_CONTENT,
+        ]);
+        self.call_deleting(&call).await
+    }
+}
+
+pub(crate) fn path(repository: &RepositoryName, reference: &Reference) -> String {
+    format!("/v2/{repository}/manifests/{reference}")
+}
+
+fn call(
+    action: Action,
+    method: Method,
+    repository: &RepositoryName,
+    reference: &Reference,
+) -> Result<Call, Error> {
+    let operation = Operation::on(action, repository, reference);
+    let call = Call::new(operation, method, path(repository, reference));
+    // One header: some registries read only the first.
+    let accept = MediaType::MANIFESTS.map(|kind| kind.to_string()).join(", ");
+    call.header(header::ACCEPT, &accept)
+}
+
+/// Reads a descriptor from the headers of an answer, if they tell all.
+fn descriptor(headers: &HeaderMap, reference: &Reference) -> Option<Descriptor> {
+    let digest = match reference {
+        Reference::Digest(digest) => digest.clone(),
+        Reference::Tag(_) => answer::digest(headers)?,
+    };
+    Some(Descriptor::new(declared(headers)?, digest, answer::length(headers)?))
+}
+
+/// Returns the media type that an answer declares, if that says something.
+fn declared(headers: &HeaderMap) -> Option<MediaType> {
+    let text = text_of(headers, &header::CONTENT_TYPE)?.split(';').next()?.trim();
+    (!matches!(text, "" | "application/octet-stream" | "application/json" | "text/plain"))
+        .then(|| MediaType::new(text))
+}
+
+/// Returns the declared media type, else the one in the manifest.
+fn media_type(answer: &Whole) -> Result<MediaType, Failure> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Inner {
+        media_type: Option<MediaType>,
+    }
+    if let Some(declared) = declared(answer.headers()) {
+        return Ok(declared);
+    }
+    let inner: Inner = serde_json::from_slice(answer.body()).map_err(Failure::Malformed)?;
+    inner.media_type.ok_or(Failure::Header { name: "content-type", value: None })
+}
+
+fn verify(bytes: &[u8], expected: &Digest) -> Result<(), Failure> {
+    let actual = digest_of(expected, bytes);
+    if actual == *expected { Ok(()) } else { Err(Failure::Digest { expected: expected.clone(), actual }) }
+}
+
+fn digest_of(like: &Digest, bytes: &[u8]) -> Digest {
+    let mut digester = Digester::new(like.algorithm());
+    digester.update(bytes);
+    digester.finish()
+}

@@ -1,0 +1,88 @@
+//! When to try again.
+
+use std::time::Duration;
+
+use super::{error::Error, limits::Limits};
+
+/// Counts the tries of one call.
+#[derive(Debug)]
+pub(crate) struct Retry {
+    left: u32,
+    pause: Duration,
+    budget: Duration,
+    unanswered: bool,
+}
+
+impl Retry {
+    pub(crate) const fn new(limits: &Limits) -> Self {
+        let left = limits.attempts.saturating_sub(1);
+        Self { left, pause: limits.pause, budget: limits.pauses, unanswered: false }
+    }
+
+    /// Tells whether a try may have been heard though its answer was lost.
+    pub(crate) const fn was_unanswered(&self) -> bool {
+        self.unanswered
+    }
+
+    /// Waits before the next try after this error, or returns it if there is to be none.
+    pub(crate) async fn pause(&mut self, error: Error) -> Result<(), Error> {
+        let Some(pause) = self.after(&error) else { return Err(error) };
+        // A status of a proxy's, such as 504, is no answer of the registry either.
+        self.unanswered = true;
+        tracing::debug!(%error, cause = %error.failure, ?pause, "trying again");
+        tokio::time::sleep(pause).await;
+        Ok(())
+    }
+
+    /// Returns the pause before the next try after this error, unless there is to be none.
+    fn after(&mut self, error: &Error) -> Option<Duration> {
+        if self.left == 0 || !error.is_transient() {
+            return None;
+        }
+        self.left -= 1;
+        // Half to one and a half, so that many clients do not come back together.
+        let pause = self.pause.mul_f64(0.5 + rand::random::<f64>());
+        self.pause *= 2;
+        let pause = error.retry_after().map_or(pause, |asked| asked.max(pause));
+        self.budget = self.budget.checked_sub(pause)?;
+        Some(pause)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::StatusCode;
+
+    use super::*;
+    use crate::registry::{
+        error::{Failure, Refusal},
+        operation::{Action, Operation},
+    };
+
+    fn refused(status: u16, retry_after: Option<u64>) -> Error {
+        let status = StatusCode::from_u16(status).unwrap();
+        let retry_after = retry_after.map(Duration::from_secs);
+        let refusal = Refusal { status, errors: Vec::new(), text: None, html: false, retry_after };
+        Error::new(&Operation::global(Action::Ping), Failure::Refused(refusal))
+    }
+
+    #[test]
+    fn pauses_grow_and_tries_end() {
+        let limits = Limits::default();
+        let mut retry = Retry::new(&limits);
+        let pauses: Vec<_> = std::iter::from_fn(|| retry.after(&refused(503, None))).collect();
+        assert_eq!(pauses.len(), 3);
+        for (pause, doubled) in pauses.iter().zip([1, 2, 4]) {
+            let middle = limits.pause * doubled;
+            assert!(*pause >= middle / 2 && *pause <= middle * 3 / 2, "{pause:?}");
+        }
+    }
+
+    #[test]
+    fn retry_after_is_honoured_within_bounds() {
+        let mut retry = Retry::new(&Limits::default());
+        assert_eq!(retry.after(&refused(429, Some(20))), Some(Duration::from_secs(20)));
+        assert_eq!(retry.after(&refused(429, Some(20))), None);
+        assert_eq!(Retry::new(&Limits::default()).after(&refused(404, None)), None);
+    }
+}

@@ -1,0 +1,80 @@
+//! Deleting.
+
+use http::Method;
+use reposure_oci::{Reference, registry::TagDeletion};
+use reposure_testing::{Fault, Injection, TagDelete};
+
+use crate::fixture::{Fixture, name};
+
+const WITHOUT: [TagDelete; 3] =
+    [TagDelete::DigestInvalid, TagDelete::Unsupported, TagDelete::MethodNotAllowed];
+
+/// Two tags of one image, and one of another.
+async fn fixture(tag_delete: TagDelete) -> Fixture {
+    let fixture = Fixture::with_quirks(|quirks| quirks.tag_delete = tag_delete).await;
+    fixture.put_image("a", "one", 1);
+    fixture.put_image("a", "same", 1);
+    fixture.put_image("a", "other", 2);
+    fixture
+}
+
+async fn delete(fixture: &Fixture, tag: &str) -> Result<TagDeletion, reposure_oci::registry::Error> {
+    fixture.client.delete_tag_safely(&name("a"), &tag.parse().unwrap()).await
+}
+
+#[tokio::test]
+async fn a_tag_is_deleted_as_such_where_that_is_possible() {
+    let fixture = fixture(TagDelete::Accepted).await;
+    assert_eq!(delete(&fixture, "one").await.unwrap(), TagDeletion::Tag);
+    assert_eq!(fixture.registry.tags("a"), ["other", "same"]);
+    assert_eq!(fixture.registry.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn other_tags_of_the_image_stay() {
+    for tag_delete in WITHOUT {
+        let fixture = fixture(tag_delete).await;
+        let before = fixture.registry.manifest("a", "same");
+        assert_eq!(delete(&fixture, "one").await.unwrap(), TagDeletion::TagByDummy);
+        assert_eq!(fixture.registry.tags("a"), ["other", "same"]);
+        assert_eq!(fixture.registry.manifest("a", "same"), before);
+    }
+}
+
+#[tokio::test]
+async fn an_image_with_one_tag_is_deleted() {
+    for tag_delete in WITHOUT {
+        let fixture = fixture(tag_delete).await;
+        assert_eq!(delete(&fixture, "other").await.unwrap(), TagDeletion::Manifest);
+        assert_eq!(fixture.registry.tags("a"), ["one", "same"]);
+    }
+}
+
+#[tokio::test]
+async fn a_tag_stays_as_it_is_where_nothing_can_be_deleted() {
+    let fixture = fixture(TagDelete::Accepted).await;
+    fixture.registry.change_quirks(|quirks| quirks.delete_enabled = false);
+    let before = fixture.registry.manifest("a", "one");
+    for tag in ["one", "other"] {
+        assert_eq!(delete(&fixture, tag).await.unwrap_err().status().unwrap(), 405);
+    }
+    assert_eq!(fixture.registry.manifest("a", "one"), before);
+}
+
+#[tokio::test]
+async fn a_tag_that_is_not_there_is_not_found() {
+    for tag_delete in WITHOUT.into_iter().chain([TagDelete::Accepted]) {
+        let fixture = fixture(tag_delete).await;
+        assert!(delete(&fixture, "missing").await.unwrap_err().is_not_found(), "{tag_delete:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_lost_answer_deleted_is_deleted() {
+    let fixture = fixture(TagDelete::Accepted).await;
+    let digest = Reference::Digest(fixture.put_image("a", "one", 1));
+    fixture.registry.inject(Injection::next(Method::DELETE, "/manifests/", Fault::DropAnswer));
+    fixture.client.delete_manifest(&name("a"), &digest).await.unwrap();
+    assert_eq!(fixture.registry.tags("a"), ["other"]);
+    assert!(fixture.client.delete_manifest(&name("a"), &digest).await.unwrap_err().is_not_found());
+}

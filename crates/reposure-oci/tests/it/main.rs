@@ -1,0 +1,12 @@
+//! The registry client over direct connections, against a registry in memory with the quirks of real ones.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that fails may say so by panicking")]
+
+mod auth;
+mod blobs;
+mod deletes;
+mod fixture;
+mod lists;
+mod manifests;
+mod network;
+mod uploads;

@@ -1,0 +1,105 @@
+//! Manifests.
+
+use bytes::Bytes;
+use http::Method;
+use reposure_oci::{Digest, MediaType, RawManifest, Reference, registry::Failure};
+use reposure_testing::{DigestHeader, Fault, Injection, RandomImage};
+
+use crate::fixture::{Fixture, failure, manifest, name};
+
+fn latest() -> Reference {
+    "latest".parse().unwrap()
+}
+
+#[tokio::test]
+async fn what_is_stored_is_read_back() {
+    let fixture = Fixture::new().await;
+    let (client, repository) = (&fixture.client, name("a/b"));
+    let image = RandomImage::new(1, 2, 1000).unwrap();
+    for blob in image.blobs() {
+        let size = blob.len() as u64;
+        let digest = Digest::sha256_of(&blob);
+        client
+            .upload_monolithic(&repository, &digest, size, crate::fixture::streamed(&blob, 100))
+            .await
+            .unwrap();
+    }
+    let stored = client.put_manifest(&repository, &latest(), &manifest(&image)).await.unwrap();
+    assert_eq!(stored.to_string(), image.digest());
+    assert_eq!(client.get_manifest(&repository, &latest()).await.unwrap(), manifest(&image));
+    let by_digest = Reference::Digest(stored);
+    assert_eq!(client.get_manifest(&repository, &by_digest).await.unwrap(), manifest(&image));
+    let head = client.head_manifest(&repository, &latest()).await.unwrap().unwrap();
+    assert_eq!(head, manifest(&image).descriptor());
+}
+
+#[tokio::test]
+async fn digests_need_not_be_named() {
+    let fixture = Fixture::with_quirks(|quirks| quirks.digest_header = DigestHeader::Absent).await;
+    let (client, repository) = (&fixture.client, name("a"));
+    let digest = fixture.put_image("a", "latest", 1);
+    assert_eq!(client.head_manifest(&repository, &latest()).await.unwrap().unwrap().digest, digest);
+    let manifest = client.get_manifest(&repository, &latest()).await.unwrap();
+    fixture.registry.clear_requests();
+    client.put_manifest(&repository, &"v2".parse().unwrap(), &manifest).await.unwrap();
+    assert_eq!(fixture.registry.count(&Method::HEAD, "/manifests/v2"), 1, "it is confirmed");
+}
+
+#[tokio::test]
+async fn wrong_digests_are_refused() {
+    let fixture = Fixture::with_quirks(|quirks| quirks.digest_header = DigestHeader::Wrong).await;
+    let (client, repository) = (&fixture.client, name("a"));
+    fixture.put_image("a", "latest", 1);
+    let read = client.get_manifest(&repository, &latest()).await;
+    assert!(matches!(failure(read), Failure::Digest { .. }));
+    fixture.registry.change_quirks(|quirks| quirks.digest_header = DigestHeader::Right);
+    let manifest = client.get_manifest(&repository, &latest()).await.unwrap();
+    fixture.registry.change_quirks(|quirks| quirks.digest_header = DigestHeader::Wrong);
+    let stored = client.put_manifest(&repository, &latest(), &manifest).await;
+    assert!(matches!(failure(stored), Failure::Digest { .. }));
+}
+
+#[tokio::test]
+async fn other_content_than_was_asked_for_is_refused() {
+    let fixture = Fixture::with_quirks(|quirks| quirks.digest_header = DigestHeader::Absent).await;
+    let digest = fixture.put_image("a", "latest", 1);
+    let answer = Fault::Answer { status: 200, headers: Vec::new(), body: "{}".into() };
+    fixture.registry.inject(Injection::next(Method::GET, "/manifests/", answer));
+    let read = fixture.client.get_manifest(&name("a"), &Reference::Digest(digest.clone())).await;
+    let Failure::Digest { expected, actual } = failure(read) else { panic!("no digest") };
+    assert_eq!((expected, actual), (digest, Digest::sha256_of("{}")));
+}
+
+#[tokio::test]
+async fn a_manifest_has_a_limit() {
+    let fixture = Fixture::new().await;
+    fixture.registry.inject(Injection::next(Method::GET, "/manifests/", Fault::Endless));
+    let read = fixture.client.get_manifest(&name("a"), &latest()).await;
+    assert!(matches!(failure(read), Failure::TooLarge(limit) if limit == 4 << 20));
+}
+
+#[tokio::test]
+async fn what_is_missing_is_not_found() {
+    let fixture = Fixture::new().await;
+    assert_eq!(fixture.client.head_manifest(&name("a"), &latest()).await.unwrap(), None);
+    let error = fixture.client.get_manifest(&name("a"), &latest()).await.unwrap_err();
+    assert!(error.is_not_found() && !error.is_denied() && !error.is_transient());
+    assert_eq!(error.to_string(), "cannot read manifest latest of a");
+    assert_eq!(
+        error.failure.to_string(),
+        "the registry answered 404 Not Found: MANIFEST_UNKNOWN (manifest unknown)"
+    );
+    let manifest = manifest(&RandomImage::new(1, 1, 10).unwrap());
+    let error = fixture.client.put_manifest(&name("a"), &latest(), &manifest).await.unwrap_err();
+    assert!(error.has_code(&reposure_oci::registry::ErrorCode::ManifestBlobUnknown));
+}
+
+#[tokio::test]
+async fn a_manifest_under_another_digest_is_not_sent() {
+    let fixture = Fixture::new().await;
+    let manifest = RawManifest::new(MediaType::OCI_MANIFEST, Bytes::from("{}")).unwrap();
+    let other = Reference::Digest(Digest::sha256_of("other"));
+    let stored = fixture.client.put_manifest(&name("a"), &other, &manifest).await;
+    assert!(matches!(failure(stored), Failure::Digest { .. }));
+    assert!(fixture.registry.requests().is_empty());
+}
