@@ -4,7 +4,7 @@ use std::{error::Error as _, fmt};
 
 use reposure_admin::AdminError;
 use reposure_client::{pull::PullError, push::PushError, session::SessionError, token::TokenError};
-use reposure_oci::{archive, registry::RegistryError, sink};
+use reposure_oci::{archive, registry, sink};
 use reposure_parcel::problem::Code;
 
 use crate::commands::image::FileSinkError;
@@ -100,7 +100,7 @@ fn kind_of(cause: &(dyn std::error::Error + 'static)) -> Option<Kind> {
     if let Some(PullError::Answer { .. } | PullError::Malformed { .. }) = cause.downcast_ref() {
         return Some(Kind::Verification);
     }
-    if let Some(error) = cause.downcast_ref::<RegistryError>() {
+    if let Some(error) = cause.downcast_ref::<registry::Error>() {
         return of_registry(error);
     }
     if let Some(error) = cause.downcast_ref::<AdminError>() {
@@ -170,7 +170,7 @@ fn of_push(error: &PushError) -> Option<Kind> {
     }
 }
 
-fn of_registry(error: &RegistryError) -> Option<Kind> {
+fn of_registry(error: &registry::Error) -> Option<Kind> {
     if error.is_not_found() {
         Some(Kind::NotFound)
     } else if error.is_denied() {

@@ -31,7 +31,7 @@ impl Rows {
     fn render(&self, wide: bool) -> String {
         let shown = if wide { self.headings.len() } else { self.narrow };
         let mut table = Table::new();
-        table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+        table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
         table.set_header(&self.headings[..shown]);
         for row in &self.rows {
             table.add_row(row.iter().take(shown));

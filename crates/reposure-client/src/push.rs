@@ -28,6 +28,7 @@ use tokio::{sync::Semaphore, task::JoinSet};
 
 use crate::{
     progress::{Event, Progress},
+    retry::Backoff,
     session::Session,
 };
 
@@ -177,12 +178,29 @@ async fn put_manifests(
     for (index, node) in nodes.iter().enumerate() {
         let manifest = node.manifest().await.map_err(|source| PushError::Source { part: "manifest".into(), source })?;
         let reference = reference_of(&manifest, (index + 1 == nodes.len()).then_some(name))?;
-        digest = client
-            .put_manifest(&context.repository, &reference, &manifest)
-            .await
-            .map_err(|source| PushError::Manifest { digest: manifest.digest().clone(), source })?;
+        digest = put_manifest(context, &client, &reference, &manifest).await?;
     }
     Ok(digest)
+}
+
+/// Puts one manifest, again and again while the way to the registry is broken.
+async fn put_manifest(
+    context: &Context,
+    client: &registry::Client<Arc<Session>>,
+    reference: &Reference,
+    manifest: &RawManifest,
+) -> Result<Digest, PushError> {
+    let mut backoff = Backoff::new(PATIENCE);
+    loop {
+        match client.put_manifest(&context.repository, reference, manifest).await {
+            Err(error) if error.is_transient() && backoff.pause().await => {
+                context.progress.send(Event::Retrying { problem: error.to_string() });
+            }
+            done => {
+                return done.map_err(|source| PushError::Manifest { digest: manifest.digest().clone(), source });
+            }
+        }
+    }
 }
 
 /// A child goes by its digest; the root goes by its name, which must fit if it is a digest.

@@ -85,11 +85,6 @@ impl Session {
         self.channel.name()
     }
 
-    /// Says hello again, after the surrogate may have been replaced.
-    pub(crate) async fn still_there(&self) -> Result<Hello, SessionError> {
-        say_hello(&self.channel, &self.tokens, self.right).await
-    }
-
     /// Sends a message and returns the surrogate's own answer, of a status below 400.
     pub(crate) async fn call<T: Serialize>(
         &self,

@@ -14,7 +14,7 @@ pub enum PullError {
         name: ImageName,
         /// What happened.
         #[source]
-        source: registry::RegistryError,
+        source: registry::Error,
     },
     /// A manifest is malformed.
     #[error("the manifest of {name} cannot be used")]

@@ -68,7 +68,7 @@ pub enum PushError {
         digest: Digest,
         /// What happened.
         #[source]
-        source: registry::RegistryError,
+        source: registry::Error,
     },
     /// A task ended by itself, which is a defect.
     #[error("a task of the push failed")]

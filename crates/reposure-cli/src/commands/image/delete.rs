@@ -54,7 +54,7 @@ pub(super) async fn run(context: &Context, args: DeleteArgs) -> Result<()> {
 
 async fn delete<T: reposure_oci::Transport>(client: &registry::Client<T>, image: &ImageName) -> Result<()> {
     let done = match &image.reference {
-        Reference::Tag(tag) => client.delete_tag(&image.repository, tag).await,
+        Reference::Tag(tag) => client.delete_tag_safely(&image.repository, tag).await.map(drop),
         digest @ Reference::Digest(_) => client.delete_manifest(&image.repository, digest).await,
     };
     match done {

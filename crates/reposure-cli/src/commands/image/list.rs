@@ -60,7 +60,7 @@ pub(super) async fn images<T: reposure_oci::Transport>(client: &registry::Client
                 .tags(&repository)
                 .await
                 .with_context(|| format!("cannot list the tags of {repository}"))?;
-            let named = tags.into_iter().filter(|tag| !registry::is_referrers_tag(tag)).map(|tag| ImageName {
+            let named = tags.into_iter().filter(|tag| !registry::is_referrer_tag(tag)).map(|tag| ImageName {
                 repository: repository.clone(),
                 reference: Reference::Tag(tag),
             });
