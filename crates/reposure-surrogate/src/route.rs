@@ -1,6 +1,6 @@
 //! What a request asks for, and the right that it takes.
 
-use http::Method;
+use http::{Method, Uri};
 use reposure_parcel::{
     problem::{Code, Problem},
     wire::{self, Right},
@@ -25,7 +25,11 @@ pub(crate) enum Route {
 
 impl Route {
     /// Reads method and path.
-    pub(crate) fn parse(method: &Method, path: &str) -> Result<Self, Problem> {
+    pub(crate) fn parse(method: &Method, uri: &Uri) -> Result<Self, Problem> {
+        if uri.scheme().is_some() || uri.authority().is_some() {
+            return Err(Problem::new(Code::BadRequest, "a request names a path, not a host"));
+        }
+        let path = uri.path();
         if path.starts_with("/v2/") {
             return Ok(Self::Registry);
         }
@@ -81,7 +85,9 @@ mod tests {
     use super::*;
 
     fn right(method: &Method, path: &str) -> Result<Right, Code> {
-        Route::parse(method, path).map(|route| route.right(method)).map_err(|problem| problem.code)
+        Route::parse(method, &path.parse().unwrap())
+            .map(|route| route.right(method))
+            .map_err(|problem| problem.code)
     }
 
     #[test]
@@ -103,6 +109,15 @@ mod tests {
             (Method::OPTIONS, "/v2/a".to_owned(), Right::Admin),
         ] {
             assert_eq!(right(&method, &path), Ok(expected), "{path}");
+        }
+    }
+
+    #[test]
+    fn hosts_are_refused() {
+        for uri in
+            ["http://other.example/v2/", "https://other.example:80/reposure/v1/hello", "other.example:443"]
+        {
+            assert_eq!(right(&Method::GET, uri), Err(Code::BadRequest), "{uri}");
         }
     }
 

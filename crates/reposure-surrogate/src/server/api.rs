@@ -27,7 +27,7 @@ pub(crate) async fn answer(app: Arc<App>, request: Request<Incoming>) -> Answer 
 async fn dispatch(app: Arc<App>, request: Request<Incoming>) -> Result<Answer, Problem> {
     // Who has no token learns nothing, not even which paths there are.
     let right = app.gate.admit(request.headers()).await?;
-    let route = Route::parse(request.method(), request.uri().path())?;
+    let route = Route::parse(request.method(), request.uri())?;
     let needed = route.right(request.method());
     if right < needed {
         return Err(forbidden(right, needed));

@@ -1,0 +1,113 @@
+//! Hello, status, and questions for blobs.
+
+use std::time::Duration;
+
+use http::Method;
+use reposure_oci::Digest;
+use reposure_parcel::{
+    config::Access,
+    exists::{Exists, Missing},
+    hello::Hello,
+    limits,
+    problem::Code,
+    status::{Reason, Status},
+    wire::{self, Right},
+};
+use reposure_surrogate::{StartError, Surrogate};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+use crate::harness::{REPOSITORY, Stage, bytes, config};
+
+/// Asks the status port in plain HTTP.
+async fn plain(stage: &Stage, path: &str) -> String {
+    let mut stream = TcpStream::connect(stage.surrogate.status_address()).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
+}
+
+async fn status(stage: &Stage) -> Status {
+    let answer = plain(stage, wire::STATUS).await;
+    serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
+}
+
+#[tokio::test]
+async fn says_hello_and_how_the_registry_is() {
+    let stage = Stage::start().await;
+    let hello: Hello = loop {
+        let hello: Hello = stage.client.get(wire::HELLO).await.json();
+        if hello.upstream.reachable {
+            break hello;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    assert_eq!((hello.namespace.as_str(), hello.registry.as_str()), ("ns", "reg"));
+    assert_eq!((hello.right, hello.versions), (Right::Admin, (1, 1)));
+    assert_eq!(hello.upstream.host, stage.registry.host());
+    assert_eq!(hello.limits.open_uploads, limits::OPEN_UPLOADS);
+    let status = status(&stage).await;
+    assert_eq!((status.registry.reason, status.keys.reason), (Reason::Ok, Reason::Ok));
+    assert_eq!(status.connections, 1, "the client's connection was used again");
+}
+
+#[tokio::test]
+async fn the_status_port_says_why_the_registry_is_away_and_serves_nothing_else() {
+    let stage = Stage::start().await;
+    let away = Surrogate::start(config("127.0.0.1:1", Access::Loopback)).await.unwrap();
+    let stage = Stage { surrogate: away, ..stage };
+    while status(&stage).await.registry.reason == Reason::Pending {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(status(&stage).await.registry.reason, Reason::ConnectionRefused);
+    assert!(plain(&stage, wire::ALIVE).await.starts_with("HTTP/1.1 200"));
+    for path in ["/", "/v2/", wire::HELLO, wire::UPLOADS] {
+        let answer = plain(&stage, path).await;
+        assert!(answer.starts_with("HTTP/1.1 404") && answer.contains("reposure-version: 1"), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn finds_what_is_missing() {
+    let stage = Stage::start().await;
+    let there: Vec<Digest> =
+        (0..40).map(|seed| stage.registry.put_blob(REPOSITORY, bytes(seed, 100)).parse().unwrap()).collect();
+    let away: Vec<Digest> = (0..40).map(|seed: u64| Digest::sha256_of(seed.to_string())).collect();
+    let digests = there.iter().zip(&away).flat_map(|(one, other)| [one.clone(), other.clone()]).collect();
+    let wish = Exists { repository: REPOSITORY.parse().unwrap(), digests };
+    let answer = stage.client.post(wire::EXISTS, &wish).await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.json::<Missing>().missing, away);
+    assert_eq!(stage.registry.count(&Method::HEAD, "/blobs/"), 80);
+
+    let digests = vec![away[0].clone(); limits::EXISTS_DIGESTS + 1];
+    let answer = stage.client.post(wire::EXISTS, &Exists { digests, ..wish }).await;
+    assert!(matches!(answer.code(), Code::TooLarge), "{answer:?}");
+}
+
+#[tokio::test]
+async fn refuses_what_is_no_message() {
+    let stage = Stage::start().await;
+    for body in
+        ["", "{}", "[]", r#"{"repository":"../x","digests":[]}"#, r#"{"repository":"a","digests":["md5:0"]}"#]
+    {
+        let answer = stage.client.send(http::Request::post(wire::EXISTS), body).await;
+        assert_eq!(answer.code(), Code::BadRequest, "{body}");
+    }
+    let answer =
+        stage.client.send(http::Request::post(wire::EXISTS), vec![b' '; limits::JSON_BODY + 1]).await;
+    assert_eq!(answer.code(), Code::TooLarge);
+    assert_eq!(stage.client.get("/reposure/v1/nothing").await.code(), Code::NotFound);
+    assert_eq!(stage.client.get(&format!("{}/{:032x}", wire::RESULTS, 5)).await.code(), Code::NotFound);
+}
+
+#[tokio::test]
+async fn lets_nobody_in_without_a_token_but_on_loopback() {
+    let mut open = config("127.0.0.1:1", Access::Loopback);
+    open.status_listen = ([0, 0, 0, 0], 0).into();
+    assert!(matches!(Surrogate::start(open).await, Err(StartError::Access(_))));
+}
