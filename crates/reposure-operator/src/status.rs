@@ -82,33 +82,33 @@ mod tests {
         [NewCondition::new(ConditionType::Ready, state, Reason::Ready, "")]
     }
 
-    fn places() -> Option<Places> {
-        Some(Places { pod: "p".into(), host: "h".into() })
+    fn places() -> Places {
+        Places { pod: "p".into(), host: "h".into() }
     }
 
     #[test]
     fn the_same_again_is_not_written() {
         let mut registry = Registry::default();
         registry.metadata.generation = Some(3);
-        let first = status(&registry, places(), &ready(State::True), at(1));
+        let first = status(&registry, Some(places()), &ready(State::True), at(1));
         assert!(!is_written(&registry, &first));
         registry.status = Some(first);
-        let second = status(&registry, places(), &ready(State::True), at(2));
+        let second = status(&registry, Some(places()), &ready(State::True), at(2));
         assert!(is_written(&registry, &second));
         assert_eq!(second.observed_generation, Some(3));
-        let third = status(&registry, places(), &ready(State::False), at(3));
+        let third = status(&registry, Some(places()), &ready(State::False), at(3));
         assert!(!is_written(&registry, &third));
     }
 
     #[test]
     fn conditions_of_others_are_neither_taken_over_nor_a_change() {
         let mut registry = Registry::default();
-        let mut written = status(&registry, places(), &ready(State::True), at(1));
+        let mut written = status(&registry, Some(places()), &ready(State::True), at(1));
         let mut foreign = written.conditions[0].clone();
         foreign.type_ = "Foreign".into();
         written.conditions.push(foreign);
         registry.status = Some(written);
-        let again = status(&registry, places(), &ready(State::True), at(2));
+        let again = status(&registry, Some(places()), &ready(State::True), at(2));
         assert_eq!(again.conditions.len(), 1);
         assert!(is_written(&registry, &again));
     }
@@ -116,7 +116,7 @@ mod tests {
     #[test]
     fn places_stay_while_the_specification_is_invalid() {
         let mut registry = Registry::default();
-        registry.status = Some(status(&registry, places(), &ready(State::True), at(1)));
+        registry.status = Some(status(&registry, Some(places()), &ready(State::True), at(1)));
         let invalid = status(&registry, None, &ready(State::False), at(2));
         assert_eq!(invalid.surrogate_pod.as_deref(), Some("p"));
     }

@@ -85,6 +85,7 @@ fn makes_a_pod_with_files_only() {
       metadata:
         annotations:
           reposure.puccini.cloud/config-hash: a6c05d34a79bb386820ae10941756a80
+          reposure.puccini.cloud/registry: default
         labels:
           app.kubernetes.io/instance: default
           app.kubernetes.io/managed-by: reposure-operator

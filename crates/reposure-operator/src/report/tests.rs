@@ -28,9 +28,10 @@ fn ready_pod(plan: &SurrogatePlan) -> Pod {
     pod(plan, &json!({"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}))
 }
 
-fn status(registry: Seen, keys: Seen) -> Result<Status, ProbeError> {
-    let check = |reason| Check { reason, time: None };
-    Ok(Status { build: String::new(), pod_uid: String::new(), registry: check(registry), keys: check(keys) })
+fn status(registry: Seen, keys: Seen) -> Status {
+    let status =
+        json!({"build": "", "podUid": "", "registry": {"reason": registry}, "keys": {"reason": keys}});
+    serde_json::from_value(status).unwrap()
 }
 
 /// Returns state and reason of `Ready`, `SurrogateReady` and `RegistryReachable`.
@@ -55,7 +56,7 @@ fn all_is_well() {
         (State::True, Reason::Reachable),
     ];
     for keys in [Seen::Ok, Seen::Pending] {
-        assert_eq!(of(&plan, Some(&ready_pod(&plan)), Some(&status(Seen::Ok, keys))), expected);
+        assert_eq!(of(&plan, Some(&ready_pod(&plan)), Some(&Ok(status(Seen::Ok, keys)))), expected);
     }
 }
 
@@ -90,7 +91,7 @@ fn what_the_surrogate_says_of_the_registry_is_the_reason() {
         (Seen::Failed, State::False, Reason::Failed),
     ];
     for (seen, state, reason) in cases {
-        let found = of(&plan, Some(&pod), Some(&status(seen, Seen::Ok)));
+        let found = of(&plan, Some(&pod), Some(&Ok(status(seen, Seen::Ok))));
         assert_eq!(found[2], (state, reason));
         assert_eq!(found[0], (State::False, reason));
         assert_eq!(found[1].0, State::True);
@@ -100,7 +101,7 @@ fn what_the_surrogate_says_of_the_registry_is_the_reason() {
 #[test]
 fn a_surrogate_without_keys_is_not_ready() {
     let plan = planned(ServiceState::Unknown);
-    let found = of(&plan, Some(&ready_pod(&plan)), Some(&status(Seen::Ok, Seen::Timeout)));
+    let found = of(&plan, Some(&ready_pod(&plan)), Some(&Ok(status(Seen::Ok, Seen::Timeout))));
     assert_eq!(found[0], (State::False, Reason::KeysUnavailable));
     assert_eq!(found[2].0, State::True);
 }
@@ -117,7 +118,7 @@ fn a_silent_surrogate_leaves_the_registry_unknown() {
 #[test]
 fn a_missing_service_is_named_before_what_follows_from_it() {
     let plan = planned(ServiceState::Missing);
-    let found = of(&plan, Some(&ready_pod(&plan)), Some(&status(Seen::NameUnknown, Seen::Ok)));
+    let found = of(&plan, Some(&ready_pod(&plan)), Some(&Ok(status(Seen::NameUnknown, Seen::Ok))));
     assert_eq!(found[0], (State::False, Reason::ServiceNotFound));
 }
 
