@@ -52,6 +52,7 @@ pub(super) async fn answer(
 }
 
 fn of_api_server(path: &str) -> Response<Body> {
+    let path = path.split('?').next().unwrap_or_default();
     if path.ends_with("/token") {
         super::token::answer(path).map(|body| body.map_err(|never| match never {}).boxed_unsync())
     } else {

@@ -1,6 +1,6 @@
 //! Answers and their parts.
 
-use std::io;
+use std::{io, time::Duration};
 
 use bytes::Bytes;
 use futures::{StreamExt, stream};
@@ -92,6 +92,12 @@ pub(crate) fn endless() -> Answer {
     answer
 }
 
+/// Fails once what came before is on its way: the server gives up what it has not sent yet.
+async fn cut() -> io::Result<Frame<Bytes>> {
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    Err(io::ErrorKind::ConnectionReset.into())
+}
+
 /// Ends an answer's body after some bytes: by closing the connection, or by silence.
 pub(crate) async fn shorten(answer: Answer, length: usize, silent: bool) -> Answer {
     let (mut parts, body) = answer.into_parts();
@@ -102,8 +108,7 @@ pub(crate) async fn shorten(answer: Answer, length: usize, silent: bool) -> Answ
     let body = if silent {
         StreamBody::new(first.chain(stream::pending())).boxed_unsync()
     } else {
-        let cut = io::Error::from(io::ErrorKind::ConnectionReset);
-        StreamBody::new(first.chain(stream::iter([Err(cut)]))).boxed_unsync()
+        StreamBody::new(first.chain(stream::once(cut()))).boxed_unsync()
     };
     Response::from_parts(parts, body)
 }
