@@ -18,7 +18,7 @@ pub(crate) use collect::{CollectError, collect};
 pub use exact::LengthError;
 pub(crate) use exact::exact;
 pub(crate) use stall::stalling;
-pub(crate) use watch::Watch;
+pub(crate) use watch::{AnswerLimits, Watch};
 
 /// Any error of a transport's own.
 pub type BoxError = Box<dyn Error + Send + Sync>;

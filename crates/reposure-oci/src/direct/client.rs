@@ -21,7 +21,7 @@ use rustls::ClientConfig;
 use super::error::{Cause, DirectError};
 use crate::{
     endpoint::Scheme,
-    transport::{Body, Transport, TransportError, Watch, stalling},
+    transport::{AnswerLimits, Body, Transport, TransportError, Watch, stalling},
 };
 
 /// How long a connection may take: what makes up for two lost SYN packets, and no more.
@@ -73,15 +73,16 @@ impl HttpClient {
         let at = at.body(()).unwrap_or_default();
         let failed = Arc::new(AtomicBool::new(false));
         let (request, watch) = watched(request, &failed);
-        match watch.answer(self.answer_limit, self.client.request(request)).await {
-            Some(Ok(answer)) => {
+        let limits = AnswerLimits { piece: self.answer_limit, end: self.answer_limit };
+        match watch.answer(limits, self.client.request(request)).await {
+            Ok(Ok(answer)) => {
                 Ok(answer.map(|body| stalling(body.map_err(Into::into).boxed_unsync(), self.answer_limit)))
             }
-            Some(Err(error)) => {
+            Ok(Err(error)) => {
                 let cause = Cause::of(&error, failed.load(Ordering::Relaxed));
                 Err(self.error(&at, cause, Some(error)))
             }
-            None => Err(self.error(&at, Cause::Timeout(self.answer_limit), None)),
+            Err(limit) => Err(self.error(&at, Cause::Timeout(limit), None)),
         }
     }
 

@@ -110,13 +110,15 @@ impl Cause {
 }
 
 fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
-    chain(error).find_map(|error| {
-        // An IO error does not name what it wraps as its source, but that one's source.
-        let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        error.downcast_ref().or_else(|| wrapped?.downcast_ref())
-    })
+    chain(error).find_map(|error| error.downcast_ref())
 }
 
 fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    std::iter::successors(Some(error), |error: &&'a (dyn Error + 'static)| (**error).source())
+    std::iter::successors(Some(error), |error: &&'a (dyn Error + 'static)| {
+        // The source of an IO error is that of what it wraps, which would be left out.
+        match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+            Some(wrapped) => Some(wrapped as &(dyn Error + 'static)),
+            None => (**error).source(),
+        }
+    })
 }

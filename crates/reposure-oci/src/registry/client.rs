@@ -11,7 +11,7 @@ use super::{
     limits::{ERROR_BODY, Limits},
     retry::Retry,
 };
-use crate::transport::{self, Body, Transport, Watch, stalling};
+use crate::transport::{self, AnswerLimits, Body, Transport, Watch, stalling};
 
 /// A client of one registry.
 #[derive(Clone, Debug)]
@@ -34,10 +34,6 @@ impl<T: Transport> Client<T> {
     /// Returns the transport.
     pub const fn transport(&self) -> &T {
         &self.transport
-    }
-
-    pub(crate) const fn limits(&self) -> &Limits {
-        &self.limits
     }
 
     /// Makes a call and reads its answer of at most `limit` bytes. It is made again while that may help.
@@ -74,17 +70,13 @@ impl<T: Transport> Client<T> {
         }
     }
 
-    /// Sends a stream, once. The answer may take `limit` from when its last piece was taken.
-    pub(crate) async fn stream(
-        &self,
-        call: &Call,
-        body: Body,
-        limit: Duration,
-    ) -> Result<(Whole, u64), Error> {
+    /// Sends a stream, once, and returns the answer with the number of bytes that were taken.
+    pub(crate) async fn stream(&self, call: &Call, body: Body) -> Result<(Whole, u64), Error> {
         let (body, watch) = Watch::over(body);
         let request = call.request_with(body)?;
-        let answer = watch.answer(limit, self.send(call, request)).await;
-        let answer = answer.unwrap_or_else(|| Err(call.error(Failure::Timeout(limit))))?;
+        let limits = AnswerLimits { piece: self.limits.stall, end: self.limits.store };
+        let answer = watch.answer(limits, self.send(call, request)).await;
+        let answer = answer.unwrap_or_else(|limit| Err(call.error(Failure::Timeout(limit))))?;
         let whole = self.read(call, answer, ERROR_BODY);
         Ok((self.within(call, self.limits.call, whole).await?, watch.bytes()))
     }

@@ -103,7 +103,7 @@ impl<T: Transport> Client<T> {
     pub async fn patch_stream(&self, session: &mut Session, body: Body) -> Result<u64, Error> {
         let call = patch(session).header(header::CONTENT_TYPE, OCTET_STREAM)?;
         session.touched = true;
-        let (answer, sent) = self.stream(&call, body, self.limits().stall).await?;
+        let (answer, sent) = self.stream(&call, body).await?;
         advance(&call, session, &answer, sent)?;
         Ok(sent)
     }
@@ -124,7 +124,7 @@ impl<T: Transport> Client<T> {
             .header(header::CONTENT_LENGTH, &length.to_string())?
             .header(header::CONTENT_RANGE, &range)?;
         session.touched = true;
-        let (answer, sent) = self.stream(&call, transport::full(chunk), self.limits().stall).await?;
+        let (answer, sent) = self.stream(&call, transport::full(chunk)).await?;
         advance(&call, session, &answer, sent)
     }
 
@@ -186,7 +186,7 @@ impl<T: Transport> Client<T> {
             .header(header::CONTENT_LENGTH, &length.to_string())?
             .scopes(Scopes::push(session.repository()))
             .expect(&[StatusCode::CREATED]);
-        let (answer, _) = self.stream(&call, transport::exact(body, length), self.limits().store).await?;
+        let (answer, _) = self.stream(&call, transport::exact(body, length)).await?;
         self.confirm(&call, session.repository(), answer.headers(), digest, size).await?;
         Ok(digest.clone())
     }

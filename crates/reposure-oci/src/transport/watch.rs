@@ -25,7 +25,18 @@ pub(crate) struct Watch {
     moved: AtomicU64,
     /// Whether the receiver waits for the body rather than the body for the receiver.
     starved: AtomicBool,
+    /// Whether all of the body was taken, or it was given up.
+    ended: AtomicBool,
     bytes: AtomicU64,
+}
+
+/// How long an answer may take.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AnswerLimits {
+    /// From when a piece of the body was taken to when the next one is.
+    pub(crate) piece: Duration,
+    /// From when the last one was.
+    pub(crate) end: Duration,
 }
 
 impl Watch {
@@ -35,6 +46,7 @@ impl Watch {
             start: Instant::now(),
             moved: AtomicU64::new(0),
             starved: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
             bytes: AtomicU64::new(0),
         });
         (Watched { body, watch: Arc::clone(&watch) }.boxed_unsync(), watch)
@@ -45,15 +57,24 @@ impl Watch {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// Waits for an answer, at most `limit` from when the last piece of the body was taken.
+    /// Waits for an answer. Returns the limit that was exceeded if there is none.
     ///
     /// The time in which the body itself has nothing to give does not count: its source has its own deadlines.
-    pub(crate) async fn answer<F: Future>(&self, limit: Duration, future: F) -> Option<F::Output> {
+    pub(crate) async fn answer<F: Future>(
+        &self,
+        limits: AnswerLimits,
+        future: F,
+    ) -> Result<F::Output, Duration> {
         let mut future = pin!(future);
         loop {
-            let left = limit.checked_sub(self.idle()).filter(|left| !left.is_zero())?;
-            if let Ok(output) = timeout(left, &mut future).await {
-                return Some(output);
+            let limit = if self.ended.load(Ordering::Relaxed) { limits.end } else { limits.piece };
+            let left = limit.saturating_sub(self.idle());
+            if left.is_zero() {
+                return Err(limit);
+            }
+            // The body may end while the limit between pieces still runs.
+            if let Ok(output) = timeout(left.min(limits.end), &mut future).await {
+                return Ok(output);
             }
         }
     }
@@ -92,6 +113,10 @@ impl HttpBody for Watched {
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let frame = Pin::new(&mut self.body).poll_frame(context);
         self.watch.note(&frame);
+        // A client that knows the length does not ask for more than that, and may keep the body until the answer comes.
+        if frame.is_ready() && self.body.size_hint().exact() == Some(0) {
+            self.watch.ended.store(true, Ordering::Relaxed);
+        }
         frame
     }
 
@@ -105,9 +130,10 @@ impl HttpBody for Watched {
 }
 
 impl Drop for Watched {
-    /// A body that is dropped while it is starved must not stop the clock for good.
+    /// A client drops a body that it has sent. One that it drops while it is starved must not stop the clock for good.
     fn drop(&mut self) {
         self.watch.starved.store(false, Ordering::Relaxed);
+        self.watch.ended.store(true, Ordering::Relaxed);
     }
 }
 
@@ -121,14 +147,25 @@ mod tests {
     use crate::transport::full;
 
     const LIMIT: Duration = Duration::from_millis(400);
+    const LIMITS: AnswerLimits = AnswerLimits { piece: LIMIT, end: LIMIT };
 
     #[tokio::test]
     async fn an_answer_that_does_not_come_is_given_up() {
         let (mut body, watch) = Watch::over(full("abc"));
         body.frame().await.unwrap().unwrap();
-        assert_eq!(watch.answer(LIMIT, sleep(LIMIT / 4)).await, Some(()));
-        assert_eq!(watch.answer(LIMIT, std::future::pending::<()>()).await, None);
+        assert_eq!(watch.answer(LIMITS, sleep(LIMIT / 4)).await, Ok(()));
+        assert_eq!(watch.answer(LIMITS, std::future::pending::<()>()).await, Err(LIMIT));
         assert_eq!(watch.bytes(), 3);
+        drop(body);
+        let (body, watch) = Watch::over(full("abc"));
+        let slow = AnswerLimits { piece: LIMIT * 100, ..LIMITS };
+        let silent = async {
+            body.collect().await.unwrap();
+            std::future::pending::<()>().await;
+        };
+        assert_eq!(watch.answer(slow, silent).await, Err(LIMIT));
+        let patient = AnswerLimits { end: LIMIT * 100, ..LIMITS };
+        assert_eq!(watch.answer(patient, sleep(LIMIT * 2)).await, Ok(()));
     }
 
     #[tokio::test]
@@ -138,7 +175,7 @@ mod tests {
             Ok(Frame::data(Bytes::from_static(b"x")))
         });
         let (body, watch) = Watch::over(StreamBody::new(frames).boxed_unsync());
-        let collected = watch.answer(LIMIT, body.collect()).await.unwrap().unwrap();
+        let collected = watch.answer(LIMITS, body.collect()).await.unwrap().unwrap();
         assert_eq!(collected.to_bytes().len(), 2);
     }
 }

@@ -84,7 +84,9 @@ pub(crate) fn manifest(image: &RandomImage) -> RawManifest {
 
 /// Bytes that are the same each time, and their digest.
 pub(crate) fn content(size: usize) -> (Bytes, Digest) {
-    let bytes: Vec<u8> = (0..size).map(|index| (index * 31 % 251) as u8).collect();
+    let block: Vec<u8> = (0..=250).collect();
+    let mut bytes = block.repeat(size.div_ceil(block.len()));
+    bytes.truncate(size);
     let digest = Digest::sha256_of(&bytes);
     (bytes.into(), digest)
 }

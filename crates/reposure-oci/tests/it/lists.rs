@@ -6,7 +6,7 @@ use reposure_testing::{Fault, Injection};
 
 use crate::fixture::{Fixture, failure, name};
 
-async fn fill(fixture: &Fixture, count: usize) -> Vec<String> {
+fn fill(fixture: &Fixture, count: usize) -> Vec<String> {
     let tags: Vec<String> = (0..count).map(|index| format!("v{index:05}")).collect();
     for tag in &tags {
         fixture.registry.put_manifest("a/b", Some(tag), "application/vnd.oci.image.manifest.v1+json", "{}");
@@ -22,7 +22,7 @@ async fn tags(fixture: &Fixture) -> Vec<String> {
 #[tokio::test]
 async fn pages_are_followed() {
     let fixture = Fixture::with_quirks(|quirks| quirks.page = 10).await;
-    let all = fill(&fixture, 25).await;
+    let all = fill(&fixture, 25);
     assert_eq!(tags(&fixture).await, all);
     assert_eq!(fixture.registry.count(&Method::GET, "/tags/list"), 3);
     fixture.registry.change_quirks(|quirks| quirks.link_other_host = true);
@@ -32,14 +32,14 @@ async fn pages_are_followed() {
 #[tokio::test]
 async fn a_full_page_without_a_link_is_not_the_last() {
     let fixture = Fixture::with_quirks(|quirks| quirks.no_link = true).await;
-    let all = fill(&fixture, 1500).await;
+    let all = fill(&fixture, 1500);
     assert_eq!(tags(&fixture).await, all);
 }
 
 #[tokio::test]
 async fn null_is_no_tag() {
     let fixture = Fixture::with_quirks(|quirks| quirks.null_lists = true).await;
-    let all = fill(&fixture, 2).await;
+    let all = fill(&fixture, 2);
     assert_eq!(tags(&fixture).await, all);
     fixture.registry.put_blob("empty", "");
     assert!(fixture.client.tags(&name("empty")).await.unwrap().is_empty());
@@ -74,7 +74,7 @@ async fn lists_end() {
 #[tokio::test]
 async fn a_registry_may_want_smaller_pages() {
     let fixture = Fixture::new().await;
-    let all = fill(&fixture, 2).await;
+    let all = fill(&fixture, 2);
     fixture.registry.inject(Injection::next(
         Method::GET,
         "/tags/",
