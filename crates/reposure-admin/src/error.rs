@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use crate::object::ObjectName;
+use crate::{object::ObjectName, plan::CertificateError};
 
 /// What was being done to an object, as roles name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,6 +101,15 @@ pub enum AdminError {
         /// Why.
         #[source]
         source: serde_json::Error,
+    },
+    /// A certificate cannot be made.
+    #[error("{object} cannot be made")]
+    Certificate {
+        /// The Secret.
+        object: Box<ObjectName>,
+        /// Why.
+        #[source]
+        source: CertificateError,
     },
     /// What was waited for did not happen in time.
     #[error("{object} is not {goal} after {} s: {last}", waited.as_secs())]

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`plan`] | the objects of a surrogate, of the operator and of the built-in registry; no IO |
 //! | [`manifests`] | plans as YAML |
+//! | [`install`] | what takes more than one plan |
 //! | [`apply`] | applying and deleting objects by server-side apply |
 //! | [`wait`] | waiting for what was applied, with a deadline |
 //! | [`error`] | what went wrong, with the object, the verb and what to try |
@@ -12,6 +13,7 @@
 
 pub mod apply;
 pub mod error;
+pub mod install;
 pub mod manifests;
 pub mod object;
 pub mod plan;

@@ -1,6 +1,7 @@
 //! What there should be in the cluster, computed from what is asked for. Nothing here does IO.
 
 mod access;
+mod certificate;
 mod hardening;
 mod operator;
 pub mod pod;
@@ -12,6 +13,7 @@ mod surrogate_config;
 mod surrogate_pod;
 mod volumes;
 
+pub use certificate::{CertificateError, simple_certificate};
 pub use operator::{DEFAULT_IMAGE_HOST, OperatorOptions, Scope, image, operator};
 pub use registry::{Provider, RegistryOptions, openshift_access, registry, standalone_registry};
 pub use simple::{SimpleOptions, Storage, simple, simple_service};

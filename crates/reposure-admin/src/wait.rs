@@ -127,12 +127,12 @@ fn what_holds(finalizers: Option<&[String]>) -> String {
 
 fn deployment_progress(deployment: &Deployment) -> Progress<()> {
     let Some(status) = &deployment.status else { return Progress::Waiting("not seen yet".into()) };
+    let seen = status.observed_generation >= deployment.metadata.generation;
     let find = |type_| status.conditions.iter().flatten().find(|condition| condition.type_ == type_);
-    if let Some(failed) = find("Progressing").filter(|condition| condition.status == "False") {
+    if let Some(failed) = find("Progressing").filter(|condition| seen && condition.status == "False") {
         return Progress::Hopeless(failed.message.clone().unwrap_or_default());
     }
     let wanted = deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
-    let seen = status.observed_generation >= deployment.metadata.generation;
     let (updated, available) =
         (status.updated_replicas.unwrap_or_default(), status.available_replicas.unwrap_or_default());
     let old = status.replicas.unwrap_or_default() > updated;
@@ -209,5 +209,60 @@ where
         }
         sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn said<T>(progress: &Progress<T>) -> &str {
+        match progress {
+            Progress::Done(_) => "done",
+            Progress::Waiting(text) | Progress::Hopeless(text) => text,
+        }
+    }
+
+    fn registry(observed: i64, status: &str, reason: &str) -> Progress<Registry> {
+        let condition = json!({"type": "Ready", "status": status, "reason": reason, "message": "m",
+            "lastTransitionTime": "2026-01-01T00:00:00Z"});
+        let registry = json!({"apiVersion": "reposure.puccini.cloud/v1alpha1", "kind": "Registry",
+            "metadata": {"name": "a", "generation": 2}, "spec": {"type": "oci"},
+            "status": {"observedGeneration": observed, "conditions": [condition]}});
+        registry_progress(serde_json::from_value(registry).unwrap())
+    }
+
+    #[test]
+    fn a_registry_is_ready_when_its_newest_specification_is() {
+        assert_eq!(said(&registry(2, "True", "Ready")), "done");
+        assert!(said(&registry(1, "True", "Ready")).contains("newest specification"));
+        assert_eq!(said(&registry(2, "False", "Unauthorized")), "Unauthorized: m");
+        assert!(matches!(registry(2, "False", "InvalidSpec"), Progress::Hopeless(_)));
+        assert!(said(&registry_progress(Registry::default())).contains("no operator"));
+    }
+
+    fn deployment(status: &Value) -> Progress<()> {
+        let deployment = json!({"metadata": {"generation": 2}, "spec": {"replicas": 1, "selector": {}, "template": {}},
+            "status": status});
+        deployment_progress(&serde_json::from_value(deployment).unwrap())
+    }
+
+    #[test]
+    fn a_deployment_is_available_when_its_newest_pods_are() {
+        let new =
+            json!({"observedGeneration": 2, "replicas": 1, "updatedReplicas": 1, "availableReplicas": 1});
+        assert_eq!(said(&deployment(&new)), "done");
+        let mut unseen = new.clone();
+        unseen["observedGeneration"] = json!(1);
+        assert_eq!(said(&deployment(&unseen)), "1 of 1 pods are available");
+        let mut old = new.clone();
+        old["replicas"] = json!(2);
+        assert!(matches!(deployment(&old), Progress::Waiting(_)));
+        let mut failed = new;
+        failed["conditions"] =
+            json!([{"type": "Progressing", "status": "False", "message": "deadline exceeded"}]);
+        assert!(matches!(deployment(&failed), Progress::Hopeless(_)));
     }
 }

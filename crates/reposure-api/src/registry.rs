@@ -1,5 +1,8 @@
 //! The kind `Registry`: how to reach one OCI registry, and what became of it.
-#![expect(unreachable_pub, reason = "the derived schema is made from a copy of each struct in a private scope")]
+#![expect(
+    unreachable_pub,
+    reason = "the derived schema is made from a copy of each struct in a private scope"
+)]
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};

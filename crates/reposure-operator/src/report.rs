@@ -5,7 +5,7 @@ use std::error::Error;
 use k8s_openapi::api::core::v1::Pod;
 use reposure_admin::{AdminError, SurrogatePlan, plan::pod};
 use reposure_api::{ConditionType, NewCondition, Reason, SpecError, State};
-use reposure_parcel::status::{Check, Reason as Seen, Status};
+use reposure_parcel::status::{Reason as Seen, Status};
 
 use crate::probe::ProbeError;
 
@@ -69,7 +69,7 @@ fn surrogate_ready(facts: &Facts<'_>) -> NewCondition {
     match facts.answer {
         Some(Ok(status)) if !matches!(status.keys.reason, Seen::Ok | Seen::Pending) => {
             let message = "the surrogate cannot fetch the cluster's keys, so that it lets nobody in";
-            condition(State::False, Reason::KeysUnavailable, message_at(message, &status.keys))
+            condition(State::False, Reason::KeysUnavailable, message.into())
         }
         _ => condition(State::True, Reason::SurrogateRunning, "its pod is ready".into()),
     }
@@ -85,11 +85,7 @@ fn registry_reachable(facts: &Facts<'_>, surrogate: &NewCondition) -> NewConditi
     match facts.answer {
         Some(Ok(status)) => {
             let (state, reason, message) = judge(status.registry.reason);
-            condition(
-                state,
-                reason,
-                message_at(&format!("{}: {message}", facts.plan.target), &status.registry),
-            )
+            condition(state, reason, format!("{}: {message}", facts.plan.target))
         }
         Some(Err(error)) => condition(State::Unknown, Reason::StatusUnavailable, chain(error)),
         None => condition(State::Unknown, surrogate.reason, "the surrogate is not ready".into()),
@@ -117,14 +113,6 @@ fn judge(seen: Seen) -> (State, Reason, &'static str) {
         Seen::NotARegistry => (State::False, Reason::NotARegistry, "answers, but not as a registry does"),
         Seen::ServerError => (State::False, Reason::ServerError, "answers with an error"),
         Seen::Failed => (State::False, Reason::Failed, "cannot be reached: see the surrogate's log"),
-    }
-}
-
-/// Returns `message` without the time of the check: a message that changes with each look would be written each time.
-fn message_at(message: &str, check: &Check) -> String {
-    match check.reason {
-        Seen::Ok | Seen::Pending => message.into(),
-        reason => format!("{message} ({reason:?})"),
     }
 }
 
