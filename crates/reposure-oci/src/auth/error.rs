@@ -14,7 +14,7 @@ pub enum AuthError {
     #[error("cannot get the registry's credentials")]
     Credentials(#[source] CredentialsError),
     /// The registry names a realm that credentials are not sent to.
-    #[error("credentials are not sent to the realm {realm} that the registry names")]
+    #[error("credentials are not sent to the realm {realm:?} that the registry names")]
     Realm {
         /// The realm.
         realm: String,

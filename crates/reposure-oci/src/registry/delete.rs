@@ -75,12 +75,20 @@ impl<T: Transport> Client<T> {
         Ok(TagDeletion::Manifest)
     }
 
+    /// Returns a manifest's digest; what fails is the deletion.
     async fn digest_of(&self, repository: &RepositoryName, reference: &Reference) -> Result<Digest, Error> {
-        match self.head_manifest(repository, reference).await? {
-            Some(descriptor) => Ok(descriptor.digest),
+        let found = match self.head_manifest(repository, reference).await {
+            Ok(Some(descriptor)) => Ok(descriptor.digest),
             // Asks again in a form whose answer says what is missing.
-            None => self.get_manifest(repository, reference).await.map(|manifest| manifest.digest().clone()),
-        }
+            Ok(None) => {
+                self.get_manifest(repository, reference).await.map(|manifest| manifest.digest().clone())
+            }
+            Err(error) => Err(error),
+        };
+        found.map_err(|mut error| {
+            error.operation.action = Action::DeleteManifest;
+            error
+        })
     }
 
     /// Tells whether another tag has the same manifest.
