@@ -16,7 +16,8 @@ pub(crate) enum Peer {
 }
 
 impl Peer {
-    pub(crate) const ALL: [Self; 5] = [Self::Reposure, Self::Crane, Self::Oras, Self::Regctl, Self::KubectlCp];
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Reposure, Self::Crane, Self::Oras, Self::Regctl, Self::KubectlCp];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {

@@ -25,7 +25,8 @@ impl Table {
         println!("|---|---|---|---|---|");
         for ((what, name), times) in &self.times {
             let rates = self.rates(times);
-            let ours = self.times.get(&(*what, Peer::Reposure.name())).map(|times| median(&self.rates(times)));
+            let ours =
+                self.times.get(&(*what, Peer::Reposure.name())).map(|times| median(&self.rates(times)));
             let ratio = ours.map_or(0.0, |ours| ours / median(&rates));
             let (low, high) = (rates.first().copied().unwrap_or(0.0), rates.last().copied().unwrap_or(0.0));
             println!("| {what} | {name} | {:.0} | {low:.0}-{high:.0} | {ratio:.2}x |", median(&rates));

@@ -20,7 +20,6 @@ pub(crate) struct Task<'a> {
     stage: &'a Stage,
     forward: Forward,
     layout: PathBuf,
-    file: PathBuf,
     bytes: usize,
 }
 
@@ -29,10 +28,10 @@ impl<'a> Task<'a> {
         let sizes: Vec<usize> = layers.iter().map(|mebibytes| mebibytes << 20).collect();
         let layout = stage.path("layout");
         RandomImage::of_sizes(7, &sizes)?.write_oci_layout("v1", &layout)?;
-        let (bytes, file) = (sizes.iter().sum(), stage.path("file"));
-        fs::write(&file, reposure_e2e::random_bytes(bytes))?;
+        let bytes = sizes.iter().sum();
+        fs::write(stage.path("file"), reposure_e2e::random_bytes(bytes))?;
         let forward = Forward::start(stage)?;
-        let task = Self { stage, forward, layout, file, bytes };
+        let task = Self { stage, forward, layout, bytes };
         task.start_copy_pod()?;
         Ok(task)
     }
@@ -59,13 +58,16 @@ impl<'a> Task<'a> {
         let remote = format!("{}/{name}:v1", self.forward.host());
         let layout = path(&self.layout)?;
         time(match peer {
-            Peer::Reposure => self.stage.reposure(&["image", "push", "default", &format!("{name}:v1"), layout]),
+            Peer::Reposure => {
+                self.stage.reposure(&["image", "push", "default", &format!("{name}:v1"), layout])
+            }
             Peer::Crane => self.tool("crane", &["push", "--insecure", layout, &remote]),
             Peer::Oras => {
                 let from = format!("{layout}:v1");
                 self.tool("oras", &["cp", "--from-oci-layout", &from, "--to-plain-http", &remote])
             }
-            Peer::Regctl => self.tool("regctl", &["image", "copy", &format!("ocidir://{layout}:v1"), &remote])
+            Peer::Regctl => self
+                .tool("regctl", &["image", "copy", &format!("ocidir://{layout}:v1"), &remote])
                 .env("REGCTL_CONFIG", self.regctl_config()?),
             Peer::KubectlCp => self.stage.kubectl(&["cp", "file", "copy:/data/file"]),
         })
@@ -84,11 +86,16 @@ impl<'a> Task<'a> {
                 let layout = format!("{to}:v1");
                 self.tool("oras", &["cp", "--from-plain-http", &remote, "--to-oci-layout", &layout])
             }
-            Peer::Regctl => self.tool("regctl", &["image", "copy", &remote, &format!("ocidir://{to}:v1")])
+            Peer::Regctl => self
+                .tool("regctl", &["image", "copy", &remote, &format!("ocidir://{to}:v1")])
                 .env("REGCTL_CONFIG", self.regctl_config()?),
             Peer::KubectlCp => self.stage.kubectl(&["cp", "copy:/data/file", "pulled"]),
         })?;
-        if target.is_dir() { fs::remove_dir_all(&target)? } else { fs::remove_file(&target)? }
+        if target.is_dir() {
+            fs::remove_dir_all(&target)?
+        } else {
+            fs::remove_file(&target)?
+        }
         Ok(Some(time))
     }
 
@@ -108,8 +115,13 @@ impl<'a> Task<'a> {
         let child = self.stage.reposure(&["image", "push", "default", "bench/memory:v1", layout]).spawn()?;
         let (done, client) = memory::watch(child)?;
         ensure!(done, "the push to measure memory failed");
-        let surrogate = memory::processes("reposure-surrogate").into_iter().filter_map(memory::high_water).max();
-        println!("\nmemory high-water: client {} MiB, surrogate {} MiB", client >> 10, surrogate.unwrap_or(0) >> 10);
+        let surrogate =
+            memory::processes("reposure-surrogate").into_iter().filter_map(memory::high_water).max();
+        println!(
+            "\nmemory high-water: client {} MiB, surrogate {} MiB",
+            client >> 10,
+            surrogate.unwrap_or(0) >> 10
+        );
         Ok(())
     }
 }

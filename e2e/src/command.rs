@@ -130,7 +130,7 @@ impl Output {
 impl fmt::Display for Output {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let stdout = String::from_utf8_lossy(&self.stdout);
-        let stdout: String = stdout.chars().take(4000).collect();
+        let stdout: String = stdout.chars().take(60_000).collect();
         write!(formatter, "{} ended with {:?}\n{stdout}\n{}", self.command, self.code, self.stderr)
     }
 }

@@ -4,7 +4,10 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::commands::{completion::CompletionArgs, image::ImageCommand, operator::OperatorCommand, registry::RegistryCommand, simple::SimpleCommand};
+use crate::commands::{
+    completion::CompletionArgs, image::ImageCommand, operator::OperatorCommand, registry::RegistryCommand,
+    simple::SimpleCommand,
+};
 
 /// Push, pull, list and delete images in registries of a Kubernetes cluster, through its API server alone
 #[derive(Debug, Parser)]
@@ -53,7 +56,14 @@ pub(crate) struct GlobalArgs {
     #[arg(long, short = 'n', global = true, value_name = "NAME")]
     pub(crate) namespace: Option<String>,
     /// Output format
-    #[arg(long = "output", visible_alias = "format", short = 'o', global = true, value_name = "FORMAT", default_value = "bare")]
+    #[arg(
+        long = "output",
+        visible_alias = "format",
+        short = 'o',
+        global = true,
+        value_name = "FORMAT",
+        default_value = "bare"
+    )]
     pub(crate) output: Format,
     /// Log more; twice for even more
     #[arg(long, short = 'v', global = true, action = clap::ArgAction::Count)]

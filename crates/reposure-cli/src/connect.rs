@@ -27,9 +27,9 @@ pub(crate) async fn session(context: &Context, name: &str, right: Right) -> Resu
     }
     let cluster = context.cluster().await?;
     let registry = find(&cluster, name).await?;
-    let session = through_api_server(&cluster, &registry, right)
-        .await
-        .with_context(|| format!("cannot reach the surrogate of registry {name} in namespace {}", cluster.namespace))?;
+    let session = through_api_server(&cluster, &registry, right).await.with_context(|| {
+        format!("cannot reach the surrogate of registry {name} in namespace {}", cluster.namespace)
+    })?;
     check(&cluster, &registry, &session).await?;
     Ok(Arc::new(session))
 }
@@ -40,7 +40,9 @@ pub(crate) async fn find(cluster: &Cluster, name: &str) -> Result<Registry> {
     let found = api.get_opt(name).await.with_context(|| format!("cannot look for registry {name}"))?;
     found.ok_or_else(|| {
         let message = format!("there is no registry {name} in namespace {}", cluster.namespace);
-        Failure::new(Kind::NotFound, message).hint("reposure registry list, or reposure registry create").into()
+        Failure::new(Kind::NotFound, message)
+            .hint("reposure registry list, or reposure registry create")
+            .into()
     })
 }
 
@@ -69,7 +71,8 @@ fn pod_name(registry: &Registry) -> String {
 async fn check(cluster: &Cluster, registry: &Registry, session: &Session) -> Result<()> {
     let (hello, name) = (session.hello(), registry.name_any());
     let other = |what: String| {
-        Failure::new(Kind::Unreachable, format!("another surrogate answered: {what}")).hint("try again in a few seconds")
+        Failure::new(Kind::Unreachable, format!("another surrogate answered: {what}"))
+            .hint("try again in a few seconds")
     };
     if (&hello.namespace, &hello.registry) != (&cluster.namespace, &name) {
         return Err(other(format!("that of registry {}/{}", hello.namespace, hello.registry)).into());

@@ -52,9 +52,9 @@ impl Context {
     async fn config(&self) -> Result<Config> {
         let options = KubeConfigOptions { context: self.global.context.clone(), cluster: None, user: None };
         let mut config = match self.kubeconfig()? {
-            Some(kubeconfig) => {
-                Config::from_custom_kubeconfig(kubeconfig, &options).await.context("cannot use the kubeconfig")?
-            }
+            Some(kubeconfig) => Config::from_custom_kubeconfig(kubeconfig, &options)
+                .await
+                .context("cannot use the kubeconfig")?,
             // A pod in the cluster needs no kubeconfig.
             None => Config::incluster().map_err(|_| {
                 Failure::new(Kind::Usage, "there is no kubeconfig")
@@ -62,7 +62,8 @@ impl Context {
             })?,
         };
         if let Some(master) = &self.global.master {
-            config.cluster_url = master.parse().with_context(|| format!("{master:?} is no address of an API server"))?;
+            config.cluster_url =
+                master.parse().with_context(|| format!("{master:?} is no address of an API server"))?;
         }
         Ok(config)
     }

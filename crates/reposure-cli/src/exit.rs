@@ -162,11 +162,11 @@ fn of_push(error: &PushError) -> Option<Kind> {
         PushError::Corrupt { .. } | PushError::OtherDigest { .. } | PushError::StoredOther { .. } => {
             Some(Kind::Verification)
         }
-        PushError::Source { source, .. } => {
-            Some(kind_of(source.as_ref()).unwrap_or(Kind::Verification))
-        }
+        PushError::Source { source, .. } => Some(kind_of(source.as_ref()).unwrap_or(Kind::Verification)),
         PushError::Blob { .. } => Some(Kind::Verification),
-        PushError::Exists(_) | PushError::Upload { .. } | PushError::Manifest { .. } | PushError::Task(_) => None,
+        PushError::Exists(_) | PushError::Upload { .. } | PushError::Manifest { .. } | PushError::Task(_) => {
+            None
+        }
     }
 }
 
@@ -248,9 +248,9 @@ fn hint(error: &anyhow::Error) -> Option<String> {
         SessionError::ApiServer { status, .. } if status.as_u16() == 403 => {
             Some("ask for the right to use `pods/proxy`, which the roles `edit` and `admin` hold".into())
         }
-        SessionError::ApiServer { .. } => {
-            Some("see whether the surrogate runs: kubectl get pods -l app.kubernetes.io/part-of=reposure".into())
-        }
+        SessionError::ApiServer { .. } => Some(
+            "see whether the surrogate runs: kubectl get pods -l app.kubernetes.io/part-of=reposure".into(),
+        ),
         SessionError::Problem { problem, .. } if problem.code == Code::UpstreamUnreachable => {
             Some("see whether the registry runs: reposure registry describe NAME".into())
         }

@@ -69,12 +69,11 @@ pub(crate) fn structured<T: Serialize>(format: Format, data: &T) -> Result<()> {
         Format::Json | Format::Bare | Format::Wide | Format::Name => {
             print(&(serde_json::to_string_pretty(data).context("cannot write JSON")? + "\n"))
         }
-        Format::Xjson | Format::Go | Format::Xml | Format::Cbor | Format::Messagepack => Err(Failure::new(
-            Kind::Usage,
-            "this output format of the first Reposure is not written any more",
-        )
-        .hint("-o json or -o yaml")
-        .into()),
+        Format::Xjson | Format::Go | Format::Xml | Format::Cbor | Format::Messagepack => {
+            Err(Failure::new(Kind::Usage, "this output format of the first Reposure is not written any more")
+                .hint("-o json or -o yaml")
+                .into())
+        }
     }
 }
 

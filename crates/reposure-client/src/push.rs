@@ -97,12 +97,13 @@ pub async fn push(
 
 /// Brings every part into the registry.
 async fn store_parts(context: &Arc<Context>, parts: Vec<Arc<dyn Layer>>) -> Result<(), PushError> {
-    let known: Vec<Digest> =
-        parts.iter().filter_map(|part| part.ready()).map(|blob| blob.descriptor().digest.clone()).collect();
+    // Asked once: a part may become ready at any time, and then it is not among the ones that were asked for.
+    let parts: Vec<_> = parts.into_iter().map(|part| (part.ready(), part)).collect();
+    let known = parts.iter().filter_map(|(blob, _)| blob.as_ref());
+    let known: Vec<Digest> = known.map(|blob| blob.descriptor().digest.clone()).collect();
     let missing = missing(context, known).await?;
     let mut tasks = JoinSet::new();
-    for (number, part) in parts.into_iter().enumerate() {
-        let blob = part.ready();
+    for (number, (blob, part)) in parts.into_iter().enumerate() {
         context.progress.send(Event::Began {
             part: number,
             label: part.label(),
@@ -157,7 +158,11 @@ async fn missing(context: &Context, digests: Vec<Digest>) -> Result<HashSet<Dige
     for digests in digests.chunks(limit) {
         let question = Exists { repository: context.repository.clone(), digests: digests.to_vec() };
         let answer = upload::patiently(context, || async {
-            context.session.call(Method::POST, wire::EXISTS, Some(&question)).await?.parse::<Missing>(wire::EXISTS)
+            context
+                .session
+                .call(Method::POST, wire::EXISTS, Some(&question))
+                .await?
+                .parse::<Missing>(wire::EXISTS)
         })
         .await
         .map_err(PushError::Exists)?;
@@ -167,16 +172,13 @@ async fn missing(context: &Context, digests: Vec<Digest>) -> Result<HashSet<Dige
 }
 
 /// Puts the manifests, children first; the last one is the root, which gets the name.
-async fn put_manifests(
-    context: &Context,
-    nodes: &[Node],
-    name: &Reference,
-) -> Result<Digest, PushError> {
+async fn put_manifests(context: &Context, nodes: &[Node], name: &Reference) -> Result<Digest, PushError> {
     static NONE: OnceLock<Digest> = OnceLock::new();
     let client = registry::Client::new(context.session.clone());
     let mut digest = NONE.get_or_init(|| Digest::sha256_of("")).clone();
     for (index, node) in nodes.iter().enumerate() {
-        let manifest = node.manifest().await.map_err(|source| PushError::Source { part: "manifest".into(), source })?;
+        let manifest =
+            node.manifest().await.map_err(|source| PushError::Source { part: "manifest".into(), source })?;
         let reference = reference_of(&manifest, (index + 1 == nodes.len()).then_some(name))?;
         digest = put_manifest(context, &client, &reference, &manifest).await?;
     }
@@ -197,7 +199,8 @@ async fn put_manifest(
                 context.progress.send(Event::Retrying { problem: error.to_string() });
             }
             done => {
-                return done.map_err(|source| PushError::Manifest { digest: manifest.digest().clone(), source });
+                return done
+                    .map_err(|source| PushError::Manifest { digest: manifest.digest().clone(), source });
             }
         }
     }

@@ -100,7 +100,8 @@ impl ServiceAccountTokens {
     async fn cached(&self, right: Right) -> Result<SecretString, TokenError> {
         let mut cache = self.cache.lock().await;
         if let Some((token, expires)) = cache.get(&right)
-            && expires.duration_since(Timestamp::now()) > jiff::SignedDuration::try_from(RENEW_BEFORE).unwrap_or_default()
+            && expires.duration_since(Timestamp::now())
+                > jiff::SignedDuration::try_from(RENEW_BEFORE).unwrap_or_default()
         {
             return Ok(token.clone());
         }
@@ -124,7 +125,8 @@ impl ServiceAccountTokens {
             .create_token_request(&service_account, &PostParams::default(), &wish)
             .await
             .map_err(|error| self.refused(&service_account, error))?;
-        let status = answer.status.ok_or_else(|| self.failed(&service_account, "the answer holds no token".into()))?;
+        let status =
+            answer.status.ok_or_else(|| self.failed(&service_account, "the answer holds no token".into()))?;
         Ok((status.token.into(), status.expiration_timestamp.0))
     }
 

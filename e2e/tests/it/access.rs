@@ -31,7 +31,7 @@ fn the_surrogate_answers_nobody_without_a_good_token() -> Result<()> {
         let mut bad = bad.to_vec();
         if stage.environment.local {
             // Only here is the cluster's own key at hand: the claims are right but for the time.
-            let key = stage.environment.root.join("build/cluster/pki/sa.key");
+            let key = stage.environment.root.join("build/cluster/pki/service-account.key");
             let again = signed(stage, &good, &key, |_| {})?;
             ensure!(status(stage, Some(&again), "/v2/_catalog")? == 200, "a token signed anew is refused");
             bad.push((

@@ -10,7 +10,9 @@ use reposure_testing::random::RandomImage;
 fn a_second_push_sends_no_layer_bytes() -> Result<()> {
     Stage::play("second-push", |stage| {
         // The registry is quiet by default; here its own log is the witness.
-        stage.kubectl(&["set", "env", "deployment/reposure-simple", "REGISTRY_LOG_ACCESSLOG_DISABLED=false"]).ok()?;
+        stage
+            .kubectl(&["set", "env", "deployment/reposure-simple", "REGISTRY_LOG_ACCESSLOG_DISABLED=false"])
+            .ok()?;
         stage.kubectl(&["rollout", "status", "deployment/reposure-simple", "--timeout=60s"]).ok()?;
         let image = RandomImage::new(4, 5, 2 << 20)?;
         image.write_oci_archive("v1", File::create(stage.path("image.tar"))?)?;

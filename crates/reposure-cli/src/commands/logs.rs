@@ -44,7 +44,8 @@ pub(super) async fn print(
     let selector = labels.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",");
     let mut params = LogParams { follow: args.follow, tail_lines: args.tail, ..LogParams::default() };
     loop {
-        let pods = api.list(&ListParams::default().labels(&selector)).await.context("cannot look for pods")?;
+        let pods =
+            api.list(&ListParams::default().labels(&selector)).await.context("cannot look for pods")?;
         if pods.items.is_empty() && !args.follow {
             let message = format!("there is no pod of {what} in namespace {}", cluster.namespace);
             return Err(Failure::new(Kind::NotFound, message).into());

@@ -58,8 +58,11 @@ impl Local {
         let mut http = HttpConnector::new();
         http.enforce_http(false);
         http.set_nodelay(true);
-        let https =
-            HttpsConnectorBuilder::new().with_tls_config(config).https_only().enable_http1().wrap_connector(http);
+        let https = HttpsConnectorBuilder::new()
+            .with_tls_config(config)
+            .https_only()
+            .enable_http1()
+            .wrap_connector(http);
         let client = legacy::Builder::new(TokioExecutor::new()).pool_timer(TokioTimer::new()).build(https);
         Ok(Self { address, client })
     }

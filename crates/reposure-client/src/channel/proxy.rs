@@ -38,9 +38,10 @@ impl Proxy {
 
     fn prefixed(&self, uri: &Uri) -> Result<Uri, ChannelError> {
         let path = uri.path_and_query().map_or("/", |path| path.as_str());
-        format!("{}{path}", self.prefix)
-            .parse()
-            .map_err(|source: http::uri::InvalidUri| ChannelError { hop: Hop::ApiServer, source: source.into() })
+        format!("{}{path}", self.prefix).parse().map_err(|source: http::uri::InvalidUri| ChannelError {
+            hop: Hop::ApiServer,
+            source: source.into(),
+        })
     }
 }
 

@@ -47,7 +47,9 @@ pub enum PullError {
         source: SessionError,
     },
     /// The registry answered otherwise than with the range.
-    #[error("the registry answered a request for bytes {start} to {end} of blob {digest} with {status}: {message}")]
+    #[error(
+        "the registry answered a request for bytes {start} to {end} of blob {digest} with {status}: {message}"
+    )]
     Answer {
         /// The blob.
         digest: Digest,

@@ -36,8 +36,11 @@ pub(super) fn pieces(
     options: PullOptions,
 ) -> impl Stream<Item = Result<Piece, PullError>> + use<> {
     let range = options.range.max(1);
-    let jobs: Vec<Job> =
-        blobs.iter().enumerate().flat_map(|(blob, descriptor)| jobs(repository, blob, descriptor, range)).collect();
+    let jobs: Vec<Job> = blobs
+        .iter()
+        .enumerate()
+        .flat_map(|(blob, descriptor)| jobs(repository, blob, descriptor, range))
+        .collect();
     let session = session.clone();
     stream::iter(jobs)
         .map(move |job| {

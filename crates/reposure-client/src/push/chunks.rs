@@ -168,7 +168,10 @@ impl Upload {
             }
             match tasks.join_next().await {
                 Some(joined) => received(joined, advanced)?,
-                None => self.ask_for_credit().await.map_err(|error| ChunksError::Session { error, advanced: false })?,
+                None => self
+                    .ask_for_credit()
+                    .await
+                    .map_err(|error| ChunksError::Session { error, advanced: false })?,
             }
         }
     }

@@ -15,8 +15,7 @@ use reposure_testing::{
 
 use crate::support::Scene;
 
-const CUTS: [How; 5] =
-    [How::CutBefore, How::CutAfter, How::CutWithin(3), How::Status(503), How::Status(504)];
+const CUTS: [How; 5] = [How::CutBefore, How::CutAfter, How::CutWithin(3), How::Status(503), How::Status(504)];
 
 /// Each request of a push fails once in each way, and the image arrives all the same.
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,6 @@
 //! Pushes and pulls over the channel `proxy`: a stand-in for the API server, a real surrogate, a registry in memory.
 
 mod failures;
-mod push;
 mod pull;
+mod push;
 mod support;

@@ -54,7 +54,8 @@ async fn a_range_that_breaks_off_is_fetched_again() {
     let image = RandomImage::new(6, 2, 4 << 20).unwrap();
     let artifact = scene.open(scene.write_oci_archive(&image)).await;
     scene.push(&artifact, "app:v1").await.unwrap();
-    for how in [How::CutBefore, How::CutWithin(0), How::CutWithin(70_000), How::Status(503), How::Status(404)] {
+    for how in [How::CutBefore, How::CutWithin(0), How::CutWithin(70_000), How::Status(503), How::Status(404)]
+    {
         scene.fail("/blobs/", how);
         assert_eq!(pull(&scene, "app:v1").await.unwrap(), digests(&image), "{how:?}");
     }

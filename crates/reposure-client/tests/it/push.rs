@@ -1,8 +1,19 @@
 //! Pushes that go well.
 
-use std::fs::{self, File};
+use std::{
+    fs::{self, File},
+    future::ready,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
+use futures::{FutureExt as _, future::BoxFuture};
 use reposure_client::push::PushError;
+use reposure_oci::{
+    Artifact, Blob, Descriptor, Digest, Image, Layer, MediaType, MemoryBlob, RawManifest, image::SourceError,
+};
 use reposure_testing::{RandomImage, api_server::Behaviour};
 
 use crate::support::Scene;
@@ -29,12 +40,7 @@ async fn a_second_push_asks_once_and_puts_the_manifest() {
     let seen: Vec<String> =
         scene.api_server.seen().iter().map(|seen| format!("{} {}", seen.method, seen.path)).collect();
     let token = "POST /api/v1/namespaces/ns/serviceaccounts/access-push/token";
-    let expected = [
-        token,
-        "GET /reposure/v1/hello",
-        "POST /reposure/v1/exists",
-        "PUT /v2/app/manifests/v1",
-    ];
+    let expected = [token, "GET /reposure/v1/hello", "POST /reposure/v1/exists", "PUT /v2/app/manifests/v1"];
     let seen: Vec<&str> = seen.iter().map(|seen| seen.trim_end_matches('?')).collect();
     assert_eq!(seen, expected);
 }
@@ -48,9 +54,9 @@ async fn a_docker_archive_arrives_compressed_under_a_manifest_of_ours() {
     let artifact = scene.open(path).await;
     let digest = scene.push(&artifact, "app:v1").await.unwrap();
     let manifest = scene.registry.manifest("app", "v1").unwrap();
-    assert_eq!(reposure_oci::Digest::sha256_of(&manifest), digest);
+    assert_eq!(Digest::sha256_of(&manifest), digest);
     let manifest: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
-    let config = reposure_oci::Digest::sha256_of(image.config()).to_string();
+    let config = Digest::sha256_of(image.config()).to_string();
     assert_eq!(manifest["config"]["digest"], config);
     assert_eq!(manifest["layers"].as_array().unwrap().len(), 3);
 }
@@ -75,4 +81,66 @@ async fn a_name_with_another_digest_is_refused() {
     assert!(matches!(scene.push(&artifact, &other).await, Err(PushError::OtherDigest { .. })));
     let right = format!("app@{}", image.digest());
     assert_eq!(scene.push(&artifact, &right).await.unwrap().to_string(), image.digest());
+}
+
+/// A layer that is ready from the second question on, as one of a file is when another task has compressed it.
+#[derive(Debug)]
+struct LateLayer {
+    blob: Arc<dyn Blob>,
+    asked: AtomicBool,
+}
+
+impl Layer for LateLayer {
+    fn diff_id(&self) -> Option<&Digest> {
+        None
+    }
+
+    fn label(&self) -> String {
+        "late".into()
+    }
+
+    fn ready(&self) -> Option<Arc<dyn Blob>> {
+        self.asked.swap(true, Ordering::Relaxed).then(|| self.blob.clone())
+    }
+
+    fn prepare(&self) -> BoxFuture<'_, Result<Arc<dyn Blob>, SourceError>> {
+        ready(Ok(self.blob.clone())).boxed()
+    }
+}
+
+#[derive(Debug)]
+struct LateImage(Vec<Arc<dyn Layer>>, RawManifest);
+
+impl Image for LateImage {
+    fn parts(&self) -> &[Arc<dyn Layer>] {
+        &self.0
+    }
+
+    fn manifest(&self) -> BoxFuture<'_, Result<RawManifest, SourceError>> {
+        ready(Ok(self.1.clone())).boxed()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_part_that_becomes_ready_late_is_sent_all_the_same() {
+    let scene = Scene::new().await;
+    let image = RandomImage::new(9, 1, 1000).unwrap();
+    let late = |bytes: bytes::Bytes| {
+        let descriptor =
+            Descriptor::new(MediaType::OCTET_STREAM, Digest::sha256_of(&bytes), bytes.len() as u64);
+        // The walk of the image asks once.
+        let asked = AtomicBool::new(false);
+        Arc::new(LateLayer { blob: Arc::new(MemoryBlob::new(descriptor, bytes)), asked }) as Arc<dyn Layer>
+    };
+    for questions in 0..4 {
+        let parts: Vec<_> = image.blobs().into_iter().map(late).collect();
+        for part in &parts {
+            (0..questions).for_each(|_| drop(part.ready()));
+        }
+        let manifest = RawManifest::new(MediaType::OCI_MANIFEST, image.manifest().clone()).unwrap();
+        let repository = format!("late{questions}");
+        let artifact = Artifact::Image(Arc::new(LateImage(parts, manifest)));
+        scene.push(&artifact, &format!("{repository}:v1")).await.unwrap();
+        scene.assert_holds(&image, &repository, "v1");
+    }
 }

@@ -60,8 +60,9 @@ impl Scene {
 
     pub(crate) async fn session(&self, right: Right) -> Result<Arc<Session>, SessionError> {
         let api_server = ApiServer::new(Config::new(self.api_server.url().parse().unwrap())).unwrap();
-        let tokens =
-            ServiceAccountTokens::new(api_server.client(), "ns", "audience".into(), |right| format!("access-{right}"));
+        let tokens = ServiceAccountTokens::new(api_server.client(), "ns", "audience".into(), |right| {
+            format!("access-{right}")
+        });
         let channel = Proxy::new(api_server, "ns", "reposure-surrogate-default-0", 10250);
         Session::open(Arc::new(channel), Arc::new(tokens), right).await.map(Arc::new)
     }

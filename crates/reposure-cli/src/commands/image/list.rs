@@ -42,7 +42,9 @@ pub(super) async fn run(context: &Context, args: &ListArgs) -> Result<()> {
     let names: Vec<String> = listed.iter().map(|image| image.name.to_string()).collect();
     match context.format() {
         // The first Reposure listed names; scripts read them.
-        crate::args::Format::Bare => output::print(&names.iter().map(|name| format!("{name}\n")).collect::<String>()),
+        crate::args::Format::Bare => {
+            output::print(&names.iter().map(|name| format!("{name}\n")).collect::<String>())
+        }
         format => output::list(format, &listed, &names, &rows),
     }
 }
@@ -52,7 +54,9 @@ fn listed(name: ImageName) -> Listed {
 }
 
 /// Lists every tag of every repository, in order; the tags under which clients keep referrers are left out.
-pub(super) async fn images<T: reposure_oci::Transport>(client: &registry::Client<T>) -> Result<Vec<ImageName>> {
+pub(super) async fn images<T: reposure_oci::Transport>(
+    client: &registry::Client<T>,
+) -> Result<Vec<ImageName>> {
     let repositories = client.catalog().await.context("cannot list the repositories")?;
     let of_each: Vec<Vec<ImageName>> = stream::iter(repositories)
         .map(|repository| async move {
@@ -60,10 +64,10 @@ pub(super) async fn images<T: reposure_oci::Transport>(client: &registry::Client
                 .tags(&repository)
                 .await
                 .with_context(|| format!("cannot list the tags of {repository}"))?;
-            let named = tags.into_iter().filter(|tag| !registry::is_referrer_tag(tag)).map(|tag| ImageName {
-                repository: repository.clone(),
-                reference: Reference::Tag(tag),
-            });
+            let named = tags
+                .into_iter()
+                .filter(|tag| !registry::is_referrer_tag(tag))
+                .map(|tag| ImageName { repository: repository.clone(), reference: Reference::Tag(tag) });
             anyhow::Ok(named.collect())
         })
         .buffered(PARALLEL)

@@ -72,7 +72,10 @@ impl Pull {
         let tree = fetch_tree(&self.session, &self.name).await?;
         match (&args.target, args.unpack) {
             (None, false) => {
-                let stdout = std::io::stdout().as_fd().try_clone_to_owned().context("cannot write to standard output")?;
+                let stdout = std::io::stdout()
+                    .as_fd()
+                    .try_clone_to_owned()
+                    .context("cannot write to standard output")?;
                 self.archive(&tree, tokio::fs::File::from_std(stdout.into())).await.map(drop)
             }
             (None, true) => self.unpack(&tree, &mut std::io::stdout().lock()).await,
@@ -115,7 +118,11 @@ impl Pull {
         out.flush().context("cannot write the file")
     }
 
-    async fn fetch<S: reposure_client::pull::PieceSink>(&self, blobs: &[Descriptor], sink: &mut S) -> Result<()> {
+    async fn fetch<S: reposure_client::pull::PieceSink>(
+        &self,
+        blobs: &[Descriptor],
+        sink: &mut S,
+    ) -> Result<()> {
         let (bars, progress) = Bars::start();
         let done = fetch_blobs(&self.session, &self.name, blobs, self.options, &progress, sink).await;
         drop(progress);
@@ -126,5 +133,8 @@ impl Pull {
 
 /// Lists the manifests below the root.
 fn children(tree: &Tree) -> Vec<RawManifest> {
-    tree.children.iter().flat_map(|child| std::iter::once(child.manifest.clone()).chain(children(child))).collect()
+    tree.children
+        .iter()
+        .flat_map(|child| std::iter::once(child.manifest.clone()).chain(children(child)))
+        .collect()
 }

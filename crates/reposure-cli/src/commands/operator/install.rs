@@ -3,7 +3,9 @@
 use anyhow::{Context as _, Result};
 use clap::Args;
 use kube::{Api, CustomResourceExt as _, api::ListParams};
-use reposure_admin::{AdminError, ApplyOptions, Manager, OperatorOptions, Scope, apply, manifests, plan, wait};
+use reposure_admin::{
+    AdminError, ApplyOptions, Manager, OperatorOptions, Scope, apply, manifests, plan, wait,
+};
 use reposure_api::{Registry, names};
 
 use crate::{
@@ -53,7 +55,8 @@ pub(super) async fn run(context: &Context, args: &InstallArgs) -> Result<()> {
     let options = args.options(&cluster.namespace);
     define(&cluster, args).await?;
     let rest = plan::operator(&OperatorOptions { crd: false, ..options });
-    let applied = apply::apply_all(&cluster.client, &rest, &by_hand()).await.context("cannot install the operator")?;
+    let applied =
+        apply::apply_all(&cluster.client, &rest, &by_hand()).await.context("cannot install the operator")?;
     report::changes(context, &applied)?;
     if args.wait.wait {
         wait::deployment_available(&cluster.client, &cluster.namespace, names::OPERATOR, args.wait.timeout)
@@ -72,7 +75,9 @@ async fn define(cluster: &Cluster, args: &InstallArgs) -> Result<()> {
         Err(error @ AdminError::Denied { .. }) => {
             output::print(&manifests::crd()?)?;
             let hint = "give the YAML on standard output to an administrator, for `kubectl apply`, and call this again";
-            Err(Failure::new(Kind::Denied, format!("Registry is not defined in this cluster: {error}")).hint(hint).into())
+            Err(Failure::new(Kind::Denied, format!("Registry is not defined in this cluster: {error}"))
+                .hint(hint)
+                .into())
         }
         Err(error) => Err(error).context("cannot define Registry"),
     }

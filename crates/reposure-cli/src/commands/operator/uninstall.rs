@@ -45,10 +45,12 @@ pub(super) async fn run(context: &Context, args: &UninstallArgs) -> Result<()> {
     let scope = if args.cluster { Scope::Cluster } else { Scope::Namespace };
     let options = OperatorOptions { scope, crd: false, ..OperatorOptions::new(&cluster.namespace) };
     let plan = plan::operator(&options);
-    let mut deleted = apply::delete_all(&cluster.client, &plan).await.context("cannot remove the operator")?;
+    let mut deleted =
+        apply::delete_all(&cluster.client, &plan).await.context("cannot remove the operator")?;
     if args.all && self::registries(&cluster, true).await.is_ok_and(|left| left.is_empty()) {
         let definition: Object = Registry::crd().into();
-        deleted.push(apply::delete(&cluster.client, &definition).await.context("cannot remove the definition")?);
+        deleted
+            .push(apply::delete(&cluster.client, &definition).await.context("cannot remove the definition")?);
     }
     report::changes(context, &deleted)?;
     if args.wait.wait {

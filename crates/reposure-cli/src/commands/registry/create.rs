@@ -119,7 +119,11 @@ pub(super) async fn run(context: &Context, args: CreateArgs) -> Result<()> {
     let mut all = vec![applied];
     if openshift {
         let access = plan::openshift_access(&registry);
-        all.push(apply::apply(&cluster.client, &access, &by_hand()).await.context("cannot give the surrogate access")?);
+        all.push(
+            apply::apply(&cluster.client, &access, &by_hand())
+                .await
+                .context("cannot give the surrogate access")?,
+        );
     }
     report::changes(context, &all)?;
     if args.wait.wait {

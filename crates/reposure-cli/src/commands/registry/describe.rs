@@ -43,7 +43,7 @@ fn text(registry: &Registry, events: &[Event]) -> String {
     let mut text = String::new();
     let mut line = |name: &str, value: &str| {
         // Writing to a string does not fail.
-        let _ = writeln!(text, "{name:<18}{value}");
+        let _ = writeln!(text, "{name:<20}{value}");
     };
     let status = registry.status.clone().unwrap_or_default();
     let names = SurrogateNames::new(&registry.name_any());
@@ -54,16 +54,26 @@ fn text(registry: &Registry, events: &[Event]) -> String {
     line("Certificate:", registry.spec.authentication_secret.as_deref().unwrap_or("none"));
     line("Credentials:", registry.spec.authorization_secret.as_deref().unwrap_or("none"));
     line("Surrogate:", status.surrogate_pod.as_deref().unwrap_or("not known yet"));
-    line("Access:", &format!("{}, {}, {}", names.pull_account(), names.push_account(), names.admin_account()));
-    line("Conditions:", if status.conditions.is_empty() { "none: is an operator installed for this namespace?" } else { "" });
+    line(
+        "Access:",
+        &format!("{}, {}, {}", names.pull_account(), names.push_account(), names.admin_account()),
+    );
+    line(
+        "Conditions:",
+        if status.conditions.is_empty() { "none: is an operator installed for this namespace?" } else { "" },
+    );
     for condition in &status.conditions {
-        line(&format!("  {}", condition.type_), &format!("{:<9}{}: {}", condition.status, condition.reason, condition.message));
+        line(
+            &format!("  {}", condition.type_),
+            &format!("{:<9}{}: {}", condition.status, condition.reason, condition.message),
+        );
     }
     if !events.is_empty() {
         line("Events:", "");
     }
     for event in events {
-        let (reason, message) = (event.reason.as_deref().unwrap_or_default(), event.message.as_deref().unwrap_or_default());
+        let (reason, message) =
+            (event.reason.as_deref().unwrap_or_default(), event.message.as_deref().unwrap_or_default());
         line(&format!("  {}", event.type_.as_deref().unwrap_or_default()), &format!("{reason}: {message}"));
     }
     text
@@ -73,7 +83,8 @@ fn target(spec: &RegistrySpec) -> String {
     match (&spec.direct, &spec.indirect) {
         (Some(direct), _) => direct.host.clone(),
         (None, Some(service)) => {
-            let namespace = service.namespace.as_ref().map(|namespace| format!("{namespace}/")).unwrap_or_default();
+            let namespace =
+                service.namespace.as_ref().map(|namespace| format!("{namespace}/")).unwrap_or_default();
             format!("Service {namespace}{}, port {}", service.service, service.port)
         }
         (None, None) => "none".into(),

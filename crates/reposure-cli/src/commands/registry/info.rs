@@ -58,7 +58,11 @@ pub(super) async fn run(context: &Context, args: &InfoArgs) -> Result<()> {
 fn missing(registry: &Registry, fact: Fact) -> Failure {
     let what = format!("{fact:?}").to_lowercase();
     let failure = Failure::new(Kind::NotFound, format!("registry {} has no {what}", registry.name_any()));
-    if matches!(fact, Fact::Host) { failure.hint("wait until it is ready: reposure registry describe") } else { failure }
+    if matches!(fact, Fact::Host) {
+        failure.hint("wait until it is ready: reposure registry describe")
+    } else {
+        failure
+    }
 }
 
 async fn certificate(cluster: &Cluster, registry: &Registry) -> Result<Option<String>> {

@@ -33,7 +33,8 @@ pub(super) async fn run(context: &Context, args: &ListArgs) -> Result<()> {
     for registry in &registries {
         rows.push(row(registry));
     }
-    let names: Vec<String> = registries.iter().map(|registry| format!("registry/{}", registry.name_any())).collect();
+    let names: Vec<String> =
+        registries.iter().map(|registry| format!("registry/{}", registry.name_any())).collect();
     output::list(context.format(), &registries, &names, &rows)
 }
 

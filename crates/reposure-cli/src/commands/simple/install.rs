@@ -69,11 +69,14 @@ impl InstallArgs {
 pub(super) async fn run(context: &Context, args: &InstallArgs) -> Result<()> {
     if args.authentication || args.authorization {
         let message = "TLS and passwords of the simple registry are of a later version";
-        return Err(Failure::new(Kind::Usage, message).hint("leave --authentication and --authorization out").into());
+        return Err(Failure::new(Kind::Usage, message)
+            .hint("leave --authentication and --authorization out")
+            .into());
     }
     let cluster = context.cluster().await?;
     let plan = plan::simple(&args.options(&cluster.namespace));
-    let applied = apply::apply_all(&cluster.client, &plan, &by_hand()).await.context("cannot install the registry")?;
+    let applied =
+        apply::apply_all(&cluster.client, &plan, &by_hand()).await.context("cannot install the registry")?;
     report::changes(context, &applied)?;
     if args.wait.wait {
         wait::deployment_available(&cluster.client, &cluster.namespace, names::SIMPLE, args.wait.timeout)

@@ -18,5 +18,6 @@ pub(crate) struct SimpleLogsArgs {
 
 pub(super) async fn run(context: &Context, args: &SimpleLogsArgs) -> Result<()> {
     let cluster = context.cluster().await?;
-    logs::print(&cluster, &labels::selector(Application::Simple, None), "the simple registry", args.logs).await
+    logs::print(&cluster, &labels::selector(Application::Simple, None), "the simple registry", args.logs)
+        .await
 }
