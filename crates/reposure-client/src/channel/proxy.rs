@@ -8,7 +8,7 @@
 
 use bytes::Bytes;
 use futures::{FutureExt as _, future::BoxFuture};
-use http::{Request, Response, Uri};
+use http::{HeaderMap, HeaderValue, Request, Response, Uri, header::LOCATION};
 use http_body_util::BodyExt as _;
 use kube::client::Body as KubeBody;
 use reposure_oci::{Body, transport::BoxError};
@@ -32,8 +32,20 @@ impl Proxy {
         let (mut parts, body) = request.into_parts();
         parts.uri = self.prefixed(&parts.uri)?;
         let request = Request::from_parts(parts, KubeBody::from(body));
-        let response = self.api_server.client().send(request).await.map_err(classify)?;
+        let mut response = self.api_server.client().send(request).await.map_err(classify)?;
+        self.strip_location(response.headers_mut());
         Ok(response.map(|body| body.map_err(BoxError::from).boxed_unsync()))
+    }
+
+    /// Takes off what the API server put before a path in `Location`: our prefix, behind the kubeconfig's base path.
+    ///
+    /// See [`proxy.Transport`](https://pkg.go.dev/k8s.io/apimachinery/pkg/util/proxy#Transport).
+    fn strip_location(&self, headers: &mut HeaderMap) {
+        let location = headers.get(LOCATION).and_then(|location| location.to_str().ok());
+        let stripped = location.and_then(|location| location.split_once(&self.prefix)).map(|(_, path)| path);
+        if let Some(Ok(path)) = stripped.map(HeaderValue::from_str) {
+            headers.insert(LOCATION, path);
+        }
     }
 
     fn prefixed(&self, uri: &Uri) -> Result<Uri, ChannelError> {

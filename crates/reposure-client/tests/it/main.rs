@@ -4,3 +4,4 @@ mod failures;
 mod pull;
 mod push;
 mod support;
+mod traps;
