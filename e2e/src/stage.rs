@@ -26,8 +26,16 @@ impl Stage {
     /// # Errors
     /// Those of the stage and of the test.
     pub fn play(test: &str, act: impl FnOnce(&Self) -> Result<()>) -> Result<()> {
+        Self::play_bare(test, |stage| stage.set_up().and_then(|()| act(stage)))
+    }
+
+    /// Plays a test on a stage with nothing on it.
+    ///
+    /// # Errors
+    /// Those of the stage and of the test.
+    pub fn play_bare(test: &str, act: impl FnOnce(&Self) -> Result<()>) -> Result<()> {
         let stage = Self::new(test)?;
-        let done = stage.set_up().and_then(|()| act(&stage));
+        let done = act(&stage);
         if done.is_err() {
             stage.dump();
         }

@@ -4,6 +4,7 @@ mod acceptance;
 mod access;
 mod archives;
 mod failures;
+mod lifecycle;
 mod names;
 mod rights;
 mod surrogate;
