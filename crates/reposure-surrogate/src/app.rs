@@ -4,7 +4,12 @@ use std::sync::{Arc, atomic::AtomicU64};
 
 use reposure_oci::transport::Transport;
 
-use crate::{access::Gate, results::Results, uploads::Uploads, upstream::Health};
+use crate::{
+    access::Gate,
+    results::Results,
+    uploads::Uploads,
+    upstream::{Client, Health},
+};
 
 /// What all requests share.
 pub(crate) struct App {
@@ -13,7 +18,8 @@ pub(crate) struct App {
     pub(crate) pod_uid: String,
     pub(crate) gate: Gate,
     pub(crate) registry: Arc<dyn Transport>,
-    pub(crate) health: Arc<Health>,
+    pub(crate) client: Client,
+    pub(crate) health: Health,
     pub(crate) uploads: Arc<Uploads>,
     pub(crate) results: Results,
     /// The connections to the API's port that were accepted.

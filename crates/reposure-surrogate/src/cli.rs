@@ -69,9 +69,9 @@ fn serve(path: &Path) -> anyhow::Result<()> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     if std::io::stderr().is_terminal() {
-        logs.init()
+        logs.init();
     } else {
-        logs.json().init()
+        logs.json().init();
     }
     let config = read(path)?;
     let runtime =

@@ -1,10 +1,8 @@
 //! Which blobs are missing.
 
-use std::sync::Arc;
-
 use futures::{StreamExt, TryStreamExt, stream};
 use http::StatusCode;
-use reposure_oci::{Digest, transport::Transport};
+use reposure_oci::Digest;
 use reposure_parcel::{
     exists::{Exists, Missing},
     limits::EXISTS_DIGESTS,
@@ -14,7 +12,7 @@ use reposure_parcel::{
 use crate::{
     answer::{self, Answer},
     uploads::Remembered,
-    upstream::blobs,
+    upstream::{Client, refusal},
 };
 
 /// How many blobs the registry is asked for at once.
@@ -22,7 +20,7 @@ const PARALLEL: usize = 16;
 
 /// Asks the registry for the blobs.
 pub(crate) async fn exists(
-    registry: Arc<dyn Transport>,
+    registry: &Client,
     remembered: &Remembered,
     wish: Exists,
 ) -> Result<Answer, Problem> {
@@ -30,10 +28,10 @@ pub(crate) async fn exists(
         let message = format!("{} digests are over the limit of {EXISTS_DIGESTS}", wish.digests.len());
         return Err(Problem::new(Code::TooLarge, message));
     }
-    let (registry, repository) = (&registry, &wish.repository);
+    let repository = &wish.repository;
     let missing: Vec<Option<Digest>> = stream::iter(wish.digests)
         .map(|digest| async move {
-            let found = blobs::head(registry, repository, &digest).await?;
+            let found = registry.head_blob(repository, &digest).await.map_err(|error| refusal::of(&error))?;
             if found.is_some() {
                 remembered.note(&digest, repository);
             }

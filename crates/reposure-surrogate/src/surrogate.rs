@@ -14,7 +14,7 @@ use crate::{
     server::{self, ListenError, Listener, Protocol},
     tls::{self, TlsError},
     uploads::Uploads,
-    upstream::{Health, Registry, RegistryError},
+    upstream::{Client, Health, Registry, RegistryError},
 };
 
 /// How often files, keys, uploads and results are looked after.
@@ -79,14 +79,16 @@ impl Surrogate {
         let registry = Arc::new(Registry::new(&config.upstream).await?);
         let api = Listener::bind(config.listen, Protocol::Tls(TlsAcceptor::from(tls))).await?;
         let status = Listener::bind(config.status_listen, Protocol::Plain).await?;
+        let client = Client::new(registry.clone());
         let app = Arc::new(App {
             namespace: config.namespace,
             name: config.registry,
             pod_uid,
             gate,
             registry: registry.clone(),
-            health: Arc::new(Health::new(config.upstream.host)),
-            uploads: Arc::new(Uploads::new(registry.clone())),
+            health: Health::new(config.upstream.host),
+            uploads: Arc::new(Uploads::new(client.clone())),
+            client,
             results: Results::default(),
             accepted: api.accepted(),
         });

@@ -8,6 +8,9 @@ use super::{answer::text_of, error::Failure, location, range};
 use crate::name::RepositoryName;
 
 /// An upload that is open at the registry. It ends with the upload, or when the registry has forgotten it.
+///
+/// A clone is of the same upload, kept to give it up when sending to it fails.
+#[derive(Clone)]
 pub struct Session {
     repository: RepositoryName,
     /// Path and query; the query often holds the registry's own signed state.

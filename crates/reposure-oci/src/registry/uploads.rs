@@ -49,6 +49,23 @@ impl<T: Transport> Client<T> {
         self.finish_with(session, digest, size, size, body).await
     }
 
+    /// As [`Self::upload_monolithic`], in an upload that is open and empty, such as one that [`Self::mount`] left.
+    ///
+    /// # Errors
+    /// As [`Self::upload_monolithic`].
+    ///
+    /// # Cancel safety
+    /// As [`Self::upload_monolithic`].
+    pub async fn finish_monolithic(
+        &self,
+        session: Session,
+        digest: &Digest,
+        size: u64,
+        body: Body,
+    ) -> Result<Digest, Error> {
+        self.finish_with(session, digest, size, size, body).await
+    }
+
     /// Opens an upload.
     ///
     /// # Errors

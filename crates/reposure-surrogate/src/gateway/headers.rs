@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
-use crate::upstream::blobs::relative;
+use crate::upstream::relative;
 
 /// Headers of one connection, and what only proxies say to each other.
 ///

@@ -39,10 +39,8 @@ async fn dispatch(app: Arc<App>, request: Request<Incoming>) -> Result<Answer, P
         Route::Exists => {
             let wish = body::message(request.into_body()).await?;
             let work = app.clone();
-            later(&app, async move {
-                exists::exists(work.registry.clone(), work.uploads.remembered(), wish).await
-            })
-            .await
+            later(&app, async move { exists::exists(&work.client, work.uploads.remembered(), wish).await })
+                .await
         }
         upload => of_upload(app, upload, request).await,
     }

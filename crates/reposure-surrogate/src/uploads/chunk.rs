@@ -12,11 +12,7 @@ use reposure_parcel::{
 };
 use tokio::time::timeout;
 
-use super::{
-    Uploads,
-    requests::complete,
-    upload::{Admission, Upload},
-};
+use super::{Uploads, receiving::Admission, requests::complete, upload::Upload};
 use crate::{
     answer::{self, Answer},
     body::{self, STALL_DEADLINE},

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use reposure_oci::transport::{self, Transport};
+use reposure_oci::{
+    Digest,
+    registry::{Error, Session},
+};
 use reposure_parcel::{
     problem::Problem,
     upload::{How, Stored},
@@ -10,59 +13,57 @@ use reposure_parcel::{
 use tokio::runtime::Handle;
 
 use super::{feed, upload::Upload};
-use crate::upstream::blobs::{self, Location};
+use crate::upstream::{Client, refusal};
 
 /// Sends the bytes as they come and returns what the registry made of them.
-pub(super) async fn deliver(upload: Arc<Upload>, registry: Arc<dyn Transport>) -> Result<Stored, Problem> {
-    let location = match upload.take_location() {
-        Some(location) => location,
-        None => blobs::open(&registry, &upload.key.repository).await?,
-    };
-    let mut open = OpenAtRegistry { registry: registry.clone(), location: Some(location.clone()) };
-    let digest = match upload.identity() {
-        Some((digest, size)) => {
-            let body = feed::body(upload.clone(), Some(size));
-            blobs::put(&registry, &upload.key.repository, &location, (&digest, size), body).await?;
-            digest
-        }
-        None => stream(&upload, &registry, &mut open, &location).await?,
-    };
-    open.location = None;
+pub(super) async fn deliver(upload: Arc<Upload>, registry: Client) -> Result<Stored, Problem> {
+    let digest = send(&upload, &registry).await.map_err(|error| refusal::of(&error))?;
     Ok(Stored { digest, how: How::Uploaded })
 }
 
-/// Sends bytes whose digest or size is not known yet, in docker's own form: one streamed `PATCH`, then a `PUT` with the digest.
-async fn stream(
-    upload: &Arc<Upload>,
-    registry: &Arc<dyn Transport>,
-    open: &mut OpenAtRegistry,
-    location: &Location,
-) -> Result<reposure_oci::Digest, Problem> {
-    let location = blobs::patch(registry, location, feed::body(upload.clone(), None)).await?;
-    open.location = Some(location.clone());
-    let (digest, size) = upload.sealed().await;
-    blobs::put(registry, &upload.key.repository, &location, (&digest, size), transport::empty()).await?;
-    Ok(digest)
+async fn send(upload: &Arc<Upload>, registry: &Client) -> Result<Digest, Error> {
+    let mut session = match upload.take_session() {
+        Some(session) => session,
+        None => registry.start_upload(&upload.key.repository).await?,
+    };
+    let mut open = OpenAtRegistry { registry: registry.clone(), session: Some(session.clone()) };
+    let stored = if let Some((digest, size)) = upload.identity() {
+        let body = feed::body(upload.clone(), Some(size));
+        registry.finish_monolithic(session, &digest, size, body).await?
+    } else {
+        // Docker's own form, for what is not known yet: one streamed `PATCH`, then a `PUT` with the digest.
+        registry.patch_stream(&mut session, feed::body(upload.clone(), None)).await?;
+        open.session = Some(session.clone());
+        let (digest, size) = upload.sealed().await;
+        registry.finish_upload(session, &digest, size).await?
+    };
+    open.session = None;
+    Ok(stored)
 }
 
-/// An upload that is open at the registry. It is cancelled there when this is dropped, in a task that has a deadline.
+/// An upload that is open at the registry. It is cancelled there when this is dropped.
 struct OpenAtRegistry {
-    registry: Arc<dyn Transport>,
-    location: Option<Location>,
+    registry: Client,
+    session: Option<Session>,
 }
 
 impl Drop for OpenAtRegistry {
     fn drop(&mut self) {
-        if let Some(location) = self.location.take() {
-            cancel(self.registry.clone(), location);
+        if let Some(session) = self.session.take() {
+            cancel(self.registry.clone(), session);
         }
     }
 }
 
-/// Cancels an upload at the registry, in a task that has a deadline.
-pub(super) fn cancel(registry: Arc<dyn Transport>, location: Location) {
+/// Cancels an upload at the registry, in a task that has a deadline. What comes of it does not matter: registries purge what is
+/// left in time.
+pub(super) fn cancel(registry: Client, session: Session) {
     // There is no runtime any more when the process ends.
     if let Ok(runtime) = Handle::try_current() {
-        runtime.spawn(async move { blobs::cancel(&registry, &location).await });
+        runtime.spawn(async move {
+            if let Err(error) = registry.cancel_upload(session).await {
+                tracing::debug!(error = crate::answer::chain(&error), "an upload stays open at the registry");
+            }
+        });
     }
 }

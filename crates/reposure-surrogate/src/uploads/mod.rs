@@ -8,8 +8,10 @@ mod feed;
 mod open;
 mod pool;
 mod ranges;
+mod receiving;
 mod remembered;
 mod requests;
+mod sending;
 mod table;
 mod upload;
 

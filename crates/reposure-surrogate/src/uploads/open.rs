@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use http::StatusCode;
-use reposure_oci::{Digest, RepositoryName};
+use reposure_oci::{
+    Digest, RepositoryName,
+    registry::{Mount, Session},
+};
 use reposure_parcel::{
     limits::MOUNT_SOURCES,
     problem::{Code, Problem},
@@ -13,7 +16,7 @@ use reposure_parcel::{
 use super::{Uploads, delivery, upload::Key};
 use crate::{
     answer::{self, Answer},
-    upstream::blobs::{self, Location, Mount},
+    upstream::refusal,
 };
 
 /// The longest key of a client's own, in bytes.
@@ -24,7 +27,7 @@ enum Found {
     /// In the repository.
     Here(How),
     /// Not there; the registry may have opened an upload for it.
-    Nowhere(Option<Location>),
+    Nowhere(Option<Session>),
 }
 
 impl Uploads {
@@ -34,26 +37,26 @@ impl Uploads {
         if let Some(upload) = self.join(&key, wish.size)? {
             return Ok(answer::json(StatusCode::CREATED, &upload.progress()));
         }
-        let location = match &wish.digest {
+        let session = match &wish.digest {
             None => None,
             Some(digest) => match self.locate(&wish, digest).await? {
                 Found::Here(how) => {
                     let stored = Stored { digest: digest.clone(), how };
                     return Ok(answer::json(StatusCode::OK, &stored));
                 }
-                Found::Nowhere(location) => location,
+                Found::Nowhere(session) => session,
             },
         };
-        match (self.insert(&key, wish.size).await, location) {
-            (Ok(upload), location) => {
-                if let Some(location) = location {
-                    upload.set_location(location);
+        match (self.insert(&key, wish.size).await, session) {
+            (Ok(upload), session) => {
+                if let Some(session) = session {
+                    upload.set_session(session);
                 }
                 Ok(answer::json(StatusCode::CREATED, &upload.progress()))
             }
-            (Err(problem), location) => {
-                if let Some(location) = location {
-                    delivery::cancel(self.registry.clone(), location);
+            (Err(problem), session) => {
+                if let Some(session) = session {
+                    delivery::cancel(self.registry.clone(), session);
                 }
                 Err(problem)
             }
@@ -62,7 +65,7 @@ impl Uploads {
 
     async fn locate(&self, wish: &Open, digest: &Digest) -> Result<Found, Problem> {
         let repository = &wish.repository;
-        if blobs::head(&self.registry, repository, digest).await?.is_some() {
+        if self.registry.head_blob(repository, digest).await.map_err(|error| refusal::of(&error))?.is_some() {
             self.remembered.note(digest, repository);
             return Ok(Found::Here(How::Existed));
         }
@@ -72,7 +75,7 @@ impl Uploads {
             match self.mount(repository, digest, source).await {
                 Some(Mount::Mounted) => return Ok(Found::Here(How::Mounted)),
                 // A registry that opens an upload instead would do so for each source.
-                Some(Mount::Opened(location)) => return Ok(Found::Nowhere(Some(location))),
+                Some(Mount::Open(session)) => return Ok(Found::Nowhere(Some(session))),
                 None => {}
             }
         }
@@ -86,7 +89,7 @@ impl Uploads {
         digest: &Digest,
         from: &RepositoryName,
     ) -> Option<Mount> {
-        match blobs::mount(&self.registry, repository, digest, from).await {
+        match self.registry.mount(repository, digest, from).await {
             Ok(Mount::Mounted) => {
                 self.remembered.note(digest, repository);
                 Some(Mount::Mounted)
@@ -95,8 +98,8 @@ impl Uploads {
                 self.remembered.forget(digest, from);
                 Some(opened)
             }
-            Err(problem) => {
-                tracing::debug!(message = problem.message, "not mounted");
+            Err(error) => {
+                tracing::debug!(error = answer::chain(&error), "not mounted");
                 None
             }
         }

@@ -9,7 +9,6 @@ use std::{
     time::Duration,
 };
 
-use reposure_oci::transport::Transport;
 use reposure_parcel::{
     limits::{OPEN_UPLOADS, RESULT_AGE, UPLOAD_AGE},
     problem::{Code, Problem},
@@ -28,7 +27,7 @@ use super::{
     remembered::Remembered,
     upload::{Key, Outcome, Upload},
 };
-use crate::identifier::Identifier;
+use crate::{identifier::Identifier, upstream::Client};
 
 /// How long opening waits for another upload to end: within the silence that middle boxes bear.
 const PLACE_DEADLINE: Duration = Duration::from_secs(5);
@@ -51,7 +50,7 @@ struct Table {
 
 /// All uploads of a surrogate.
 pub(crate) struct Uploads {
-    pub(super) registry: Arc<dyn Transport>,
+    pub(super) registry: Client,
     pub(super) remembered: Remembered,
     table: Mutex<Table>,
     budget: Budget,
@@ -62,7 +61,7 @@ pub(crate) struct Uploads {
 
 impl Uploads {
     /// Makes a table of uploads to a registry.
-    pub(crate) fn new(registry: Arc<dyn Transport>) -> Self {
+    pub(crate) fn new(registry: Client) -> Self {
         Self {
             registry,
             remembered: Remembered::default(),
@@ -206,20 +205,17 @@ impl Uploads {
         }
         drop(table);
         upload.end(outcome);
-        if let Some(location) = upload.take_location() {
-            delivery::cancel(self.registry.clone(), location);
+        if let Some(session) = upload.take_session() {
+            delivery::cancel(self.registry.clone(), session);
         }
         self.place.notify_waiters();
     }
 
-    /// Ends what is idle or stuck and forgets what is old; to be called every few seconds.
+    /// Ends what is idle and forgets what is old; to be called every few seconds.
     pub(crate) fn sweep(&self) {
         let open: Vec<Arc<Upload>> = self.lock().open.values().cloned().collect();
         for upload in &open {
-            if upload.is_stuck() {
-                let message = "the registry does not go on with the upload";
-                self.end(upload, Err(Problem::new(Code::UpstreamUnreachable, message).transient()));
-            } else if upload.is_idle(UPLOAD_AGE) {
+            if upload.is_idle(UPLOAD_AGE) {
                 let message = format!("nothing was sent for {} s", UPLOAD_AGE.as_secs());
                 self.end(upload, Err(Problem::new(Code::NotFound, message)));
             }

@@ -3,12 +3,15 @@
 use std::{fmt::Write as _, time::Duration};
 
 use http::{Response, StatusCode};
-use reposure_oci::transport::Body;
+use reposure_oci::{
+    registry::{self, ErrorCode, Failure},
+    transport::Body,
+};
 use reposure_parcel::problem::{Code, Problem};
 use serde::Deserialize;
 use tokio::time::timeout;
 
-use crate::body;
+use crate::{answer, body};
 
 /// What is read of an error's body, in bytes.
 const BODY: usize = 16 << 10;
@@ -32,19 +35,37 @@ struct OneError {
     message: Option<String>,
 }
 
-/// Makes a problem of an error of the registry's.
+/// Makes a problem of what the registry's client met.
+pub(crate) fn of(error: &registry::Error) -> Problem {
+    let is = |code| error.has_code(&code);
+    let code = match &*error.failure {
+        _ if error.is_denied() => Code::UpstreamDenied,
+        Failure::Transport(_) | Failure::Timeout(_) | Failure::Broken(_) => Code::UpstreamUnreachable,
+        Failure::Refused(refusal) => {
+            code(refusal.status, is(ErrorCode::DigestInvalid) || is(ErrorCode::SizeInvalid))
+        }
+        Failure::Digest { .. } | Failure::Size { actual: Some(_), .. } => Code::DigestMismatch,
+        _ => Code::UpstreamRefused,
+    };
+    let problem = Problem::new(code, answer::chain(error));
+    let problem = match error.status() {
+        Some(status) => problem.with_upstream_status(status.as_u16()),
+        None => problem,
+    };
+    if error.is_transient() { problem.transient() } else { problem }
+}
+
+/// Makes a problem of an answer that the gateway does not pass on.
 pub(crate) async fn problem(doing: &str, response: Response<Body>) -> Problem {
     let status = response.status();
     let errors = read(response.into_body()).await;
-    let code = code(status, &errors);
     let mut message = format!("{doing}: the registry answered {status}");
     for error in &errors.errors {
         let text: String = error.message.as_deref().unwrap_or_default().chars().take(MESSAGE).collect();
         // Writing to a string does not fail.
         let _ = write!(message, ": {} {text}", error.code);
     }
-    let problem = Problem::new(code, message.trim_end()).with_upstream_status(status.as_u16());
-    if is_transient(status) { problem.transient() } else { problem }
+    Problem::new(code(status, false), message.trim_end()).with_upstream_status(status.as_u16())
 }
 
 async fn read(body: Body) -> Errors {
@@ -54,60 +75,37 @@ async fn read(body: Body) -> Errors {
     }
 }
 
-fn code(status: StatusCode, errors: &Errors) -> Code {
-    let is = |code: &str| errors.errors.iter().any(|error| error.code == code);
+fn code(status: StatusCode, is_mismatch: bool) -> Code {
     match status.as_u16() {
         401 | 403 => Code::UpstreamDenied,
-        400 if is("DIGEST_INVALID") || is("SIZE_INVALID") => Code::DigestMismatch,
+        400 if is_mismatch => Code::DigestMismatch,
         429 | 503 => Code::UpstreamBusy,
         _ => Code::UpstreamRefused,
     }
 }
 
-/// The statuses that go-containerregistry tries again, too.
-fn is_transient(status: StatusCode) -> bool {
-    matches!(status.as_u16(), 408 | 429 | 500 | 502 | 503 | 504)
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
     use reposure_oci::transport;
 
-    async fn of(status: u16, body: &'static str) -> Problem {
-        let response = Response::builder().status(status).body(transport::full(body)).unwrap();
-        problem("cannot push", response).await
-    }
+    use super::*;
 
     #[tokio::test]
     async fn names_what_the_registry_says() {
-        let body =
-            r#"{"errors":[{"code":"DIGEST_INVALID","message":"provided digest did not match","detail":{}}]}"#;
-        let problem = of(400, body).await;
-        assert_eq!(
-            (problem.code, problem.upstream_status, problem.transient),
-            (Code::DigestMismatch, Some(400), false)
-        );
-        assert_eq!(
-            problem.message,
-            "cannot push: the registry answered 400 Bad Request: DIGEST_INVALID provided digest did not match"
-        );
+        let body = r#"{"errors":[{"code":"DENIED","message":"requested access is denied","detail":{}}]}"#;
+        let response = Response::builder().status(403).body(transport::full(body)).unwrap();
+        let problem = problem("cannot GET /v2/", response).await;
+        assert_eq!((problem.code, problem.upstream_status), (Code::UpstreamDenied, Some(403)));
+        let expected =
+            "cannot GET /v2/: the registry answered 403 Forbidden: DENIED requested access is denied";
+        assert_eq!(problem.message, expected);
     }
 
     #[tokio::test]
-    async fn sorts_statuses() {
-        for (status, code, transient) in [
-            (400, Code::UpstreamRefused, false),
-            (401, Code::UpstreamDenied, false),
-            (403, Code::UpstreamDenied, false),
-            (413, Code::UpstreamRefused, false),
-            (429, Code::UpstreamBusy, true),
-            (500, Code::UpstreamRefused, true),
-            (503, Code::UpstreamBusy, true),
-            (507, Code::UpstreamRefused, false),
-        ] {
-            let problem = of(status, "<html>no JSON</html>").await;
-            assert_eq!((problem.code, problem.transient), (code, transient), "{status}");
-        }
+    async fn a_page_for_people_is_not_passed_on() {
+        let response = Response::builder().status(413).body(transport::full("<html>no JSON</html>")).unwrap();
+        let problem = problem("cannot PUT /v2/a", response).await;
+        assert_eq!(problem.code, Code::UpstreamRefused);
+        assert_eq!(problem.message, "cannot PUT /v2/a: the registry answered 413 Payload Too Large");
     }
 }

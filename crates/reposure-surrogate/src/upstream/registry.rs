@@ -7,7 +7,7 @@ use std::{
 };
 
 use futures::future::BoxFuture;
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response, header};
 use reposure_oci::{
     auth::{Credentials, CredentialsFolder, CredentialsSource, FixedCredentials},
     direct::{DirectOptions, DirectTransport, TlsError, TrustAnchors},
@@ -116,6 +116,18 @@ impl State {
     }
 }
 
+/// Takes the host from where an upload goes on, which is always this registry.
+fn without_host(mut response: Response<Body>, path: &str) -> Response<Body> {
+    if let Some(location) = response.headers().get(header::LOCATION)
+        && !response.status().is_redirection()
+        && let Some(relative) = location.to_str().ok().and_then(|text| super::relative(text, path))
+        && let Ok(relative) = HeaderValue::from_str(&relative)
+    {
+        response.headers_mut().insert(header::LOCATION, relative);
+    }
+    response
+}
+
 async fn read_trust(file: Option<&PathBuf>) -> Result<TrustAnchors, RegistryError> {
     let Some(path) = file else { return Ok(TrustAnchors::System) };
     let failed = |source| RegistryError::Authorities { path: path.clone(), source };
@@ -133,7 +145,10 @@ impl Transport for Registry {
         let transport = self.lock().transport.clone();
         Box::pin(async move {
             match transport {
-                Ok(transport) => transport.send(request).await,
+                Ok(transport) => {
+                    let path = request.uri().path().to_owned();
+                    transport.send(request).await.map(|response| without_host(response, &path))
+                }
                 Err(error) => Err(TransportError {
                     method: request.method().clone(),
                     path: request.uri().path().into(),

@@ -128,7 +128,9 @@ async fn a_success_without_the_right_digest_is_none() {
 #[tokio::test]
 async fn a_failure_is_told_once_to_who_commits_later() {
     let stage = Stage::start().await;
-    stage.registry.inject(Injection::next(Method::POST, "/blobs/uploads/", Fault::status(500)));
+    // More often than it is tried.
+    let fault = Injection::next(Method::POST, "/blobs/uploads/", Fault::status(500));
+    stage.registry.inject(Injection { times: 100, ..fault });
     let blob = bytes(1, CHUNK);
     let opened = stage.client.open(&blob).await;
     stage.client.put(&opened.id, 0, &blob[..1000]).await;
