@@ -98,6 +98,9 @@ impl Code {
 }
 
 /// The body of 202: the answer will be at `/reposure/v1/results/ID`, where 202 again means: not yet.
+///
+/// The header [`crate::wire::RESULT_HEADER`] names the result, too. It may be asked for by `GET`, or by `HEAD` if the request was
+/// one; a large answer is given once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Later {

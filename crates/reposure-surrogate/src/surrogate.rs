@@ -2,10 +2,11 @@
 
 use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
+use futures::future::join_all;
 use reposure_parcel::config::Config;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
-use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle, task::TaskTracker};
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use crate::{
     access::{Gate, GateError},
@@ -59,8 +60,8 @@ pub struct Surrogate {
     address: SocketAddr,
     status_address: SocketAddr,
     ending: CancellationToken,
-    connections: TaskTracker,
-    tasks: Vec<AbortOnDropHandle<()>>,
+    servers: Vec<AbortOnDropHandle<()>>,
+    _tasks: Vec<AbortOnDropHandle<()>>,
 }
 
 impl Surrogate {
@@ -96,22 +97,20 @@ impl Surrogate {
     }
 
     fn serve(app: Arc<App>, registry: Arc<Registry>, api: Listener, status: Listener) -> Self {
-        let (ending, connections) = (CancellationToken::new(), TaskTracker::new());
+        let ending = CancellationToken::new();
         let (address, status_address) = (api.address(), status.address());
         let (api_app, status_app) = (app.clone(), app.clone());
-        let api = api.serve(connections.clone(), ending.clone(), move |request| {
-            server::answer_api(api_app.clone(), request)
-        });
-        let status = status.serve(connections.clone(), ending.clone(), move |request| {
+        let api = api.serve(ending.clone(), move |request| server::answer_api(api_app.clone(), request));
+        let status = status.serve(ending.clone(), move |request| {
             std::future::ready(server::answer_status(&status_app, &request))
         });
+        let servers =
+            vec![AbortOnDropHandle::new(tokio::spawn(api)), AbortOnDropHandle::new(tokio::spawn(status))];
         let tasks = vec![
-            AbortOnDropHandle::new(tokio::spawn(api)),
-            AbortOnDropHandle::new(tokio::spawn(status)),
             AbortOnDropHandle::new(tokio::spawn(look_after(app.clone(), registry))),
             AbortOnDropHandle::new(tokio::spawn(ask_health(app.clone()))),
         ];
-        Self { app, address, status_address, ending, connections, tasks }
+        Self { app, address, status_address, ending, servers, _tasks: tasks }
     }
 
     /// Returns where the API is served.
@@ -133,9 +132,7 @@ impl Surrogate {
         // Whoever commits in this time needs new connections, so the port stays open.
         let _ = timeout(UPLOADS_DEADLINE, self.app.uploads.all_ended()).await;
         self.ending.cancel();
-        self.connections.close();
-        let _ = timeout(REQUESTS_DEADLINE, self.connections.wait()).await;
-        drop(self.tasks);
+        let _ = timeout(REQUESTS_DEADLINE, join_all(self.servers)).await;
     }
 }
 

@@ -1,16 +1,24 @@
 //! One port.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use http::Request;
 use hyper::body::Incoming;
-use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
+    sync::{OwnedSemaphorePermit, Semaphore},
+    task::JoinSet,
     time::sleep,
 };
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::sync::CancellationToken;
 
 use super::connection::{self, Protocol};
 use crate::answer::Answer;
@@ -59,32 +67,35 @@ impl Listener {
     /// Answers requests by `respond` until `ending` says so, and then until the connections have ended.
     ///
     /// # Cancel safety
-    /// Dropping the future leaves the connections to `tasks`' owner.
-    pub(crate) async fn serve<F, A>(self, tasks: TaskTracker, ending: CancellationToken, respond: F)
+    /// Dropping the future cuts the connections.
+    pub(crate) async fn serve<F, A>(self, ending: CancellationToken, respond: F)
     where
         F: Fn(Request<Incoming>) -> A + Send + Sync + 'static,
         A: Future<Output = Answer> + Send + 'static,
     {
         let (respond, places) = (Arc::new(respond), Arc::new(Semaphore::new(CONNECTIONS)));
+        let mut connections = JoinSet::new();
         loop {
             let accepted = tokio::select! {
                 () = ending.cancelled() => break,
                 accepted = self.accept(&places) => accepted,
+                Some(_) = connections.join_next() => None,
             };
-            let Some((stream, place)) = accepted else { continue };
-            let connection =
-                connection::serve(stream, self.protocol.clone(), ending.clone(), respond.clone());
-            tasks.spawn(async move {
-                connection.await;
-                drop(place);
-            });
+            if let Some((stream, place)) = accepted {
+                let connection =
+                    connection::serve(stream, self.protocol.clone(), ending.clone(), respond.clone());
+                connections.spawn(async move {
+                    connection.await;
+                    drop(place);
+                });
+            }
         }
+        // Nobody is let in any more.
+        drop(self);
+        while connections.join_next().await.is_some() {}
     }
 
-    async fn accept(
-        &self,
-        places: &Arc<Semaphore>,
-    ) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+    async fn accept(&self, places: &Arc<Semaphore>) -> Option<(TcpStream, OwnedSemaphorePermit)> {
         let place = places.clone().acquire_owned().await.ok()?;
         match self.socket.accept().await {
             Ok((stream, _)) => {

@@ -111,3 +111,29 @@ async fn lets_nobody_in_without_a_token_but_on_loopback() {
     open.status_listen = ([0, 0, 0, 0], 0).into();
     assert!(matches!(Surrogate::start(open).await, Err(StartError::Access(_))));
 }
+
+#[tokio::test]
+async fn ends_with_grace_once_uploads_are_done() {
+    let stage = Stage::start().await;
+    let (blob, digest) = (bytes(1, 1000), Digest::sha256_of(bytes(1, 1000)));
+    let opened = stage.client.open(&blob).await;
+    let (client, address) = (stage.client.clone(), stage.surrogate.address());
+    let stopping = tokio::spawn(stage.surrogate.stop());
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(client.post(wire::UPLOADS, &crate::harness::open(b"other")).await.code(), Code::Ending);
+    assert_eq!(client.put(&opened.id, 0, &blob).await.status, 200);
+    assert_eq!(client.commit(&opened.id, &digest, blob.len()).await.status, 201);
+    stopping.await.unwrap();
+    assert!(TcpStream::connect(address).await.is_err());
+}
+
+#[tokio::test]
+async fn ends_without_grace_when_it_is_dropped() {
+    let stage = Stage::start().await;
+    stage.client.open(b"never sent").await;
+    let mut idle = crate::gateway::tls(&stage).await;
+    drop(stage.surrogate);
+    let mut rest = Vec::new();
+    // An orderly end or a cut: an end.
+    let _ = tokio::time::timeout(Duration::from_secs(5), idle.read_to_end(&mut rest)).await.unwrap();
+}
