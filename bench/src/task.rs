@@ -92,9 +92,9 @@ impl<'a> Task<'a> {
             Peer::KubectlCp => self.stage.kubectl(&["cp", "copy:/data/file", "pulled"]),
         })?;
         if target.is_dir() {
-            fs::remove_dir_all(&target)?
+            fs::remove_dir_all(&target)?;
         } else {
-            fs::remove_file(&target)?
+            fs::remove_file(&target)?;
         }
         Ok(Some(time))
     }

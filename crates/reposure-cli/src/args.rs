@@ -4,9 +4,12 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::commands::{
-    completion::CompletionArgs, image::ImageCommand, operator::OperatorCommand, registry::RegistryCommand,
-    simple::SimpleCommand,
+use crate::{
+    commands::{
+        completion::CompletionArgs, image::ImageCommand, operator::OperatorCommand,
+        registry::RegistryCommand, simple::SimpleCommand,
+    },
+    format::{Format, FormatParser},
 };
 
 /// Push, pull, list and delete images in registries of a Kubernetes cluster, through its API server alone
@@ -43,8 +46,8 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct GlobalArgs {
-    /// Kubeconfig file
-    #[arg(long, short = 'k', global = true, env = "KUBECONFIG", value_name = "FILE", hide_env = true)]
+    /// Kubeconfig file, instead of those in the environment variable KUBECONFIG, or ~/.kube/config
+    #[arg(long, short = 'k', global = true, value_name = "FILE")]
     pub(crate) kubeconfig: Option<PathBuf>,
     /// Context of the kubeconfig
     #[arg(long, short = 'x', global = true, value_name = "NAME")]
@@ -62,7 +65,8 @@ pub(crate) struct GlobalArgs {
         short = 'o',
         global = true,
         value_name = "FORMAT",
-        default_value = "bare"
+        default_value = "bare",
+        value_parser = FormatParser
     )]
     pub(crate) output: Format,
     /// Log more; twice for even more
@@ -78,42 +82,24 @@ pub(crate) struct GlobalArgs {
     #[arg(long, short = 'z', global = true, value_name = "WHEN", default_value = "true", hide = true)]
     pub(crate) colorize: Colorize,
     /// Kept for scripts of the first Reposure: YAML is strict here always
-    #[arg(long, short = 'y', global = true, hide = true)]
-    pub(crate) strict: bool,
+    #[arg(long, short = 'y', global = true, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(crate) strict: Option<bool>,
     /// Kept for scripts of the first Reposure: output is indented here always
-    #[arg(long, short = 'r', global = true, hide = true, num_args = 0..=1, default_missing_value = "true")]
+    #[arg(long, short = 'r', global = true, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub(crate) pretty: Option<bool>,
     /// Kept for scripts of the first Reposure: it concerns formats that are binary
-    #[arg(long, global = true, hide = true)]
-    pub(crate) base64: bool,
+    #[arg(long, global = true, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(crate) base64: Option<bool>,
     /// Address of a surrogate on this machine, instead of one in a cluster: for demonstrations and tests
-    #[arg(long, global = true, env = "REPOSURE_SURROGATE", value_name = "ADDRESS:PORT", hide = true)]
+    #[arg(
+        long,
+        global = true,
+        env = "REPOSURE_SURROGATE",
+        value_name = "ADDRESS:PORT",
+        hide = true,
+        hide_env_values = true
+    )]
     pub(crate) surrogate: Option<SocketAddr>,
-}
-
-/// How standard output is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
-    /// A table, or plain lines
-    Bare,
-    /// A table with more columns
-    Wide,
-    /// Names alone
-    Name,
-    /// JSON
-    Json,
-    /// YAML
-    Yaml,
-    #[value(hide = true)]
-    Xjson,
-    #[value(hide = true)]
-    Xml,
-    #[value(hide = true)]
-    Cbor,
-    #[value(hide = true)]
-    Messagepack,
-    #[value(hide = true)]
-    Go,
 }
 
 /// When output is coloured.

@@ -6,25 +6,22 @@ mod logs;
 pub(crate) mod operator;
 pub(crate) mod registry;
 mod report;
+mod rollout;
 pub(crate) mod simple;
 mod version;
 
 use anyhow::Result;
 
-use crate::{
-    args::{Cli, Command},
-    context::Context,
-};
+use crate::{args::Command, context::Context};
 
 /// Runs the command that was typed.
-pub(crate) async fn run(cli: Cli) -> Result<()> {
-    let context = Context::new(cli.global);
-    match cli.command {
-        Command::Image(command) => image::run(&context, command).await,
-        Command::Registry(command) => registry::run(&context, command).await,
-        Command::Operator(command) => operator::run(&context, command).await,
-        Command::Simple(command) => simple::run(&context, command).await,
-        Command::Version => version::run(&context),
+pub(crate) async fn run(context: &Context, command: Command) -> Result<()> {
+    match command {
+        Command::Image(command) => image::run(context, command).await,
+        Command::Registry(command) => registry::run(context, command).await,
+        Command::Operator(command) => operator::run(context, command).await,
+        Command::Simple(command) => simple::run(context, command).await,
+        Command::Version => version::run(context),
         Command::Completion(args) => completion::run(&args),
     }
 }

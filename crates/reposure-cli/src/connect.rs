@@ -3,12 +3,16 @@
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
-use k8s_openapi::api::core::v1::Pod;
-use kube::{Api, ResourceExt as _};
-use reposure_api::{Registry, SurrogateNames};
+use k8s_openapi::api::core::v1::{Namespace, Pod};
+use kube::{Api, ResourceExt, api::ListParams};
+use reposure_admin::Verb;
+use reposure_api::{
+    Registry, SurrogateNames,
+    conditions::{self, ConditionType},
+};
 use reposure_client::{
     channel::{Channel, Local, Proxy},
-    session::Session,
+    session::{Session, SessionError},
     token::{NoTokens, ServiceAccountTokens, TokenSource},
 };
 use reposure_parcel::wire::{self, Right};
@@ -27,26 +31,51 @@ pub(crate) async fn session(context: &Context, name: &str, right: Right) -> Resu
     }
     let cluster = context.cluster().await?;
     let registry = find(&cluster, name).await?;
-    let session = through_api_server(&cluster, &registry, right).await.with_context(|| {
-        format!("cannot reach the surrogate of registry {name} in namespace {}", cluster.namespace)
-    })?;
+    let session = through_api_server(&cluster, &registry, right).await;
+    let session = session.map_err(|error| unreached(&cluster, &registry, error))?;
     check(&cluster, &registry, &session).await?;
     Ok(Arc::new(session))
 }
 
 /// Finds a registry by its name.
 pub(crate) async fn find(cluster: &Cluster, name: &str) -> Result<Registry> {
-    let api: Api<Registry> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
-    let found = api.get_opt(name).await.with_context(|| format!("cannot look for registry {name}"))?;
-    found.ok_or_else(|| {
-        let message = format!("there is no registry {name} in namespace {}", cluster.namespace);
-        Failure::new(Kind::NotFound, message)
-            .hint("reposure registry list, or reposure registry create")
-            .into()
-    })
+    let found = cluster.api::<Registry>().get_opt(name).await;
+    match found.map_err(|error| cluster.failed::<Registry>(Verb::Get, name, error)) {
+        Ok(Some(registry)) => Ok(registry),
+        Ok(None) => Err(missing(cluster, name).await.into()),
+        Err(error) => Err(error).with_context(|| format!("cannot look for registry {name}")),
+    }
 }
 
-async fn through_api_server(cluster: &Cluster, registry: &Registry, right: Right) -> Result<Session> {
+/// Says what is not there: the registry, or its namespace, or the kind as such.
+pub(crate) async fn missing(cluster: &Cluster, name: &str) -> Failure {
+    let namespace = &cluster.namespace;
+    let failure = |message: String| Failure::new(Kind::NotFound, message);
+    let namespaces: Api<Namespace> = Api::all(cluster.client.clone());
+    // Whoever may not look at namespaces gets the plain answer.
+    if let Ok(None) = namespaces.get_opt(namespace).await {
+        return failure(format!("there is no namespace {namespace}"))
+            .hint("--namespace with one that exists");
+    }
+    match cluster.api::<Registry>().list(&ListParams::default()).await {
+        Err(kube::Error::Api(status)) if status.code == 404 => {
+            failure("this cluster knows no registries".into()).hint("reposure operator install --wait")
+        }
+        Ok(list) if !list.items.is_empty() => {
+            let known: Vec<String> = list.iter().map(ResourceExt::name_any).collect();
+            failure(format!("there is no registry {name} in namespace {namespace}"))
+                .hint(format!("one of those that are there: {}", known.join(", ")))
+        }
+        _ => failure(format!("there is no registry {name} in namespace {namespace}"))
+            .hint("--namespace, or reposure registry create"),
+    }
+}
+
+async fn through_api_server(
+    cluster: &Cluster,
+    registry: &Registry,
+    right: Right,
+) -> Result<Session, SessionError> {
     let (namespace, name) = (&cluster.namespace, registry.name_any());
     let port = registry.spec.surrogate_port.unwrap_or(wire::PORT);
     let channel = Proxy::new(cluster.api_server.clone(), namespace, &pod_name(registry), port);
@@ -59,7 +88,24 @@ async fn through_api_server(cluster: &Cluster, registry: &Registry, right: Right
     let audience = wire::audience(namespace, &name);
     let tokens: Arc<dyn TokenSource> =
         Arc::new(ServiceAccountTokens::new(cluster.client.clone(), namespace, audience, account));
-    Ok(Session::open(Arc::new(channel), tokens, right).await?)
+    Session::open(Arc::new(channel), tokens, right).await
+}
+
+/// Says which surrogate was not reached, and what its operator says of it.
+fn unreached(cluster: &Cluster, registry: &Registry, error: SessionError) -> Failure {
+    let (namespace, name) = (&cluster.namespace, registry.name_any());
+    let conditions = registry.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+    let ready = conditions::find(conditions, ConditionType::Ready);
+    let message = format!("cannot reach the surrogate of registry {name} in namespace {namespace}");
+    match ready {
+        None => Failure::because(format!("{message}: no operator has seen the registry yet"), error)
+            .hint(format!("reposure operator install --wait --namespace {namespace}")),
+        Some(ready) if ready.status != "True" => {
+            let said = format!("{message}, which is not ready: {}: {}", ready.reason, ready.message);
+            Failure::because(said, error)
+        }
+        Some(_) => Failure::because(message, error),
+    }
 }
 
 fn pod_name(registry: &Registry) -> String {
@@ -77,9 +123,8 @@ async fn check(cluster: &Cluster, registry: &Registry, session: &Session) -> Res
     if (&hello.namespace, &hello.registry) != (&cluster.namespace, &name) {
         return Err(other(format!("that of registry {}/{}", hello.namespace, hello.registry)).into());
     }
-    let pods: Api<Pod> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
     // Without the right to read pods the namespace and name in the hello, and the token's audience, must do.
-    if let Ok(Some(pod)) = pods.get_opt(&pod_name(registry)).await
+    if let Ok(Some(pod)) = cluster.api::<Pod>().get_opt(&pod_name(registry)).await
         && pod.uid().is_some_and(|uid| uid != hello.pod_uid)
     {
         return Err(other(format!("a pod with UID {}", hello.pod_uid)).into());

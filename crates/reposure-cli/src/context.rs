@@ -1,20 +1,27 @@
 //! The kubeconfig, namespace and output format of one run.
 
+use std::{path::Path, sync::OnceLock};
+
 use anyhow::{Context as _, Result};
 use kube::{
-    Config,
-    config::{KubeConfigOptions, Kubeconfig},
+    Api, Config, Resource,
+    api::ApiResource,
+    config::{KubeConfigOptions, Kubeconfig, KubeconfigError},
+    core::NamespaceResourceScope,
 };
+use reposure_admin::{AdminError, ObjectName, Verb};
 use reposure_client::channel::ApiServer;
 
 use crate::{
-    args::{Format, GlobalArgs},
+    args::GlobalArgs,
     exit::{Failure, Kind},
+    format::Format,
 };
 
 /// What a command works with.
 pub(crate) struct Context {
     pub(crate) global: GlobalArgs,
+    api_server: OnceLock<String>,
 }
 
 /// A cluster, seen with the rights of a kubeconfig.
@@ -26,16 +33,22 @@ pub(crate) struct Cluster {
 
 impl Context {
     pub(crate) const fn new(global: GlobalArgs) -> Self {
-        Self { global }
+        Self { global, api_server: OnceLock::new() }
     }
 
     pub(crate) const fn format(&self) -> Format {
         self.global.output
     }
 
+    /// Returns the address of the API server, once a command had to do with it.
+    pub(crate) fn api_server(&self) -> Option<&str> {
+        self.api_server.get().map(String::as_str)
+    }
+
     /// Reads the kubeconfig and makes connections by it; nothing is sent yet.
     pub(crate) async fn cluster(&self) -> Result<Cluster> {
         let config = self.config().await?;
+        self.api_server.get_or_init(|| config.cluster_url.to_string());
         let namespace = self.global.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
         let api_server = ApiServer::new(config)?;
         Ok(Cluster { client: api_server.client(), api_server, namespace })
@@ -50,11 +63,8 @@ impl Context {
     }
 
     async fn config(&self) -> Result<Config> {
-        let options = KubeConfigOptions { context: self.global.context.clone(), cluster: None, user: None };
         let mut config = match self.kubeconfig()? {
-            Some(kubeconfig) => Config::from_custom_kubeconfig(kubeconfig, &options)
-                .await
-                .context("cannot use the kubeconfig")?,
+            Some(kubeconfig) => self.of_kubeconfig(kubeconfig).await?,
             // A pod in the cluster needs no kubeconfig.
             None => Config::incluster().map_err(|_| {
                 Failure::new(Kind::Usage, "there is no kubeconfig")
@@ -62,27 +72,65 @@ impl Context {
             })?,
         };
         if let Some(master) = &self.global.master {
-            config.cluster_url =
-                master.parse().with_context(|| format!("{master:?} is no address of an API server"))?;
+            config.cluster_url = master.parse().map_err(|source| {
+                Failure::new(
+                    Kind::Usage,
+                    format!("--master {master:?} is no address of an API server: {source}"),
+                )
+                .hint("https://HOST:PORT")
+            })?;
         }
         Ok(config)
     }
 
-    fn kubeconfig(&self) -> Result<Option<Kubeconfig>> {
-        // The variable KUBECONFIG may hold several files, which are merged; the option names one.
-        let explicit = self.global.kubeconfig.as_ref().filter(|path| path.exists());
-        if let Some(path) = explicit {
-            let read = Kubeconfig::read_from(path);
-            return read.map(Some).with_context(|| format!("cannot read the kubeconfig {}", path.display()));
+    async fn of_kubeconfig(&self, kubeconfig: Kubeconfig) -> Result<Config> {
+        let options = KubeConfigOptions { context: self.global.context.clone(), cluster: None, user: None };
+        let known: Vec<String> = kubeconfig.contexts.iter().map(|context| context.name.clone()).collect();
+        match Config::from_custom_kubeconfig(kubeconfig, &options).await {
+            Err(KubeconfigError::LoadContext(name)) => {
+                Err(Failure::new(Kind::NotFound, format!("the kubeconfig has no context {name}"))
+                    .hint(format!("--context with one of {}", known.join(", ")))
+                    .into())
+            }
+            done => done.context("cannot use the kubeconfig"),
         }
-        if let Some(merged) = Kubeconfig::from_env().context("cannot read the kubeconfig")? {
+    }
+
+    fn kubeconfig(&self) -> Result<Option<Kubeconfig>> {
+        if let Some(path) = &self.global.kubeconfig {
+            return read(path).map(Some);
+        }
+        // The variable may hold several files, which are merged.
+        if let Some(merged) = Kubeconfig::from_env().context("cannot read the files of KUBECONFIG")? {
             return Ok(Some(merged));
         }
-        if let Some(path) = &self.global.kubeconfig {
-            let message = format!("there is no kubeconfig {}", path.display());
-            return Err(Failure::new(Kind::NotFound, message).into());
-        }
-        let home = std::env::home_dir().map(|home| home.join(".kube/config")).filter(|path| path.exists());
-        home.map(Kubeconfig::read_from).transpose().context("cannot read the kubeconfig")
+        let home = std::env::home_dir().map(|home| home.join(".kube/config"));
+        home.filter(|path| path.exists()).map(|path| read(&path)).transpose()
+    }
+}
+
+fn read(path: &Path) -> Result<Kubeconfig> {
+    Kubeconfig::read_from(path).with_context(|| format!("cannot read the kubeconfig {}", path.display()))
+}
+
+impl Cluster {
+    /// Returns the objects of a kind in the namespace.
+    pub(crate) fn api<K>(&self) -> Api<K>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+    {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    /// Says what was being done to which object, and which right is missing if one is.
+    pub(crate) fn failed<K>(&self, verb: Verb, name: &str, source: kube::Error) -> AdminError
+    where
+        K: Resource<DynamicType = ()>,
+    {
+        AdminError::new(
+            verb,
+            &ObjectName::new(&ApiResource::erase::<K>(&()), Some(&self.namespace), name),
+            source,
+        )
     }
 }

@@ -6,6 +6,8 @@
 //! | `commands` | a folder per noun, a file per verb |
 //! | `context` | kubeconfig, namespace and output of one run |
 //! | `connect` | from a registry's name to a session with its surrogate |
+//! | `format` | the formats of standard output |
+//! | `reference` | the reference of all commands, as Markdown |
 //! | `exit` | what an error's exit code is, and what to try |
 //! | `output` | tables, JSON and YAML on standard output |
 //! | `bars` | progress bars on standard error, on a terminal |
@@ -20,8 +22,11 @@ mod commands;
 mod connect;
 mod context;
 mod exit;
+mod format;
 mod output;
+mod reference;
 mod run;
 
 pub use exit::Kind;
+pub use reference::reference;
 pub use run::main;

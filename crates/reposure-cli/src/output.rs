@@ -1,39 +1,40 @@
 //! Standard output: tables for people, JSON and YAML for programs.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::{
+    fmt::{Display, Write as _},
+    io::{IsTerminal as _, Write as _},
+};
 
 use anyhow::{Context as _, Result};
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 
-use crate::{
-    args::Format,
-    exit::{Failure, Kind},
-};
+use crate::format::Format;
 
 /// Rows with their headings.
 pub(crate) struct Rows {
     headings: &'static [&'static str],
     /// How many of the columns are shown without `-o wide`.
     narrow: usize,
-    rows: Vec<Vec<String>>,
+    cells: Vec<Vec<String>>,
 }
 
 impl Rows {
     pub(crate) const fn new(headings: &'static [&'static str], narrow: usize) -> Self {
-        Self { headings, narrow, rows: Vec::new() }
+        Self { headings, narrow, cells: Vec::new() }
     }
 
     pub(crate) fn push(&mut self, row: Vec<String>) {
-        self.rows.push(row);
+        self.cells.push(row);
     }
 
-    fn render(&self, wide: bool) -> String {
+    /// Renders the table with a line for each row.
+    pub(crate) fn render(&self, wide: bool) -> String {
         let shown = if wide { self.headings.len() } else { self.narrow };
         let mut table = Table::new();
         table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
         table.set_header(&self.headings[..shown]);
-        for row in &self.rows {
+        for row in &self.cells {
             table.add_row(row.iter().take(shown));
         }
         for column in table.column_iter_mut() {
@@ -46,19 +47,28 @@ impl Rows {
 /// Writes a list: as a table, as names, or as data.
 pub(crate) fn list<T: Serialize>(format: Format, data: &T, names: &[String], rows: &Rows) -> Result<()> {
     match format {
-        Format::Bare if rows.rows.is_empty() => Ok(()),
+        Format::Bare if rows.cells.is_empty() => Ok(()),
         Format::Bare => print(&rows.render(false)),
         Format::Wide => print(&rows.render(true)),
-        Format::Name => print(&names.iter().map(|name| format!("{name}\n")).collect::<String>()),
-        _ => structured(format, data),
+        Format::Name => print(&lines(names)),
+        Format::Json | Format::Yaml => structured(format, data),
     }
+}
+
+/// Joins lines, each with its end.
+pub(crate) fn lines<T: Display>(texts: impl IntoIterator<Item = T>) -> String {
+    texts.into_iter().fold(String::new(), |mut lines, text| {
+        // Writing to a string does not fail.
+        let _ = writeln!(lines, "{text}");
+        lines
+    })
 }
 
 /// Writes one fact: as a line, or as data.
 pub(crate) fn fact<T: Serialize>(format: Format, data: &T, line: &str) -> Result<()> {
     match format {
         Format::Bare | Format::Wide | Format::Name => print(&format!("{line}\n")),
-        _ => structured(format, data),
+        Format::Json | Format::Yaml => structured(format, data),
     }
 }
 
@@ -68,11 +78,6 @@ pub(crate) fn structured<T: Serialize>(format: Format, data: &T) -> Result<()> {
         Format::Yaml => print(&serde_saphyr::to_string(data).context("cannot write YAML")?),
         Format::Json | Format::Bare | Format::Wide | Format::Name => {
             print(&(serde_json::to_string_pretty(data).context("cannot write JSON")? + "\n"))
-        }
-        Format::Xjson | Format::Go | Format::Xml | Format::Cbor | Format::Messagepack => {
-            Err(Failure::new(Kind::Usage, "this output format of the first Reposure is not written any more")
-                .hint("-o json or -o yaml")
-                .into())
         }
     }
 }

@@ -5,25 +5,34 @@ use std::{io, process::ExitCode};
 use anyhow::{Context as _, Result};
 use clap::{CommandFactory as _, FromArgMatches as _};
 
-use crate::{args::Cli, commands, exit};
+use crate::{
+    args::{Cli, Command, GlobalArgs},
+    commands,
+    context::Context,
+    exit,
+};
 
 /// Parses the command line, runs the command, and returns its exit code.
 pub fn main(program: &'static str) -> ExitCode {
     let matches = Cli::command().bin_name(program).get_matches();
     match Cli::from_arg_matches(&matches) {
-        Ok(cli) => finish(&run(cli)),
+        Ok(Cli { global, command }) => {
+            let context = Context::new(global);
+            let done = run(&context, command);
+            finish(&done, context.api_server())
+        }
         Err(error) => error.exit(),
     }
 }
 
-fn run(cli: Cli) -> Result<()> {
-    init_log(&cli)?;
+fn run(context: &Context, command: Command) -> Result<()> {
+    init_log(&context.global)?;
     // The provider of a process, for kube; a second call, which there is none of, would do no harm.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start")?;
     runtime.block_on(async {
         tokio::select! {
-            done = commands::run(cli) => done,
+            done = commands::run(context, command) => done,
             interrupted = tokio::signal::ctrl_c() => {
                 interrupted.context("cannot wait for an interrupt")?;
                 Err(exit::interrupted())
@@ -32,13 +41,13 @@ fn run(cli: Cli) -> Result<()> {
     })
 }
 
-fn finish(result: &Result<()>) -> ExitCode {
+fn finish(result: &Result<()>, api_server: Option<&str>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         // Whoever reads our output has seen enough: `reposure image list | head`.
         Err(error) if is_broken_pipe(error) => ExitCode::SUCCESS,
         Err(error) => {
-            exit::report(error);
+            exit::report(error, api_server);
             ExitCode::from(exit::kind(error).code())
         }
     }
@@ -51,16 +60,16 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 }
 
 /// Sends the log to standard error, or to the file of `--log`: nothing but warnings unless asked.
-fn init_log(cli: &Cli) -> Result<()> {
+fn init_log(global: &GlobalArgs) -> Result<()> {
     use tracing_subscriber::{EnvFilter, fmt};
-    let level = match cli.global.verbose {
+    let level = match global.verbose {
         0 => "error",
         1 => "reposure=info,warn",
         2 => "reposure=debug,info",
         _ => "debug",
     };
     let log = fmt().with_env_filter(EnvFilter::new(level)).with_target(false);
-    if let Some(path) = &cli.global.log {
+    if let Some(path) = &global.log {
         let file = std::fs::File::create(path)
             .with_context(|| format!("cannot write the log {}", path.display()))?;
         log.with_ansi(false).with_writer(file).init();

@@ -11,6 +11,7 @@ use kube::{
     Api, ResourceExt as _,
     api::{ListParams, LogParams},
 };
+use reposure_admin::Verb;
 use tokio::time::{Duration, sleep};
 
 use crate::{
@@ -40,12 +41,13 @@ pub(super) async fn print(
     what: &str,
     args: LogsArgs,
 ) -> Result<()> {
-    let api: Api<Pod> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
+    let api: Api<Pod> = cluster.api();
     let selector = labels.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",");
     let mut params = LogParams { follow: args.follow, tail_lines: args.tail, ..LogParams::default() };
     loop {
-        let pods =
-            api.list(&ListParams::default().labels(&selector)).await.context("cannot look for pods")?;
+        let pods = api.list(&ListParams::default().labels(&selector)).await;
+        let pods = pods.map_err(|error| cluster.failed::<Pod>(Verb::List, "*", error));
+        let pods = pods.with_context(|| format!("cannot look for the pods of {what}"))?;
         if pods.items.is_empty() && !args.follow {
             let message = format!("there is no pod of {what} in namespace {}", cluster.namespace);
             return Err(Failure::new(Kind::NotFound, message).into());

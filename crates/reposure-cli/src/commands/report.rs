@@ -4,7 +4,7 @@ use anyhow::Result;
 use reposure_admin::{Applied, Change};
 use serde::Serialize;
 
-use crate::{args::Format, context::Context, output};
+use crate::{context::Context, format::Format, output};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -27,7 +27,7 @@ pub(super) fn changes(context: &Context, applied: &[Applied]) -> Result<()> {
 }
 
 fn text(lines: &[Line], end: impl Fn(&Line) -> String) -> String {
-    lines.iter().map(|line| format!("{}/{}{}\n", line.kind.to_lowercase(), line.name, end(line))).collect()
+    output::lines(lines.iter().map(|line| format!("{}/{}{}", line.kind.to_lowercase(), line.name, end(line))))
 }
 
 fn line(applied: &Applied) -> Line {

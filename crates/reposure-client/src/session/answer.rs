@@ -57,11 +57,12 @@ async fn of_api_server(response: Response<Body>, path: &str) -> SessionError {
 
     let status = response.status();
     let message = match collect(response.into_body(), path, ERROR_BODY).await {
-        Ok(bytes) => {
-            serde_json::from_slice::<Status>(&bytes).map(|status| status.message).unwrap_or_else(|_| {
+        Ok(bytes) => match serde_json::from_slice::<Status>(&bytes) {
+            Ok(status) => status.message,
+            Err(_) => {
                 String::from_utf8_lossy(&bytes).chars().filter(|c| !c.is_control()).take(EXCERPT).collect()
-            })
-        }
+            }
+        },
         Err(_) => String::new(),
     };
     SessionError::ApiServer { path: path.into(), status, message }

@@ -54,10 +54,10 @@ pub(super) async fn answer(
 fn of_api_server(path: &str) -> Response<Body> {
     let path = path.split('?').next().unwrap_or_default();
     if path.ends_with("/token") {
-        super::token::answer(path).map(|body| body.map_err(|never| match never {}).boxed_unsync())
-    } else {
-        status(404, "the server could not find the requested resource")
+        let token = super::token::answer(path);
+        return token.map(|body| body.map_err(|never| match never {}).boxed_unsync());
     }
+    status(404, "the server could not find the requested resource")
 }
 
 async fn to_pod(

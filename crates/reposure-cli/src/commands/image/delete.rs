@@ -2,16 +2,16 @@
 
 use anyhow::{Context as _, Result};
 use clap::Args;
-use reposure_oci::{ImageName, Reference, registry};
+use reposure_oci::{ImageName, Reference, Transport, registry};
 use reposure_parcel::wire::Right;
 use serde::Serialize;
 
 use super::list;
 use crate::{
-    args::Format,
     connect,
     context::Context,
     exit::{Failure, Kind},
+    format::Format,
     output,
 };
 
@@ -39,9 +39,9 @@ struct Deleted {
 pub(super) async fn run(context: &Context, args: DeleteArgs) -> Result<()> {
     let session = connect::session(context, &args.registry, Right::Admin).await?;
     let client = registry::Client::new(session);
-    let images = if args.all { list::images(&client).await? } else { args.images };
+    let images = if args.all { list::images(&client, &args.registry).await? } else { args.images };
     for image in &images {
-        delete(&client, image).await?;
+        delete(&client, image, &args.registry).await?;
         if !matches!(context.format(), Format::Json | Format::Yaml) {
             output::print(&format!("{image}\n"))?;
         }
@@ -52,15 +52,17 @@ pub(super) async fn run(context: &Context, args: DeleteArgs) -> Result<()> {
     }
 }
 
-async fn delete<T: reposure_oci::Transport>(client: &registry::Client<T>, image: &ImageName) -> Result<()> {
+async fn delete<T: Transport>(client: &registry::Client<T>, image: &ImageName, registry: &str) -> Result<()> {
     let done = match &image.reference {
         Reference::Tag(tag) => client.delete_tag_safely(&image.repository, tag).await.map(drop),
         digest @ Reference::Digest(_) => client.delete_manifest(&image.repository, digest).await,
     };
     match done {
         Err(error) if error.is_not_found() => {
-            Err(Failure::new(Kind::NotFound, format!("there is no image {image}")).into())
+            Err(Failure::new(Kind::NotFound, format!("there is no image {image} in registry {registry}"))
+                .hint(format!("reposure image list {registry}"))
+                .into())
         }
-        done => done.map(drop).with_context(|| format!("cannot delete {image}")),
+        done => done.with_context(|| format!("cannot delete {image} of registry {registry}")),
     }
 }

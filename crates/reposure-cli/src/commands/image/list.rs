@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::{
     connect,
     context::Context,
+    format::Format,
     output::{self, Rows},
 };
 
@@ -33,7 +34,7 @@ struct Listed {
 pub(super) async fn run(context: &Context, args: &ListArgs) -> Result<()> {
     let session = connect::session(context, &args.registry, Right::Pull).await?;
     let client = registry::Client::new(session);
-    let images = images(&client).await?;
+    let images = images(&client, &args.registry).await?;
     let mut rows = Rows::new(&["REPOSITORY", "TAG"], 2);
     let listed: Vec<Listed> = images.into_iter().map(listed).collect();
     for image in &listed {
@@ -42,9 +43,7 @@ pub(super) async fn run(context: &Context, args: &ListArgs) -> Result<()> {
     let names: Vec<String> = listed.iter().map(|image| image.name.to_string()).collect();
     match context.format() {
         // The first Reposure listed names; scripts read them.
-        crate::args::Format::Bare => {
-            output::print(&names.iter().map(|name| format!("{name}\n")).collect::<String>())
-        }
+        Format::Bare => output::print(&output::lines(&names)),
         format => output::list(format, &listed, &names, &rows),
     }
 }
@@ -56,14 +55,17 @@ fn listed(name: ImageName) -> Listed {
 /// Lists every tag of every repository, in order; the tags under which clients keep referrers are left out.
 pub(super) async fn images<T: reposure_oci::Transport>(
     client: &registry::Client<T>,
+    registry: &str,
 ) -> Result<Vec<ImageName>> {
-    let repositories = client.catalog().await.context("cannot list the repositories")?;
+    let repositories = client.catalog().await;
+    let repositories =
+        repositories.with_context(|| format!("cannot list the images of registry {registry}"))?;
     let of_each: Vec<Vec<ImageName>> = stream::iter(repositories)
         .map(|repository| async move {
             let tags = client
                 .tags(&repository)
                 .await
-                .with_context(|| format!("cannot list the tags of {repository}"))?;
+                .with_context(|| format!("cannot list the tags of {repository} of registry {registry}"))?;
             let named = tags
                 .into_iter()
                 .filter(|tag| !registry::is_referrer_tag(tag))

@@ -7,7 +7,7 @@ use std::{io::Seek as _, os::fd::AsFd as _, path::PathBuf, sync::Arc};
 use anyhow::{Context as _, Result};
 use clap::Args;
 use reposure_client::{
-    pull::{PullOptions, Tree, fetch_blobs, fetch_tree},
+    pull::{PullError, PullOptions, Tree, fetch_blobs, fetch_tree},
     session::Session,
 };
 use reposure_oci::{
@@ -69,7 +69,7 @@ pub(super) async fn run(context: &Context, args: PullArgs) -> Result<()> {
 
 impl Pull {
     async fn run(&self, args: &PullArgs) -> Result<()> {
-        let tree = fetch_tree(&self.session, &self.name).await?;
+        let tree = self.tree(&args.registry).await?;
         match (&args.target, args.unpack) {
             (None, false) => {
                 let stdout = std::io::stdout()
@@ -90,6 +90,17 @@ impl Pull {
                 self.unpack(&tree, &mut file.file()).await?;
                 Ok(file.commit().await?)
             }
+        }
+    }
+
+    async fn tree(&self, registry: &str) -> Result<Tree> {
+        match fetch_tree(&self.session, &self.name).await {
+            Err(PullError::Manifest { name, source }) if name == self.name && source.is_not_found() => {
+                Err(Failure::new(Kind::NotFound, format!("there is no such image: {source}"))
+                    .hint(format!("reposure image list {registry}"))
+                    .into())
+            }
+            done => Ok(done?),
         }
     }
 

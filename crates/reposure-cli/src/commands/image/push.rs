@@ -5,11 +5,20 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result};
 use clap::Args;
 use reposure_client::push::{PushOptions, push};
-use reposure_oci::{Digest, ImageName, Spool, archive};
+use reposure_oci::{
+    Digest, ImageName, Spool,
+    archive::{self, SelectError},
+};
 use reposure_parcel::wire::Right;
 use serde::Serialize;
 
-use crate::{bars::Bars, connect, context::Context, output};
+use crate::{
+    bars::Bars,
+    connect,
+    context::Context,
+    exit::{self, Failure},
+    output,
+};
 
 /// What compressed layers and unpacked archives may take on disk together, in bytes: more than any image should have.
 const SPOOL_LIMIT: u64 = 256 << 30;
@@ -36,6 +45,11 @@ pub(crate) struct PushArgs {
     jobs: usize,
 }
 
+fn unchosen(args: &PushArgs, error: SelectError) -> Failure {
+    let failure = Failure::because(format!("cannot choose an image of {}", args.source.display()), error);
+    failure.hint("--source-tag NAME, or --source-tag @0 for the first")
+}
+
 #[derive(Serialize)]
 struct Pushed {
     name: ImageName,
@@ -46,9 +60,13 @@ pub(super) async fn run(context: &Context, args: PushArgs) -> Result<()> {
     // What is wrong with the source is said before anything is asked of the cluster.
     let spool = Spool::new(std::env::temp_dir(), SPOOL_LIMIT);
     let archive = archive::open(&args.source, archive::Options::new(spool)).await?;
-    let entry = archive
-        .select(args.source_tag.as_deref())
-        .with_context(|| format!("cannot choose an image of {}: see --source-tag", args.source.display()))?;
+    let entry = archive.select(args.source_tag.as_deref()).map_err(|error| unchosen(&args, error))?;
+    for digest in &entry.omitted {
+        exit::warn(&format!(
+            "{} does not hold {digest}, which its index names: it is left out",
+            args.source.display()
+        ));
+    }
     let session = connect::session(context, &args.registry, Right::Push).await?;
     let (bars, progress) = Bars::start();
     let options = PushOptions { jobs: args.jobs };

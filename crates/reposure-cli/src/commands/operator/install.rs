@@ -6,11 +6,11 @@ use kube::{Api, CustomResourceExt as _, api::ListParams};
 use reposure_admin::{
     AdminError, ApplyOptions, Manager, OperatorOptions, Scope, apply, manifests, plan, wait,
 };
-use reposure_api::{Registry, names};
+use reposure_api::{Registry, labels::Application, names};
 
 use crate::{
     args::WaitArgs,
-    commands::report,
+    commands::{report, rollout},
     context::{Cluster, Context},
     exit::{Failure, Kind},
     output,
@@ -59,9 +59,8 @@ pub(super) async fn run(context: &Context, args: &InstallArgs) -> Result<()> {
         apply::apply_all(&cluster.client, &rest, &by_hand()).await.context("cannot install the operator")?;
     report::changes(context, &applied)?;
     if args.wait.wait {
-        wait::deployment_available(&cluster.client, &cluster.namespace, names::OPERATOR, args.wait.timeout)
-            .await
-            .context("the operator is installed, but does not run")?;
+        let limit = args.wait.timeout;
+        rollout::wait(&cluster, names::OPERATOR, Application::Operator, "the operator", limit).await?;
     }
     Ok(())
 }

@@ -2,13 +2,14 @@
 
 use anyhow::{Context as _, Result};
 use clap::{ArgGroup, Args, ValueEnum};
+use k8s_openapi::api::apps::v1::Deployment;
 use reposure_admin::{Provider, RegistryOptions, apply, plan, wait};
 use reposure_api::{RegistryScheme, Target, names};
 
 use crate::{
     args::WaitArgs,
     commands::{operator::by_hand, report},
-    context::Context,
+    context::{Cluster, Context},
 };
 
 /// Tell Reposure of a registry, by a provider, a Service or a host
@@ -65,8 +66,8 @@ enum Scheme {
 }
 
 impl CreateArgs {
-    fn options(&self, namespace: &str) -> RegistryOptions {
-        let mut options = self.of_target(namespace);
+    fn options(&self, namespace: &str, simple_tls: bool) -> RegistryOptions {
+        let mut options = self.of_target(namespace, simple_tls);
         let spec = &mut options.spec;
         if let Some(scheme) = self.scheme {
             spec.scheme = Some(match scheme {
@@ -86,9 +87,9 @@ impl CreateArgs {
         options
     }
 
-    fn of_target(&self, namespace: &str) -> RegistryOptions {
+    fn of_target(&self, namespace: &str, simple_tls: bool) -> RegistryOptions {
         let provider = match self.provider {
-            Some(ProviderName::Simple) => Provider::Simple { tls: false },
+            Some(ProviderName::Simple) => Provider::Simple { tls: simple_tls },
             Some(ProviderName::Minikube) => Provider::Minikube,
             Some(ProviderName::Openshift) => Provider::OpenShift,
             None => return RegistryOptions::at(namespace, &self.name, self.target(namespace)),
@@ -108,9 +109,19 @@ impl CreateArgs {
     }
 }
 
+/// Tells whether the simple registry was installed with TLS. Whoever may not see that says so by --authentication-secret.
+async fn serves_tls(cluster: &Cluster) -> bool {
+    let found = cluster.api::<Deployment>().get_opt(names::SIMPLE).await;
+    let spec = found.ok().flatten().and_then(|deployment| deployment.spec?.template.spec);
+    let volumes = spec.and_then(|spec| spec.volumes).unwrap_or_default();
+    let mut secrets = volumes.into_iter().filter_map(|volume| volume.secret?.secret_name);
+    secrets.any(|name| name == names::SIMPLE_AUTHENTICATION)
+}
+
 pub(super) async fn run(context: &Context, args: CreateArgs) -> Result<()> {
     let cluster = context.cluster().await?;
-    let options = args.options(&cluster.namespace);
+    let simple_tls = matches!(args.provider, Some(ProviderName::Simple)) && serves_tls(&cluster).await;
+    let options = args.options(&cluster.namespace, simple_tls);
     let openshift = matches!(args.provider, Some(ProviderName::Openshift));
     let registry = plan::registry(&options);
     let applied = apply::apply(&cluster.client, &registry.clone().into(), &by_hand())

@@ -6,13 +6,13 @@ use kube::{
     Api, ResourceExt,
     api::{DeleteParams, ListParams},
 };
-use reposure_admin::wait;
-use reposure_api::Registry;
+use reposure_admin::{Verb, wait};
+use reposure_api::{Registry, registry::RegistrySpec};
 
 use crate::{
     args::WaitArgs,
+    connect,
     context::{Cluster, Context},
-    exit::{Failure, Kind},
     output,
 };
 
@@ -31,9 +31,11 @@ pub(crate) struct DeleteArgs {
 
 pub(super) async fn run(context: &Context, args: &DeleteArgs) -> Result<()> {
     let cluster = context.cluster().await?;
-    let api: Api<Registry> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
+    let api: Api<Registry> = cluster.api();
     let names = if args.all {
-        let list = api.list(&ListParams::default()).await.context("cannot list registries")?;
+        let list = api.list(&ListParams::default()).await;
+        let list = list.map_err(|error| cluster.failed::<Registry>(Verb::List, "*", error));
+        let list = list.context("cannot list registries")?;
         list.iter().map(ResourceExt::name_any).collect()
     } else {
         args.names.clone()
@@ -49,13 +51,16 @@ async fn delete(cluster: &Cluster, api: &Api<Registry>, name: &str, args: &Delet
     // In the foreground, so that the registry is gone when its surrogate is.
     match api.delete(name, &DeleteParams::foreground()).await {
         Err(kube::Error::Api(status)) if status.code == 404 => {
-            let message = format!("there is no registry {name} in namespace {}", cluster.namespace);
-            return Err(Failure::new(Kind::NotFound, message).into());
+            return Err(connect::missing(cluster, name).await.into());
         }
-        done => drop(done.with_context(|| format!("cannot delete registry {name}"))?),
+        Err(error) => {
+            let error = cluster.failed::<Registry>(Verb::Delete, name, error);
+            return Err(error).with_context(|| format!("cannot delete registry {name}"));
+        }
+        Ok(_) => {}
     }
     if args.wait.wait {
-        let mut registry = Registry::new(name, Default::default());
+        let mut registry = Registry::new(name, RegistrySpec::default());
         registry.metadata.namespace = Some(cluster.namespace.clone());
         wait::deleted(&cluster.client, &registry.into(), args.wait.timeout).await?;
     }

@@ -4,15 +4,15 @@ use std::fmt::Write as _;
 
 use anyhow::Result;
 use clap::Args;
-use k8s_openapi::api::core::v1::Event;
-use kube::{Api, ResourceExt as _, api::ListParams};
+use k8s_openapi::{api::core::v1::Event, apimachinery::pkg::apis::meta::v1::Condition};
+use kube::{ResourceExt as _, api::ListParams};
 use reposure_api::{Registry, SurrogateNames, registry::RegistrySpec};
 
 use crate::{
-    args::Format,
     connect,
     context::{Cluster, Context},
-    output,
+    format::Format,
+    output::{self, Rows},
 };
 
 /// Show a registry, its conditions and what happened to it
@@ -34,16 +34,20 @@ pub(super) async fn run(context: &Context, args: &DescribeArgs) -> Result<()> {
 
 /// Events are of use where they may be read, and no reason to fail.
 async fn events(cluster: &Cluster, registry: &Registry) -> Vec<Event> {
-    let api: Api<Event> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
     let selector = format!("involvedObject.kind=Registry,involvedObject.name={}", registry.name_any());
-    api.list(&ListParams::default().fields(&selector)).await.map(|list| list.items).unwrap_or_default()
+    cluster
+        .api::<Event>()
+        .list(&ListParams::default().fields(&selector))
+        .await
+        .map(|list| list.items)
+        .unwrap_or_default()
 }
 
 fn text(registry: &Registry, events: &[Event]) -> String {
     let mut text = String::new();
     let mut line = |name: &str, value: &str| {
         // Writing to a string does not fail.
-        let _ = writeln!(text, "{name:<20}{value}");
+        let _ = writeln!(text, "{name:<14}{value}");
     };
     let status = registry.status.clone().unwrap_or_default();
     let names = SurrogateNames::new(&registry.name_any());
@@ -58,25 +62,39 @@ fn text(registry: &Registry, events: &[Event]) -> String {
         "Access:",
         &format!("{}, {}, {}", names.pull_account(), names.push_account(), names.admin_account()),
     );
-    line(
-        "Conditions:",
-        if status.conditions.is_empty() { "none: is an operator installed for this namespace?" } else { "" },
-    );
-    for condition in &status.conditions {
-        line(
-            &format!("  {}", condition.type_),
-            &format!("{:<9}{}: {}", condition.status, condition.reason, condition.message),
-        );
+    if status.conditions.is_empty() {
+        line("Conditions:", "none: is an operator installed for this namespace?");
+    } else {
+        text.push_str("Conditions:\n");
+        text.push_str(&indented(&conditions(&status.conditions)));
     }
     if !events.is_empty() {
-        line("Events:", "");
-    }
-    for event in events {
-        let (reason, message) =
-            (event.reason.as_deref().unwrap_or_default(), event.message.as_deref().unwrap_or_default());
-        line(&format!("  {}", event.type_.as_deref().unwrap_or_default()), &format!("{reason}: {message}"));
+        text.push_str("Events:\n");
+        text.push_str(&indented(&happened(events)));
     }
     text
+}
+
+fn conditions(conditions: &[Condition]) -> Rows {
+    let mut rows = Rows::new(&["TYPE", "STATUS", "REASON", "MESSAGE"], 4);
+    for condition in conditions {
+        let Condition { type_, status, reason, message, .. } = condition.clone();
+        rows.push(vec![type_, status, reason, message]);
+    }
+    rows
+}
+
+fn happened(events: &[Event]) -> Rows {
+    let mut rows = Rows::new(&["TYPE", "REASON", "MESSAGE"], 3);
+    for event in events {
+        let Event { type_, reason, message, .. } = event.clone();
+        rows.push([type_, reason, message].map(Option::unwrap_or_default).to_vec());
+    }
+    rows
+}
+
+fn indented(rows: &Rows) -> String {
+    output::lines(rows.render(true).lines().map(|line| format!("  {line}")))
 }
 
 fn target(spec: &RegistrySpec) -> String {

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, Result};
 use clap::{Args, ValueEnum};
 use k8s_openapi::api::core::v1::Secret;
-use kube::{Api, ResourceExt as _};
+use kube::ResourceExt as _;
+use reposure_admin::Verb;
 use reposure_api::Registry;
 use reposure_oci::auth::{Credentials, DockerConfig};
 use secrecy::ExposeSecret as _;
@@ -107,7 +108,8 @@ fn of_docker(registry: &Registry, data: &BTreeMap<String, Vec<u8>>) -> Result<Op
 }
 
 async fn secret(cluster: &Cluster, name: &str) -> Result<BTreeMap<String, Vec<u8>>> {
-    let api: Api<Secret> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
-    let secret = api.get(name).await.with_context(|| format!("cannot read Secret {name}"))?;
+    let secret = cluster.api::<Secret>().get(name).await;
+    let secret = secret.map_err(|error| cluster.failed::<Secret>(Verb::Get, name, error));
+    let secret = secret.context("cannot read what the registry names")?;
     Ok(secret.data.unwrap_or_default().into_iter().map(|(key, bytes)| (key, bytes.0)).collect())
 }

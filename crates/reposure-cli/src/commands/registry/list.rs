@@ -3,6 +3,7 @@
 use anyhow::{Context as _, Result};
 use clap::Args;
 use kube::{Api, ResourceExt as _, api::ListParams};
+use reposure_admin::Verb;
 use reposure_api::{
     Registry,
     conditions::{self, ConditionType},
@@ -23,12 +24,14 @@ pub(crate) struct ListArgs {
 
 pub(super) async fn run(context: &Context, args: &ListArgs) -> Result<()> {
     let cluster = context.cluster().await?;
-    let api: Api<Registry> = if args.all_namespaces {
-        Api::all(cluster.client.clone())
-    } else {
-        Api::namespaced(cluster.client.clone(), &cluster.namespace)
+    let api: Api<Registry> =
+        if args.all_namespaces { Api::all(cluster.client.clone()) } else { cluster.api() };
+    let registries = match api.list(&ListParams::default()).await {
+        Ok(list) => list.items,
+        Err(error) => {
+            Err(cluster.failed::<Registry>(Verb::List, "*", error)).context("cannot list registries")?
+        }
     };
-    let registries = api.list(&ListParams::default()).await.context("cannot list registries")?.items;
     let mut rows = Rows::new(&["NAME", "HOST", "READY", "REASON", "NAMESPACE", "SURROGATE", "MESSAGE"], 4);
     for registry in &registries {
         rows.push(row(registry));

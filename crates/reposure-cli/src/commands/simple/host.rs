@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result};
 use k8s_openapi::api::core::v1::Service;
-use kube::Api;
+use reposure_admin::Verb;
 use reposure_api::names;
 use serde::Serialize;
 
@@ -19,8 +19,9 @@ struct Host {
 
 pub(super) async fn run(context: &Context) -> Result<()> {
     let cluster = context.cluster().await?;
-    let services: Api<Service> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
-    let service = services.get_opt(names::SIMPLE).await.context("cannot look for the registry's Service")?;
+    let service = cluster.api::<Service>().get_opt(names::SIMPLE).await;
+    let service = service.map_err(|error| cluster.failed::<Service>(Verb::Get, names::SIMPLE, error));
+    let service = service.context("cannot look for the simple registry")?;
     let address = service.and_then(|service| service.spec?.cluster_ip).ok_or_else(|| {
         let message = format!("there is no simple registry in namespace {}", cluster.namespace);
         Failure::new(Kind::NotFound, message).hint("reposure simple install")

@@ -2,18 +2,18 @@
 
 use anyhow::{Context as _, Result};
 use clap::Args;
-use reposure_admin::{SimpleOptions, Storage, apply, plan, wait};
-use reposure_api::names;
+use reposure_admin::{SimpleOptions, Storage, install, plan};
+use reposure_api::{labels::Application, names};
 
 use crate::{
     args::WaitArgs,
-    commands::{operator::by_hand, report},
+    commands::{operator::by_hand, report, rollout},
     context::Context,
-    exit::{Failure, Kind},
 };
 
 /// Install a simple registry in the cluster: CNCF Distribution
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(crate) struct InstallArgs {
     /// Kept for scripts of the first Reposure: the registry serves the whole cluster always
     #[arg(long, short = 'c', hide = true)]
@@ -39,10 +39,10 @@ pub(crate) struct InstallArgs {
     /// Let the cluster choose the user that the registry runs as, which OpenShift insists on
     #[arg(long)]
     any_user: bool,
-    /// Serve TLS
+    /// Serve TLS, with a certificate that is made here unless the Secret reposure-simple-authentication holds one
     #[arg(long, short = 'a')]
     authentication: bool,
-    /// Ask for a password
+    /// Ask for a password: one of those in the Secret reposure-simple-htpasswd, key htpasswd, hashed with bcrypt
     #[arg(long)]
     authorization: bool,
     #[command(flatten)]
@@ -60,6 +60,8 @@ impl InstallArgs {
             image: self.image.clone().unwrap_or_else(|| SimpleOptions::image_at(&self.registry)),
             pull_secret: self.image_pull_secret.clone(),
             storage,
+            tls: self.authentication,
+            authorization: self.authorization,
             fixed_user: !self.any_user,
             ..SimpleOptions::new(namespace)
         }
@@ -67,21 +69,15 @@ impl InstallArgs {
 }
 
 pub(super) async fn run(context: &Context, args: &InstallArgs) -> Result<()> {
-    if args.authentication || args.authorization {
-        let message = "TLS and passwords of the simple registry are of a later version";
-        return Err(Failure::new(Kind::Usage, message)
-            .hint("leave --authentication and --authorization out")
-            .into());
-    }
     let cluster = context.cluster().await?;
-    let plan = plan::simple(&args.options(&cluster.namespace));
-    let applied =
-        apply::apply_all(&cluster.client, &plan, &by_hand()).await.context("cannot install the registry")?;
+    let options = args.options(&cluster.namespace);
+    let applied = install::simple(&cluster.client, &options, &by_hand())
+        .await
+        .context("cannot install the registry")?;
     report::changes(context, &applied)?;
     if args.wait.wait {
-        wait::deployment_available(&cluster.client, &cluster.namespace, names::SIMPLE, args.wait.timeout)
-            .await
-            .context("the registry is installed, but does not run")?;
+        let limit = args.wait.timeout;
+        rollout::wait(&cluster, names::SIMPLE, Application::Simple, "the registry", limit).await?;
     }
     Ok(())
 }

@@ -1,0 +1,197 @@
+//! The kind of an error: that of its first cause that has one.
+
+use std::error::Error as StdError;
+
+use kube::config::KubeconfigError;
+use reposure_admin::AdminError;
+use reposure_client::{pull::PullError, push::PushError, session::SessionError, token::TokenError};
+use reposure_oci::{archive, registry, sink};
+use reposure_parcel::problem::Code;
+
+use super::{Failure, Kind};
+use crate::commands::image::FileSinkError;
+
+type Cause<'a> = &'a (dyn StdError + 'static);
+
+/// Returns the kind of the first cause that has one.
+pub(crate) fn kind(error: &anyhow::Error) -> Kind {
+    error.chain().find_map(kind_of).unwrap_or(Kind::Other)
+}
+
+fn kind_of(cause: Cause<'_>) -> Option<Kind> {
+    const OF: [fn(Cause<'_>) -> Option<Kind>; 4] = [of_own, of_cluster, of_exchange, of_images];
+    OF.into_iter().find_map(|of| of(cause))
+}
+
+fn of_own(cause: Cause<'_>) -> Option<Kind> {
+    if let Some(failure) = cause.downcast_ref::<Failure>() {
+        return failure.kind;
+    }
+    let error = cause.downcast_ref::<std::io::Error>()?;
+    match error.kind() {
+        std::io::ErrorKind::NotFound => Some(Kind::NotFound),
+        std::io::ErrorKind::PermissionDenied => Some(Kind::Denied),
+        _ => None,
+    }
+}
+
+/// What the API server says of objects.
+fn of_cluster(cause: Cause<'_>) -> Option<Kind> {
+    if let Some(error) = cause.downcast_ref::<AdminError>() {
+        return of_admin(error);
+    }
+    if let Some(error) = cause.downcast_ref::<KubeconfigError>() {
+        return Some(of_kubeconfig(error));
+    }
+    cause.downcast_ref().map(of_kubernetes)
+}
+
+fn of_admin(error: &AdminError) -> Option<Kind> {
+    match error {
+        AdminError::Denied { .. } => Some(Kind::Denied),
+        AdminError::NotFound { .. } => Some(Kind::NotFound),
+        AdminError::Conflict { .. } => Some(Kind::Conflict),
+        AdminError::Refused { .. } => Some(Kind::Usage),
+        AdminError::Failed { source, .. } => Some(of_kubernetes(source)),
+        // What did not happen in time has no code of its own.
+        _ => None,
+    }
+}
+
+fn of_kubeconfig(error: &KubeconfigError) -> Kind {
+    match error {
+        KubeconfigError::LoadContext(_) => Kind::NotFound,
+        KubeconfigError::ReadConfig(error, _) if error.kind() == std::io::ErrorKind::NotFound => {
+            Kind::NotFound
+        }
+        _ => Kind::Usage,
+    }
+}
+
+fn of_kubernetes(error: &kube::Error) -> Kind {
+    match error {
+        kube::Error::Api(status) => match status.code {
+            401 | 403 => Kind::Denied,
+            404 => Kind::NotFound,
+            409 => Kind::Conflict,
+            400 | 422 => Kind::Usage,
+            500.. => Kind::Unreachable,
+            _ => Kind::Other,
+        },
+        kube::Error::Auth(_) => Kind::Denied,
+        kube::Error::HyperError(_) | kube::Error::Service(_) => Kind::Unreachable,
+        _ => Kind::Other,
+    }
+}
+
+/// What surrogate and registry say.
+fn of_exchange(cause: Cause<'_>) -> Option<Kind> {
+    if let Some(error) = cause.downcast_ref::<SessionError>() {
+        return Some(of_session(error));
+    }
+    if let Some(error) = cause.downcast_ref::<TokenError>() {
+        return Some(if error.denied { Kind::Denied } else { Kind::Unreachable });
+    }
+    if let Some(error) = cause.downcast_ref::<PushError>() {
+        return of_push(error);
+    }
+    if let Some(error) = cause.downcast_ref::<PullError>() {
+        return of_pull(error);
+    }
+    cause.downcast_ref().and_then(of_registry)
+}
+
+fn of_session(error: &SessionError) -> Kind {
+    match error {
+        SessionError::Token(error) if error.denied => Kind::Denied,
+        SessionError::ApiServer { status, .. } => match status.as_u16() {
+            401 | 403 => Kind::Denied,
+            _ => Kind::Unreachable,
+        },
+        SessionError::Problem { problem, .. } => of_problem(problem.code),
+        SessionError::Token(_)
+        | SessionError::Channel { .. }
+        | SessionError::Broken { .. }
+        | SessionError::Timeout { .. } => Kind::Unreachable,
+        SessionError::Malformed { .. } | SessionError::Version { .. } => Kind::Other,
+    }
+}
+
+const fn of_problem(code: Code) -> Kind {
+    match code {
+        Code::Unauthorized | Code::Forbidden | Code::UpstreamDenied => Kind::Denied,
+        Code::DigestMismatch => Kind::Verification,
+        Code::Conflict => Kind::Conflict,
+        Code::UpstreamUnreachable | Code::UpstreamBusy | Code::NoKeys | Code::Ending => Kind::Unreachable,
+        Code::BadRequest
+        | Code::NotFound
+        | Code::OutsideWindow
+        | Code::TooLarge
+        | Code::TooManyUploads
+        | Code::UpstreamRefused
+        | Code::Unknown => Kind::Other,
+    }
+}
+
+/// What a push is made of has causes of their own, except where bytes are wrong.
+fn of_push(error: &PushError) -> Option<Kind> {
+    match error {
+        PushError::Corrupt { .. }
+        | PushError::OtherDigest { .. }
+        | PushError::StoredOther { .. }
+        | PushError::Blob { .. } => Some(Kind::Verification),
+        PushError::Source { source, .. } => Some(kind_of(source.as_ref()).unwrap_or(Kind::Verification)),
+        PushError::Exists(_) | PushError::Upload { .. } | PushError::Manifest { .. } | PushError::Task(_) => {
+            None
+        }
+    }
+}
+
+fn of_pull(error: &PullError) -> Option<Kind> {
+    match error {
+        PullError::Answer { status, .. } if status.is_success() => Some(Kind::Verification),
+        PullError::Answer { status, .. } => match status.as_u16() {
+            401 | 403 => Some(Kind::Denied),
+            404 => Some(Kind::NotFound),
+            500.. => Some(Kind::Unreachable),
+            _ => None,
+        },
+        PullError::Malformed { .. } | PullError::TooDeep { .. } => Some(Kind::Verification),
+        PullError::Manifest { .. } | PullError::Range { .. } | PullError::Task(_) | PullError::Sink(_) => {
+            None
+        }
+    }
+}
+
+fn of_registry(error: &registry::Error) -> Option<Kind> {
+    if error.is_not_found() {
+        return Some(Kind::NotFound);
+    }
+    if error.is_denied() {
+        return Some(Kind::Denied);
+    }
+    match &*error.failure {
+        registry::Failure::Timeout(_) | registry::Failure::Broken(_) | registry::Failure::Html { .. } => {
+            Some(Kind::Unreachable)
+        }
+        registry::Failure::Refused(refusal) if refusal.status.is_server_error() => Some(Kind::Unreachable),
+        registry::Failure::Digest { .. }
+        | registry::Failure::Size { .. }
+        | registry::Failure::Range { .. }
+        | registry::Failure::Manifest(_) => Some(Kind::Verification),
+        _ => None,
+    }
+}
+
+/// Images on disk: what is not there was found by its IO error, so what is left is damaged.
+fn of_images(cause: Cause<'_>) -> Option<Kind> {
+    if let Some(error) = cause.downcast_ref::<archive::OpenError>() {
+        return Some(error.source().and_then(kind_of).unwrap_or(Kind::Verification));
+    }
+    if cause.is::<archive::SelectError>() {
+        return Some(Kind::Usage);
+    }
+    let damaged = matches!(cause.downcast_ref(), Some(sink::WriteError::Blob(_)))
+        || matches!(cause.downcast_ref(), Some(FileSinkError::Digest { .. }));
+    damaged.then_some(Kind::Verification)
+}

@@ -1,0 +1,115 @@
+//! What to try.
+
+use std::error::Error as StdError;
+
+use reposure_admin::AdminError;
+use reposure_client::{channel::Hop, session::SessionError, token::TokenError};
+use reposure_oci::archive::OpenError;
+use reposure_parcel::problem::Code;
+
+use super::Failure;
+
+/// Where the API server is silent.
+const API_SERVER: &str = "see whether the API server can be reached: kubectl version";
+/// Where the surrogate is.
+const SURROGATE: &str =
+    "see what its operator says: reposure registry describe NAME, and reposure registry logs NAME";
+/// Where the registry is.
+const REGISTRY: &str = "see whether the registry itself runs: reposure registry describe NAME";
+
+/// Returns what to try, by the first cause that knows.
+pub(super) fn hint(error: &anyhow::Error) -> Option<String> {
+    error.chain().find_map(of_cause)
+}
+
+fn of_cause(cause: &(dyn StdError + 'static)) -> Option<String> {
+    if let Some(failure) = cause.downcast_ref::<Failure>() {
+        return failure.hint.clone();
+    }
+    if let Some(error) = cause.downcast_ref::<AdminError>() {
+        return of_admin(error);
+    }
+    if let Some(error) = cause.downcast_ref::<SessionError>() {
+        return of_session(error);
+    }
+    if let Some(OpenError::NotImages(path)) = cause.downcast_ref() {
+        return Some(of_no_images(path));
+    }
+    let silent = matches!(cause.downcast_ref(), Some(kube::Error::Service(_) | kube::Error::HyperError(_)));
+    silent.then(|| API_SERVER.into())
+}
+
+fn of_admin(error: &AdminError) -> Option<String> {
+    match error {
+        // It is the namespace that does not exist, and not the kind.
+        AdminError::NotFound { object, message, .. } if message.starts_with("namespaces ") => {
+            let namespace = object.namespace.as_deref().unwrap_or_default();
+            Some(format!("kubectl create namespace {namespace}, or --namespace with one that exists"))
+        }
+        AdminError::Deadline { object, last, .. } if last.starts_with("no operator ") => {
+            let namespace = object.namespace.as_deref().unwrap_or_default();
+            Some(format!("reposure operator install --wait --namespace {namespace}"))
+        }
+        AdminError::Deadline { object, .. } | AdminError::Hopeless { object, .. }
+            if object.kind == "Registry" =>
+        {
+            Some(format!("reposure registry describe {}", object.name))
+        }
+        error => error.hint(),
+    }
+}
+
+fn of_session(error: &SessionError) -> Option<String> {
+    match error {
+        SessionError::Token(error) => Some(of_token(error)),
+        SessionError::ApiServer { status, .. } if matches!(status.as_u16(), 401 | 403) => {
+            Some("ask for the right to use pods/proxy, which the roles edit and admin hold".into())
+        }
+        SessionError::Channel { source, .. } if source.hop == Hop::ApiServer => Some(API_SERVER.into()),
+        SessionError::Channel { source, .. } if source.hop == Hop::Credentials => {
+            Some("see whether the kubeconfig's credentials still work: kubectl auth whoami".into())
+        }
+        SessionError::Problem { problem, .. } => of_problem(problem.code),
+        SessionError::Version { .. } => {
+            Some("install the operator of this client's version: reposure operator install --wait".into())
+        }
+        SessionError::ApiServer { .. }
+        | SessionError::Channel { .. }
+        | SessionError::Broken { .. }
+        | SessionError::Timeout { .. } => Some(SURROGATE.into()),
+        SessionError::Malformed { .. } => None,
+    }
+}
+
+fn of_token(error: &TokenError) -> String {
+    let TokenError { service_account, namespace, denied, .. } = error;
+    if *denied {
+        format!(
+            "ask for the right to create tokens: kubectl create role reposure-token --namespace {namespace} --verb=create \
+             --resource=serviceaccounts/token --resource-name={service_account}"
+        )
+    } else {
+        // The ServiceAccount is made by the operator.
+        SURROGATE.into()
+    }
+}
+
+fn of_problem(code: Code) -> Option<String> {
+    let hint = match code {
+        Code::UpstreamUnreachable | Code::UpstreamBusy => REGISTRY,
+        Code::UpstreamDenied => {
+            "see whether the registry takes the credentials of --authorization-secret: reposure registry describe NAME"
+        }
+        Code::NoKeys | Code::Ending => SURROGATE,
+        _ => return None,
+    };
+    Some(hint.into())
+}
+
+fn of_no_images(path: &std::path::Path) -> String {
+    if path.is_dir() {
+        "name a folder with an OCI layout in it, or a file".into()
+    } else {
+        "to push a file that is no image, give it a name that does not end in .tar, .tar.gz or .tgz".into()
+    }
+}
