@@ -30,7 +30,7 @@ fn run(context: &Context, command: Command) -> Result<()> {
     // The provider of a process, for kube; a second call, which there is none of, would do no harm.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start")?;
-    runtime.block_on(async {
+    let done = runtime.block_on(async {
         tokio::select! {
             done = commands::run(context, command) => done,
             interrupted = tokio::signal::ctrl_c() => {
@@ -38,7 +38,10 @@ fn run(context: &Context, command: Command) -> Result<()> {
                 Err(exit::interrupted())
             }
         }
-    })
+    });
+    // A thread that still compresses for a push that was interrupted is not waited for.
+    runtime.shutdown_background();
+    done
 }
 
 fn finish(result: &Result<()>, api_server: Option<&str>) -> ExitCode {
