@@ -70,11 +70,12 @@ check: build/tools/bin/cargo-deny ## Check format, lints, licences, documentatio
 	build/tools/bin/cargo-deny --locked check bans licenses sources
 	RUSTDOCFLAGS='-D warnings' cargo doc --release --locked --workspace --no-deps
 	@$(MAKE) generate
-	@git diff --exit-code -- deploy || { echo 'deploy/ is stale: run make generate and commit it' >&2; exit 1; }
+	@git diff --exit-code -- deploy docs/cli.md || { echo 'deploy/ or docs/cli.md is stale: run make generate and commit it' >&2; exit 1; }
 
 .PHONY: generate
-generate: ## Write the generated files in deploy/
+generate: ## Write the generated files: deploy/, docs/cli.md
 	cargo run --release --locked -q -p reposure-admin --example generate -- deploy
+	cargo run --release --locked -q -p reposure-cli --example cli_reference -- docs/cli.md
 
 # Advisories need a clone from outside of the package registries, so they are checked at a release.
 build/tools/bin/cargo-deny:

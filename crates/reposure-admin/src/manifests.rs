@@ -1,8 +1,5 @@
 //! Plans as YAML, for those who apply them by other means.
 
-use kube::CustomResourceExt as _;
-use reposure_api::Registry;
-
 use crate::plan::{self, OperatorOptions, Plan};
 
 /// What stands at the head of each generated file.
@@ -20,12 +17,12 @@ pub enum ManifestError {
     Yaml(#[source] serde_saphyr::ser::Error),
 }
 
-/// Writes the definition of `Registry`.
+/// Writes the definition of `Registry` and the rights on registries that go with the built-in roles.
 ///
 /// # Errors
 /// None that is known; the types allow for one.
 pub fn crd() -> Result<String, ManifestError> {
-    render(&Plan::of([Registry::crd().into()]))
+    render(&plan::definition())
 }
 
 /// Writes the operator of `options`, with the definition of `Registry` where `options` ask for it.

@@ -2,6 +2,7 @@
 
 mod access;
 mod certificate;
+mod definition;
 mod hardening;
 mod operator;
 pub mod pod;
@@ -14,6 +15,7 @@ mod surrogate_pod;
 mod volumes;
 
 pub use certificate::{CertificateError, simple_certificate};
+pub use definition::definition;
 pub use operator::{DEFAULT_IMAGE_HOST, OperatorOptions, Scope, image, operator};
 pub use registry::{Provider, RegistryOptions, openshift_access, registry, standalone_registry};
 pub use simple::{SimpleOptions, Storage, simple, simple_service};

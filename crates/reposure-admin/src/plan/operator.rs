@@ -11,9 +11,7 @@ use k8s_openapi::{
     },
     apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta},
 };
-use kube::CustomResourceExt as _;
 use reposure_api::{
-    Registry,
     labels::{Application, labels, selector},
     names,
 };
@@ -84,7 +82,7 @@ pub fn image(host: &str) -> String {
 pub fn operator(options: &OperatorOptions) -> Plan {
     let mut objects = Vec::<Object>::new();
     if options.crd {
-        objects.push(Registry::crd().into());
+        objects.extend(super::definition().steps.into_iter().map(|step| step.object().clone()));
     }
     objects.push(service_account(options).into());
     objects.extend(rbac::objects(options));

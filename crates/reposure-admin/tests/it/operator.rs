@@ -12,7 +12,7 @@ fn names(plan: &Plan) -> Vec<String> {
 }
 
 fn cluster() -> Plan {
-    plan::operator(&OperatorOptions { scope: Scope::Cluster, ..OperatorOptions::new("work") })
+    plan::operator(&OperatorOptions { scope: Scope::Cluster, crd: false, ..OperatorOptions::new("work") })
 }
 
 #[test]
@@ -51,6 +51,9 @@ fn has_no_rights_in_the_cluster_when_for_one_namespace() {
     insta::assert_debug_snapshot!(names(&plan), @r#"
     [
         "CustomResourceDefinition registries.reposure.puccini.cloud",
+        "ClusterRole reposure-view",
+        "ClusterRole reposure-edit",
+        "ClusterRole reposure-admin",
         "ServiceAccount work/reposure-operator",
         "Role work/reposure-operator",
         "RoleBinding work/reposure-operator",

@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result};
 use clap::Args;
-use kube::{Api, CustomResourceExt as _, api::ListParams};
+use kube::api::ListParams;
 use reposure_admin::{
     AdminError, ApplyOptions, Manager, OperatorOptions, Scope, apply, manifests, plan, wait,
 };
@@ -65,10 +65,9 @@ pub(super) async fn run(context: &Context, args: &InstallArgs) -> Result<()> {
     Ok(())
 }
 
-/// Writes the definition of `Registry`. Whoever may not goes on where it is there, and else gets it for an administrator.
+/// Writes the definition of `Registry` and who may use it. Whoever may not goes on where it is there, and else gets it for an administrator.
 async fn define(cluster: &Cluster, args: &InstallArgs) -> Result<()> {
-    let definition = Registry::crd().into();
-    match apply::apply(&cluster.client, &definition, &by_hand()).await {
+    match apply::apply_all(&cluster.client, &plan::definition(), &by_hand()).await {
         Ok(_) => Ok(wait::crd_established(&cluster.client, args.wait.timeout).await?),
         Err(AdminError::Denied { .. }) if is_defined(cluster).await => Ok(()),
         Err(error @ AdminError::Denied { .. }) => {
@@ -84,8 +83,7 @@ async fn define(cluster: &Cluster, args: &InstallArgs) -> Result<()> {
 
 /// Asks for a list: whoever installs may read registries, but perhaps not their definition.
 async fn is_defined(cluster: &Cluster) -> bool {
-    let api: Api<Registry> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
-    match api.list(&ListParams::default().limit(1)).await {
+    match cluster.api::<Registry>().list(&ListParams::default().limit(1)).await {
         Ok(_) => true,
         Err(kube::Error::Api(status)) => status.code == 403,
         Err(_) => false,

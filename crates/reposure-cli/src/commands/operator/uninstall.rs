@@ -3,10 +3,10 @@
 use anyhow::{Context as _, Result};
 use clap::Args;
 use kube::{
-    Api, CustomResourceExt as _, ResourceExt as _,
+    Api, ResourceExt as _,
     api::{DeleteParams, ListParams},
 };
-use reposure_admin::{Object, OperatorOptions, Scope, apply, plan, wait};
+use reposure_admin::{OperatorOptions, Scope, Verb, apply, plan, wait};
 use reposure_api::Registry;
 
 use crate::{
@@ -48,9 +48,8 @@ pub(super) async fn run(context: &Context, args: &UninstallArgs) -> Result<()> {
     let mut deleted =
         apply::delete_all(&cluster.client, &plan).await.context("cannot remove the operator")?;
     if args.all && self::registries(&cluster, true).await.is_ok_and(|left| left.is_empty()) {
-        let definition: Object = Registry::crd().into();
-        deleted
-            .push(apply::delete(&cluster.client, &definition).await.context("cannot remove the definition")?);
+        let definition = apply::delete_all(&cluster.client, &plan::definition()).await;
+        deleted.extend(definition.context("cannot remove the definition of Registry")?);
     }
     report::changes(context, &deleted)?;
     if args.wait.wait {
@@ -68,7 +67,9 @@ async fn registries(cluster: &Cluster, all: bool) -> Result<Vec<Registry>> {
         Ok(list) => Ok(list.items),
         // Without a definition there is nothing that it could see to.
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(Vec::new()),
-        Err(error) => Err(error).context("cannot list registries"),
+        Err(error) => {
+            Err(cluster.failed::<Registry>(Verb::List, "*", error)).context("cannot list registries")
+        }
     }
 }
 
