@@ -2,7 +2,8 @@
 //! the surrogate reaches and whom it lets in is in files alone.
 
 use std::{
-    io::IsTerminal,
+    fs::File,
+    io::{IsTerminal, Read},
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -79,17 +80,20 @@ fn serve(path: &Path) -> anyhow::Result<()> {
     runtime.block_on(serve_until_told(config))
 }
 
+/// Reads the configuration from a file, and from nothing that whoever may `exec` could write to, such as `/dev/stdin`: he would
+/// have the mounted credentials sent to a host of his own.
 fn read(path: &Path) -> anyhow::Result<Config> {
     let doing = || format!("cannot read the configuration {}", path.display());
-    let size = std::fs::metadata(path).with_context(doing)?.len();
-    anyhow::ensure!(
-        size <= CONFIG,
-        "the configuration {} is over the limit of {CONFIG} bytes",
-        path.display()
-    );
-    let text = std::fs::read_to_string(path).with_context(doing)?;
-    // Not the text around the error: the path may name any file.
-    serde_json::from_str(&text).with_context(|| format!("the configuration {} is malformed", path.display()))
+    let file = File::open(path).with_context(doing)?;
+    anyhow::ensure!(file.metadata().with_context(doing)?.is_file(), "{} is no file", path.display());
+    let mut text = Vec::new();
+    file.take(CONFIG + 1).read_to_end(&mut text).with_context(doing)?;
+    anyhow::ensure!(text.len() as u64 <= CONFIG, "{} is over the limit of {CONFIG} bytes", path.display());
+    serde_json::from_slice(&text).map_err(|error| {
+        // The error's own text would show what is in the file, which may be a secret: its path comes with the arguments.
+        let (line, column) = (error.line(), error.column());
+        anyhow::anyhow!("the configuration {} is malformed at line {line}, column {column}", path.display())
+    })
 }
 
 async fn serve_until_told(config: Config) -> anyhow::Result<()> {
@@ -104,4 +108,39 @@ async fn serve_until_told(config: Config) -> anyhow::Result<()> {
     tracing::info!("ending");
     surrogate.stop().await;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(path: &Path) -> String {
+        format!("{:#}", read(path).unwrap_err())
+    }
+
+    #[test]
+    fn arguments_say_little() {
+        for arguments in
+            [&["x"][..], &["x", "serve", "--upstream", "y"], &["x", "version", "y"], &["x", "sh"]]
+        {
+            assert!(Arguments::try_parse_from(arguments).is_err(), "{arguments:?}");
+        }
+    }
+
+    #[test]
+    fn shows_nothing_of_a_file_that_is_no_configuration() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("password");
+        for secret in ["hunter2", r#""hunter2""#, r#"{"hunter2":1}"#, r#"{"namespace":{"hunter2":1}}"#] {
+            std::fs::write(&path, secret).unwrap();
+            let text = refusal(&path);
+            assert!(text.contains("malformed at line 1") && !text.contains("hunter2"), "{text}");
+        }
+    }
+
+    #[test]
+    fn reads_files_alone() {
+        assert!(refusal(Path::new("/dev/null")).contains("is no file"));
+        assert!(refusal(&std::env::temp_dir()).contains("is no file"));
+    }
 }
