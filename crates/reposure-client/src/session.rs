@@ -121,10 +121,12 @@ impl Session {
     /// Dropping the future ends the exchange; the surrogate may have acted on it.
     pub async fn send(&self, request: Request<Bytes>) -> Result<Response<Body>, SessionError> {
         let path = request.uri().path().to_owned();
+        // The late answer to a HEAD is asked for by HEAD, lest its length be taken for that of a body.
+        let method = if *request.method() == Method::HEAD { Method::HEAD } else { Method::GET };
         let mut response = self.exchange_with_token(request).await?;
         for _ in 0..LATE_ANSWERS {
             let Some(result) = answer::late(&response) else { return answer::checked(response, &path).await };
-            let later = self::request(Method::GET, &format!("{}/{result}", wire::RESULTS), "", Bytes::new())?;
+            let later = self::request(method.clone(), &format!("{}/{result}", wire::RESULTS), "", Bytes::new())?;
             response = self.exchange_with_token(later).await?;
         }
         Err(SessionError::Timeout { path, waited: limits::SILENCE.saturating_mul(120) })
