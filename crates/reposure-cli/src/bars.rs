@@ -1,4 +1,4 @@
-//! Progress bars on standard error, one for each part, on a terminal.
+//! Progress on standard error: a bar for each part on a terminal; elsewhere a line when something is tried again.
 
 use std::{collections::HashMap, io::IsTerminal as _, time::Duration};
 
@@ -14,25 +14,22 @@ const SPINNER: &str = "{prefix:12} {spinner} {msg}";
 
 /// Draws what a push or pull tells, until it ends.
 pub(crate) struct Bars {
-    task: Option<JoinHandle<()>>,
+    task: JoinHandle<()>,
 }
 
 impl Bars {
-    /// Starts to draw where standard error is a terminal; elsewhere events are not even sent.
+    /// Starts to draw or, where standard error is no terminal, to write lines.
     pub(crate) fn start() -> (Self, Progress) {
-        if !std::io::stderr().is_terminal() {
-            return (Self { task: None }, Progress::none());
-        }
         let (progress, events) = Progress::channel();
-        (Self { task: Some(tokio::spawn(draw(events))) }, progress)
+        let is_terminal = std::io::stderr().is_terminal();
+        let task = if is_terminal { tokio::spawn(draw(events)) } else { tokio::spawn(tell(events)) };
+        (Self { task }, progress)
     }
 
     /// Waits until all that was told is drawn; the other end must be gone.
     pub(crate) async fn finish(self) {
-        if let Some(task) = self.task {
-            // Bars are no reason to hold a command back.
-            let _ = tokio::time::timeout(Duration::from_secs(1), task).await;
-        }
+        // Bars are no reason to hold a command back.
+        let _ = tokio::time::timeout(Duration::from_secs(1), self.task).await;
     }
 }
 
@@ -41,6 +38,19 @@ async fn draw(mut events: UnboundedReceiver<Event>) {
     let mut bars = HashMap::new();
     while let Some(event) = events.recv().await {
         show(&screen, &mut bars, event);
+    }
+}
+
+/// Says why it takes longer, once for each reason in a row.
+async fn tell(mut events: UnboundedReceiver<Event>) {
+    let mut last = String::new();
+    while let Some(event) = events.recv().await {
+        if let Event::Retrying { problem } = event
+            && problem != last
+        {
+            eprintln!("trying again: {problem}");
+            last = problem;
+        }
     }
 }
 

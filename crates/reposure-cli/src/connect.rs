@@ -1,6 +1,6 @@
 //! From a registry's name to a session with its surrogate.
 
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 
 use anyhow::{Context as _, Result};
 use k8s_openapi::api::core::v1::{Namespace, Pod};
@@ -25,7 +25,7 @@ use crate::{
 /// Opens a session with the surrogate of the registry `name`, with the rights of `right`.
 pub(crate) async fn session(context: &Context, name: &str, right: Right) -> Result<Arc<Session>> {
     if let Some(address) = context.global.surrogate {
-        let channel: Arc<dyn Channel> = Arc::new(Local::new(address)?);
+        let channel: Arc<dyn Channel> = Arc::new(local(address)?);
         let session = Session::open(channel, Arc::new(NoTokens), right).await;
         return Ok(Arc::new(session.with_context(|| format!("cannot reach the surrogate at {address}"))?));
     }
@@ -35,6 +35,10 @@ pub(crate) async fn session(context: &Context, name: &str, right: Right) -> Resu
     let session = session.map_err(|error| unreached(&cluster, &registry, error))?;
     check(&cluster, &registry, &session).await?;
     Ok(Arc::new(session))
+}
+
+fn local(address: SocketAddr) -> Result<Local, Failure> {
+    Local::new(address).map_err(|error| Failure::new(Kind::Usage, format!("--surrogate: {error}")))
 }
 
 /// Finds a registry by its name.

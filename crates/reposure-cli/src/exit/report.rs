@@ -2,6 +2,7 @@
 
 use std::{error::Error as StdError, fmt::Write as _};
 
+use kube::config::KubeconfigError;
 use reposure_client::channel::{ChannelError, Hop};
 
 use super::hints;
@@ -56,7 +57,10 @@ fn describe(cause: &(dyn StdError + 'static), api_server: Option<&str>) -> Strin
         Some(kube::Error::Service(_) | kube::Error::HyperError(_)) => silent(),
         Some(kube::Error::Auth(_)) => "the kubeconfig gives no usable credentials".into(),
         _ if matches!(cause.downcast_ref(), Some(ChannelError { hop: Hop::ApiServer, .. })) => silent(),
-        _ => cause.to_string().trim_end().to_owned(),
+        _ => match cause.downcast_ref() {
+            Some(KubeconfigError::ReadConfig(error, path)) => format!("{}: {error}", path.display()),
+            _ => cause.to_string().trim_end().to_owned(),
+        },
     }
 }
 

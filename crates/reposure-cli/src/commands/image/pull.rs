@@ -96,7 +96,7 @@ impl Pull {
     async fn tree(&self, registry: &str) -> Result<Tree> {
         match fetch_tree(&self.session, &self.name).await {
             Err(PullError::Manifest { name, source }) if name == self.name && source.is_not_found() => {
-                Err(Failure::new(Kind::NotFound, format!("there is no such image: {source}"))
+                Err(Failure::new(Kind::NotFound, format!("there is no image {name}"))
                     .hint(format!("reposure image list {registry}"))
                     .into())
             }

@@ -1,0 +1,168 @@
+//! Archives with several images, with less than they name, and such as are no archives.
+
+use std::{collections::BTreeMap, fs::File};
+
+use bytes::Bytes;
+use reposure_testing::RandomImage;
+use serde_json::{Value, json};
+
+use crate::TestEnvironment;
+
+const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+
+/// Writes an OCI archive of blobs under an `index.json` with these descriptors.
+fn write_archive(environment: &TestEnvironment, name: &str, blobs: &[Bytes], descriptors: &[Value]) {
+    write_saved(environment, name, blobs, descriptors, None);
+}
+
+/// Writes an OCI archive, with docker's list of images if there is one.
+fn write_saved(
+    environment: &TestEnvironment,
+    name: &str,
+    blobs: &[Bytes],
+    descriptors: &[Value],
+    list: Option<&Value>,
+) {
+    let index = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": descriptors});
+    let mut files = BTreeMap::from([
+        ("index.json".to_owned(), Bytes::from(index.to_string())),
+        ("oci-layout".to_owned(), Bytes::from_static(br#"{"imageLayoutVersion":"1.0.0"}"#)),
+    ]);
+    if let Some(list) = list {
+        files.insert("manifest.json".into(), list.to_string().into());
+    }
+    files.extend(blobs.iter().map(|blob| (path_of(blob), blob.clone())));
+    let mut archive = tar::Builder::new(File::create(environment.path(name)).unwrap());
+    for (path, bytes) in files {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(bytes.len() as u64);
+        header.set_mode(0o644);
+        archive.append_data(&mut header, path, &*bytes).unwrap();
+    }
+    archive.into_inner().unwrap();
+}
+
+fn path_of(blob: &Bytes) -> String {
+    format!("blobs/sha256/{}", reposure_oci::Digest::sha256_of(blob).hex())
+}
+
+fn descriptor(image: &RandomImage) -> Value {
+    json!({"mediaType": image.media_type(), "digest": image.digest(), "size": image.manifest().len()})
+}
+
+fn named(image: &RandomImage, name: &str) -> Value {
+    let mut descriptor = descriptor(image);
+    descriptor["annotations"] = json!({"org.opencontainers.image.ref.name": name});
+    descriptor
+}
+
+fn blobs(image: &RandomImage) -> Vec<Bytes> {
+    let mut blobs = image.blobs();
+    blobs.push(image.manifest().clone());
+    blobs
+}
+
+#[test]
+fn one_of_several_images_is_chosen_by_its_name_or_place() {
+    let environment = TestEnvironment::new();
+    let images = [RandomImage::new(1, 1, 1000).unwrap(), RandomImage::new(2, 1, 1000).unwrap()];
+    let all: Vec<Bytes> = images.iter().flat_map(blobs).collect();
+    write_archive(&environment, "two.tar", &all, &[named(&images[0], "one"), named(&images[1], "two")]);
+    let push =
+        |tag: &str| environment.run(&["image", "push", "default", "app", "two.tar", "--source-tag", tag]);
+    assert_eq!(push("two").text().trim(), images[1].digest());
+    assert_eq!(push("@0").text().trim(), images[0].digest());
+    insta::assert_snapshot!(push("three"), @r#"
+    [2]
+    error: cannot choose an image of two.tar
+      because: there is not exactly one image "three", name one of: one, two
+      try: --source-tag NAME, or --source-tag @0 for the first
+    "#);
+    insta::assert_snapshot!(environment.run(&["image", "push", "default", "app", "two.tar"]), @r#"
+    [2]
+    error: cannot choose an image of two.tar
+      because: there are 2 images, name one of them: one, two
+      try: --source-tag NAME, or --source-tag @0 for the first
+    "#);
+}
+
+#[test]
+fn what_an_index_names_and_the_archive_lacks_is_said() {
+    let environment = TestEnvironment::new();
+    let (here, away) = (RandomImage::new(3, 1, 1000).unwrap(), RandomImage::new(4, 1, 1000).unwrap());
+    let platform = |image: &RandomImage, architecture: &str| {
+        let mut descriptor = descriptor(image);
+        descriptor["platform"] = json!({"os": "linux", "architecture": architecture});
+        descriptor
+    };
+    let index = json!({"schemaVersion": 2, "mediaType": INDEX,
+        "manifests": [platform(&here, "amd64"), platform(&away, "arm64")]});
+    let index = Bytes::from(index.to_string());
+    let digest = reposure_oci::Digest::sha256_of(&index);
+    let mut all = blobs(&here);
+    all.push(index.clone());
+    let root = json!({"mediaType": INDEX, "digest": digest, "size": index.len()});
+    // Docker lists the one image that it has.
+    let layers: Vec<String> = here.layers().iter().map(|layer| path_of(&layer.gzip)).collect();
+    let list = json!([{"Config": path_of(here.config()), "RepoTags": ["app:v1"], "Layers": layers}]);
+    write_saved(&environment, "part.tar", &all, &[root], Some(&list));
+    let output = environment.run(&["image", "push", "default", "app", "part.tar"]);
+    assert_eq!((output.code, output.text().trim()), (0, here.digest().as_str()));
+    assert!(output.stderr.contains(&away.digest()), "{output}");
+    insta::assert_snapshot!(output, @r#"
+    sha256:…
+    [0]
+    warning: part.tar does not hold sha256:…, which its index names: it is left out
+    "#);
+}
+
+#[test]
+fn damaged_sources_are_refused() {
+    let environment = TestEnvironment::new();
+    environment.write_oci_archive("app.tar", &RandomImage::new(5, 2, 100_000).unwrap());
+    let whole = std::fs::read(environment.path("app.tar")).unwrap();
+    environment.write("noise.tar", "noise".repeat(1000));
+    environment.write("cut.tar", &whole[..whole.len() / 2]);
+    let mut flipped = whole.clone();
+    flipped[150_000] ^= 1;
+    environment.write("flipped.tar", flipped);
+    environment.write("empty/file", "");
+    let push = |source: &str| environment.run(&["image", "push", "default", "app", source]);
+    insta::assert_snapshot!(push("noise.tar"), @r#"
+    [6]
+    error: noise.tar holds no images: it is neither a docker-archive nor an OCI layout
+      try: to push a file that is no image, give it a name that does not end in .tar, .tar.gz or .tgz
+    "#);
+    insta::assert_snapshot!(push("cut.tar"), @r#"
+    [6]
+    error: cut.tar cannot be used
+      because: sha256:… refers to what is not there: sha256:…
+    "#);
+    insta::assert_snapshot!(push("flipped.tar"), @r#"
+    [6]
+    error: cannot push flipped.tar to app:latest of registry default
+      because: the source is corrupt: a blob that should be sha256:… is sha256:…
+    "#);
+    insta::assert_snapshot!(push("empty"), @r#"
+    [6]
+    error: empty holds no images: it is neither a docker-archive nor an OCI layout
+      try: name a folder with an OCI layout in it, or a file
+    "#);
+    insta::assert_snapshot!(push("nothing.tar"), @r#"
+    [3]
+    error: cannot read nothing.tar
+      because: No such file or directory (os error 2)
+    "#);
+    assert_eq!(environment.ok(&["image", "list", "default"]), "", "an image was pushed");
+}
+
+#[test]
+fn a_layout_in_a_folder_is_pushed() {
+    let environment = TestEnvironment::new();
+    let image = RandomImage::new(6, 1, 1000).unwrap();
+    environment.write_oci_archive("app.tar", &image);
+    let archive = File::open(environment.path("app.tar")).unwrap();
+    tar::Archive::new(archive).unpack(environment.path("layout")).unwrap();
+    let digest = environment.ok(&["image", "push", "default", "app", "layout"]);
+    assert_eq!(digest.trim(), image.digest());
+}

@@ -1,0 +1,212 @@
+//! A place for the program to run in, which nothing of this machine leaks into, with a registry and a surrogate beside it.
+
+use std::{
+    ffi::OsStr,
+    fmt, fs,
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use reposure_parcel::config::{Access, Config, Scheme, UpstreamConfig};
+use reposure_surrogate::Surrogate;
+use reposure_testing::{MemoryRegistry, Options, RandomImage};
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+
+/// The program.
+const REPOSURE: &str = env!("CARGO_BIN_EXE_reposure");
+
+pub(crate) struct TestEnvironment {
+    folder: TempDir,
+    scene: Option<Scene>,
+    runtime: Runtime,
+}
+
+struct Scene {
+    registry: Option<MemoryRegistry>,
+    surrogate: Surrogate,
+}
+
+/// What a run of the program left behind.
+#[derive(Clone, Debug)]
+pub(crate) struct Output {
+    pub(crate) code: i32,
+    pub(crate) stdout: Vec<u8>,
+    pub(crate) stderr: String,
+}
+
+impl TestEnvironment {
+    /// Has no surrogate and no cluster.
+    pub(crate) fn alone() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["home", "work", "tmp"] {
+            fs::create_dir(folder.path().join(name)).unwrap();
+        }
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        Self { folder, scene: None, runtime }
+    }
+
+    /// Has a registry in memory and a surrogate, which every registry's name leads to.
+    pub(crate) fn new() -> Self {
+        let mut environment = Self::alone();
+        environment.scene = Some(environment.runtime.block_on(Scene::new()));
+        environment
+    }
+
+    pub(crate) fn registry(&self) -> &MemoryRegistry {
+        self.scene.as_ref().unwrap().registry.as_ref().unwrap()
+    }
+
+    /// Ends the registry; the surrogate stays.
+    pub(crate) fn stop_registry(&mut self) {
+        let registry = self.scene.as_mut().unwrap().registry.take();
+        self.runtime.block_on(async { drop(registry) });
+    }
+
+    /// Returns the path of a file in the folder that the program runs in.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.work().join(name)
+    }
+
+    pub(crate) fn write(&self, name: &str, bytes: impl AsRef<[u8]>) {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+    }
+
+    pub(crate) fn write_oci_archive(&self, name: &str, image: &RandomImage) {
+        image.write_oci_archive("v1", fs::File::create(self.path(name)).unwrap()).unwrap();
+    }
+
+    /// Lists the names in the folder that the program runs in.
+    pub(crate) fn files(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.work()).unwrap();
+        let mut names: Vec<_> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    fn work(&self) -> PathBuf {
+        self.folder.path().join("work")
+    }
+
+    /// Makes a command that sees this environment alone.
+    pub(crate) fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new(program);
+        command.env_clear().current_dir(self.work());
+        command.env("HOME", self.folder.path().join("home")).env("TMPDIR", self.folder.path().join("tmp"));
+        if let Some(scene) = &self.scene {
+            command.env("REPOSURE_SURROGATE", scene.surrogate.address().to_string());
+        }
+        command
+    }
+
+    pub(crate) fn run(&self, args: &[&str]) -> Output {
+        self.run_with(args, b"")
+    }
+
+    /// Runs the program with `stdin` as its standard input.
+    pub(crate) fn run_with(&self, args: &[&str], stdin: &[u8]) -> Output {
+        self.finish(self.command(REPOSURE).args(args), stdin)
+    }
+
+    pub(crate) fn finish(&self, command: &mut Command, stdin: &[u8]) -> Output {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        // A program that does not read its input ends all the same.
+        let _ = child.stdin.take().unwrap().write_all(stdin);
+        let output = child.wait_with_output().unwrap();
+        Output {
+            code: output.status.code().unwrap(),
+            stdout: output.stdout,
+            stderr: self.redact(&String::from_utf8(output.stderr).unwrap()),
+        }
+    }
+
+    /// Runs the program and sees to it that it succeeds without a word on standard error.
+    pub(crate) fn ok(&self, args: &[&str]) -> String {
+        let output = self.run(args);
+        assert_eq!((output.code, output.stderr.as_str()), (0, ""), "{args:?}");
+        output.text()
+    }
+
+    /// Puts names in place of what differs from run to run.
+    fn redact(&self, text: &str) -> String {
+        let mut text = text.replace(&*self.folder.path().to_string_lossy(), "$FOLDER");
+        if let Some(scene) = &self.scene {
+            text = text.replace(&scene.surrogate.address().to_string(), "$SURROGATE");
+            text = text.replace(&scene.upstream(), "$REGISTRY");
+        }
+        text
+    }
+
+    /// Returns the first `name` on the search path of whoever runs the tests.
+    pub(crate) fn on_path(name: &str) -> Option<PathBuf> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../build/bin");
+        let paths = std::env::var_os("PATH").unwrap_or_default();
+        let folders = std::iter::once(root).chain(std::env::split_paths(&paths));
+        folders.map(|folder| folder.join(name)).find(|path| path.is_file())
+    }
+}
+
+impl Drop for TestEnvironment {
+    fn drop(&mut self) {
+        let scene = self.scene.take();
+        self.runtime.block_on(async { drop(scene) });
+    }
+}
+
+impl Scene {
+    async fn new() -> Self {
+        let registry = MemoryRegistry::start(Options::default()).await.unwrap();
+        let any = ([127, 0, 0, 1], 0).into();
+        let config = Config {
+            namespace: "test".into(),
+            registry: "default".into(),
+            listen: any,
+            status_listen: any,
+            upstream: UpstreamConfig {
+                host: registry.host(),
+                scheme: Scheme::Http,
+                authority_file: None,
+                credentials: None,
+            },
+            access: Access::Loopback,
+            pod_uid_file: None,
+        };
+        let surrogate = Surrogate::start(config).await.unwrap();
+        Self { registry: Some(registry), surrogate }
+    }
+
+    fn upstream(&self) -> String {
+        self.registry.as_ref().map_or_else(|| "$REGISTRY".into(), MemoryRegistry::host)
+    }
+}
+
+impl Output {
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8(self.stdout.clone()).unwrap()
+    }
+}
+
+/// Standard output, then the exit code, then standard error, without digests that depend on the machine.
+impl fmt::Display for Output {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = format!("{}[{}]\n{}", self.text(), self.code, self.stderr);
+        formatter.write_str(&without_digests(&text))
+    }
+}
+
+pub(crate) fn without_digests(text: &str) -> String {
+    let mut parts = text.split("sha256:");
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let hex = part.bytes().take_while(u8::is_ascii_hexdigit).count();
+        out += if hex == 64 { "sha256:…" } else { "sha256:" };
+        out += if hex == 64 { &part[hex..] } else { part };
+    }
+    out
+}

@@ -1,0 +1,15 @@
+//! The `reposure` program as users run it: its output, its errors and its exit codes.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
+
+mod archives;
+mod compatibility;
+mod environment;
+mod failures;
+mod formats;
+mod plugin;
+mod pulls;
+mod reference;
+mod usage;
+
+use environment::TestEnvironment;
