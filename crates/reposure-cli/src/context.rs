@@ -72,13 +72,11 @@ impl Context {
             })?,
         };
         if let Some(master) = &self.global.master {
-            config.cluster_url = master.parse().map_err(|source| {
-                Failure::new(
-                    Kind::Usage,
-                    format!("--master {master:?} is no address of an API server: {source}"),
-                )
-                .hint("https://HOST:PORT")
-            })?;
+            config.cluster_url = master.parse().map_err(|_| no_address(master))?;
+        }
+        // What kube would only find out when it sends something.
+        if config.cluster_url.scheme().is_none() || config.cluster_url.host().is_none() {
+            return Err(no_address(&config.cluster_url.to_string()).into());
         }
         Ok(config)
     }
@@ -107,6 +105,10 @@ impl Context {
         let home = std::env::home_dir().map(|home| home.join(".kube/config"));
         home.filter(|path| path.exists()).map(|path| read(&path)).transpose()
     }
+}
+
+fn no_address(text: &str) -> Failure {
+    Failure::new(Kind::Usage, format!("{text:?} is no address of an API server")).hint("https://HOST:PORT")
 }
 
 fn read(path: &Path) -> Result<Kubeconfig> {

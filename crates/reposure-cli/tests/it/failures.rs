@@ -114,6 +114,19 @@ fn a_context_that_is_not_there() {
 }
 
 #[test]
+fn an_api_server_without_an_address() {
+    let environment = TestEnvironment::alone();
+    environment.write("config", KUBECONFIG.replace("PORT", "1"));
+    insta::assert_snapshot!(environment.run(&["registry", "list", "-k", "config", "-m", "somewhere"]), @r#"
+    [2]
+    error: "somewhere" is no address of an API server
+      try: https://HOST:PORT
+    "#);
+    environment.write("config", KUBECONFIG.replace("http://127.0.0.1:PORT", "somewhere"));
+    assert_eq!(environment.run(&["registry", "list", "-k", "config"]).code, 2);
+}
+
+#[test]
 fn an_api_server_that_is_silent() {
     let environment = TestEnvironment::alone();
     let port = closed_port();
