@@ -126,7 +126,8 @@ impl Session {
         let mut response = self.exchange_with_token(request).await?;
         for _ in 0..LATE_ANSWERS {
             let Some(result) = answer::late(&response) else { return answer::checked(response, &path).await };
-            let later = self::request(method.clone(), &format!("{}/{result}", wire::RESULTS), "", Bytes::new())?;
+            let later =
+                self::request(method.clone(), &format!("{}/{result}", wire::RESULTS), "", Bytes::new())?;
             response = self.exchange_with_token(later).await?;
         }
         Err(SessionError::Timeout { path, waited: limits::SILENCE.saturating_mul(120) })

@@ -46,12 +46,17 @@ async fn a_tag_of_a_registry_without_tag_deletion_goes_alone() {
 async fn odd_paths_are_refused() {
     let scene = Scene::new().await;
     let session = scene.session(Right::Pull).await.unwrap();
-    for path in ["/v2/a/../_catalog", "/v2//_catalog", "/v2/%2e%2e/x", "/v2/a%2Fb/tags/list", "/metrics", "/v1/x"] {
+    for path in
+        ["/v2/a/../_catalog", "/v2//_catalog", "/v2/%2e%2e/x", "/v2/a%2Fb/tags/list", "/metrics", "/v1/x"]
+    {
         scene.registry.clear_requests();
         let request = Request::builder().method(Method::GET).uri(path).body(bytes::Bytes::new()).unwrap();
         let answer = session.send(request).await;
         assert!(answer.is_err(), "{path}");
-        assert!(scene.registry.requests().iter().all(|entry| entry.path == "/v2/"), "{path} reached the registry");
+        assert!(
+            scene.registry.requests().iter().all(|entry| entry.path == "/v2/"),
+            "{path} reached the registry"
+        );
     }
 }
 
