@@ -94,7 +94,8 @@ fn docker_archive(wish: &Wish) -> Result<Vec<u8>, Failure> {
         format!("{}.json", Digest::sha256_of(&config).hex()),
         format!("{}/layer.tar", Digest::sha256_of(&layer).hex()),
     );
-    let manifest = json!([{"Config": config_path, "RepoTags": [wish.name], "Layers": [layer_path]}]).to_string();
+    let manifest =
+        json!([{"Config": config_path, "RepoTags": [wish.name], "Layers": [layer_path]}]).to_string();
     let mut tar = Builder::new(Vec::new());
     append(&mut tar, &config_path, 0o644, config.as_bytes())?;
     append(&mut tar, &layer_path, 0o644, &layer)?;
