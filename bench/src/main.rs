@@ -31,7 +31,11 @@ fn main() -> Result<()> {
     let task = task::Task::prepare(&stage, &args.layers)?;
     let mut table = table::Table::new(task.mebibytes());
     for run in 0..args.runs {
-        for peer in peer::Peer::ALL {
+        task.renew(run)?;
+        let mut peers = peer::Peer::ALL;
+        // Nobody is always the first.
+        peers.rotate_left(run % peers.len());
+        for peer in peers {
             eprintln!("run {} of {}: {}", run + 1, args.runs, peer.name());
             table.add(peer, "push", task.push(peer, run)?);
             if let Some(pulled) = task.pull(peer, run)? {

@@ -20,20 +20,27 @@ pub(crate) struct Task<'a> {
     stage: &'a Stage,
     forward: Forward,
     layout: PathBuf,
+    sizes: Vec<usize>,
     bytes: usize,
 }
 
 impl<'a> Task<'a> {
     pub(crate) fn prepare(stage: &'a Stage, layers: &[usize]) -> Result<Self> {
         let sizes: Vec<usize> = layers.iter().map(|mebibytes| mebibytes << 20).collect();
-        let layout = stage.path("layout");
-        RandomImage::of_sizes(7, &sizes)?.write_oci_layout("v1", &layout)?;
         let bytes = sizes.iter().sum();
         fs::write(stage.path("file"), reposure_e2e::random_bytes(bytes))?;
         let forward = Forward::start(stage)?;
-        let task = Self { stage, forward, layout, bytes };
+        let task = Self { stage, forward, layout: stage.path("layout"), sizes, bytes };
         task.start_copy_pod()?;
         Ok(task)
+    }
+
+    /// Makes another image for each run: what a surrogate has seen it mounts, which would be no push.
+    pub(crate) fn renew(&self, run: usize) -> Result<()> {
+        if self.layout.exists() {
+            fs::remove_dir_all(&self.layout)?;
+        }
+        Ok(RandomImage::of_sizes(run as u64, &self.sizes)?.write_oci_layout("v1", &self.layout)?)
     }
 
     #[allow(clippy::cast_precision_loss, reason = "megabytes for people")]
@@ -111,6 +118,7 @@ impl<'a> Task<'a> {
 
     /// Prints the memory high-water of the client in one more push, and of the surrogates on this machine.
     pub(crate) fn print_memory(&self) -> Result<()> {
+        self.renew(usize::MAX)?;
         let layout = path(&self.layout)?;
         let child = self.stage.reposure(&["image", "push", "default", "bench/memory:v1", layout]).spawn()?;
         let (done, client) = memory::watch(child)?;
