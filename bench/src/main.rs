@@ -34,7 +34,8 @@ fn main() -> Result<()> {
         task.renew(run)?;
         let mut peers = peer::Peer::ALL;
         // Nobody is always the first.
-        peers.rotate_left(run % peers.len());
+        let first = run % peers.len();
+        peers.rotate_left(first);
         for peer in peers {
             eprintln!("run {} of {}: {}", run + 1, args.runs, peer.name());
             table.add(peer, "push", task.push(peer, run)?);
