@@ -54,8 +54,8 @@ await() { # PROCESS PORT LOG
 
 build() {
   say "Building the client, the surrogate and a small registry (some minutes the first time)"
-  cargo build --locked --profile "$profile" -p reposure-cli -p reposure-surrogate -p reposure-testing -p reposure-oci \
-    --bin reposure --bin reposure-surrogate --bin reposure-memory-registry --example pack
+  cargo build --locked --profile "$profile" -p reposure-cli -p reposure-surrogate -p reposure-testing \
+    --bin reposure --bin reposure-surrogate --bin reposure-memory-registry
 }
 
 start_registry() {
@@ -92,8 +92,14 @@ JSON
 
 make_sources() {
   say "An image archive, as docker save writes it, and a text file"
-  "$bin/examples/pack" "$folder/app.tar" docker.io/demo/app:v1 --uncompressed --entrypoint /reposure-surrogate \
-    "$bin/reposure-surrogate:/reposure-surrogate" > /dev/null
+  local saved=$folder/saved diff_id
+  mkdir -p "$saved"
+  tar -cf "$saved/layer.tar" -C "$bin" reposure-surrogate
+  diff_id=$(sha256sum < "$saved/layer.tar" | cut -d ' ' -f 1)
+  printf '{"os": "linux", "architecture": "amd64", "config": {"Entrypoint": ["/reposure-surrogate"]}, "rootfs": %s}' \
+    "{\"type\": \"layers\", \"diff_ids\": [\"sha256:$diff_id\"]}" > "$saved/config.json"
+  echo '[{"Config": "config.json", "RepoTags": ["demo/app:v1"], "Layers": ["layer.tar"]}]' > "$saved/manifest.json"
+  tar -cf "$folder/app.tar" -C "$saved" manifest.json config.json layer.tar
   echo 'Hello from outside!' > "$folder/hello.txt"
   ls -l "$folder/app.tar" "$folder/hello.txt"
 }
