@@ -197,7 +197,10 @@ async fn exchange(
     let path = request.uri().path().to_owned();
     // The API server's HTTP client asks for gzip where no encoding is named, and unpacks it: a digest would not fit.
     request.headers_mut().insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-    if let Some(token) = tokens.token(right).await.map_err(SessionError::Token)? {
+    let token = timeout(ANSWER_DEADLINE, tokens.token(right))
+        .await
+        .map_err(|_| SessionError::Timeout { path: "a token".into(), waited: ANSWER_DEADLINE })?;
+    if let Some(token) = token.map_err(SessionError::Token)? {
         let mut value = HeaderValue::from_str(token.expose_secret())
             .map_err(|source| SessionError::Malformed { path: path.clone(), source: source.into() })?;
         value.set_sensitive(true);

@@ -33,6 +33,14 @@ pub enum PullError {
         /// How deep they may be nested.
         limit: usize,
     },
+    /// An index has more manifests below it than anyone makes.
+    #[error("{name} has more than {limit} manifests")]
+    TooMany {
+        /// The image.
+        name: ImageName,
+        /// How many it may have.
+        limit: usize,
+    },
     /// A range of a blob cannot be had.
     #[error("cannot get bytes {start} to {end} of blob {digest}")]
     Range {
@@ -68,4 +76,16 @@ pub enum PullError {
     /// The sink does not take a piece.
     #[error("cannot write what was pulled")]
     Sink(#[source] BoxError),
+}
+
+impl PullError {
+    /// Tells whether the same request may succeed later.
+    pub(super) fn is_transient(&self) -> bool {
+        match self {
+            Self::Range { source, .. } => source.is_transient(),
+            // The registry, or what is before it, is short of something.
+            Self::Answer { status, .. } => matches!(status.as_u16(), 408 | 429 | 500 | 502 | 503 | 504),
+            _ => false,
+        }
+    }
 }

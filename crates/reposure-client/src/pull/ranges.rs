@@ -36,12 +36,12 @@ pub(super) fn pieces(
     options: PullOptions,
 ) -> impl Stream<Item = Result<Piece, PullError>> + use<> {
     let range = options.range.max(1);
-    let jobs: Vec<Job> = blobs
-        .iter()
+    let (session, repository, blobs) = (session.clone(), repository.clone(), blobs.to_vec());
+    // Made as they are needed: a manifest may name any size.
+    let jobs = blobs
+        .into_iter()
         .enumerate()
-        .flat_map(|(blob, descriptor)| jobs(repository, blob, descriptor, range))
-        .collect();
-    let session = session.clone();
+        .flat_map(move |(blob, descriptor)| jobs(&repository, blob, &descriptor, range));
     stream::iter(jobs)
         .map(move |job| {
             let session = session.clone();
@@ -63,7 +63,8 @@ fn jobs(
     let (digest, size) = (descriptor.digest.clone(), descriptor.size);
     (0..size.div_ceil(range).max(1)).map(move |number| {
         let start = number * range;
-        Job { blob, digest: digest.clone(), path: path.clone(), start, end: size.min(start + range), size }
+        let end = size.min(start.saturating_add(range));
+        Job { blob, digest: digest.clone(), path: path.clone(), start, end, size }
     })
 }
 
@@ -75,7 +76,7 @@ async fn fetch(session: Arc<Session>, job: Job) -> Result<Bytes, PullError> {
             return Ok(Bytes::new());
         }
         match exchange(&session, &job).await {
-            Err(PullError::Range { source, .. }) if source.is_transient() && backoff.pause().await => {}
+            Err(error) if error.is_transient() && backoff.pause().await => {}
             done => return done,
         }
     }
@@ -104,7 +105,7 @@ async fn exchange(session: &Session, job: &Job) -> Result<Bytes, PullError> {
         StatusCode::OK => return Err(job.answer(status, "it gives no ranges")),
         _ => return Err(job.answer(status, "no range")),
     }
-    let length = usize::try_from(job.end - job.start).unwrap_or(usize::MAX);
+    let length = usize::try_from(job.end.saturating_sub(job.start)).unwrap_or(usize::MAX);
     let bytes = session::collect(response.into_body(), &job.path, length).await.map_err(failed)?;
     if bytes.len() == length { Ok(bytes) } else { Err(job.answer(status, "it is too short")) }
 }

@@ -10,6 +10,8 @@ use crate::session::Session;
 
 /// How deep indexes may be nested: the ones that people make have one level.
 const INDEX_DEPTH: usize = 4;
+/// How many manifests an image may consist of: some hundred platforms with an attestation each. They are held in memory.
+const MANIFESTS: usize = 1024;
 
 /// A manifest with what it names.
 #[derive(Clone, Debug)]
@@ -46,13 +48,21 @@ impl Tree {
 /// When one of them cannot be had or is malformed.
 pub async fn fetch_tree(session: &Arc<Session>, name: &ImageName) -> Result<Tree, PullError> {
     let client = registry::Client::new(session.clone());
-    fetch(&client, name.clone(), INDEX_DEPTH).await
+    let mut left = MANIFESTS;
+    fetch(&client, name.clone(), INDEX_DEPTH, &mut left).await
 }
 
 type Client = registry::Client<Arc<Session>>;
 
-fn fetch(client: &Client, name: ImageName, depth: usize) -> BoxFuture<'_, Result<Tree, PullError>> {
+fn fetch<'a>(
+    client: &'a Client,
+    name: ImageName,
+    depth: usize,
+    left: &'a mut usize,
+) -> BoxFuture<'a, Result<Tree, PullError>> {
     async move {
+        *left =
+            left.checked_sub(1).ok_or_else(|| PullError::TooMany { name: name.clone(), limit: MANIFESTS })?;
         let manifest = client
             .get_manifest(&name.repository, &name.reference)
             .await
@@ -70,7 +80,7 @@ fn fetch(client: &Client, name: ImageName, depth: usize) -> BoxFuture<'_, Result
                 for child in index.manifests {
                     let reference = Reference::Digest(child.digest);
                     let name = ImageName { repository: name.repository.clone(), reference };
-                    children.push(fetch(client, name, depth - 1).await?);
+                    children.push(fetch(client, name, depth - 1, left).await?);
                 }
                 Ok(Tree { manifest, children, blobs: Vec::new() })
             }

@@ -6,13 +6,14 @@ use bytes::Bytes;
 use http::Method;
 use reposure_oci::{Blob, Digest, Digester};
 use reposure_parcel::{
+    limits::LARGEST_CHUNK,
     upload::{Progress as UploadProgress, Range, Window},
     wire,
 };
 use tokio::{
     sync::{OwnedSemaphorePermit, watch},
     task::JoinSet,
-    time::sleep,
+    time::{Instant, sleep},
 };
 
 use super::{Context, PushError};
@@ -26,6 +27,8 @@ use crate::{
 const CHUNK_PATIENCE: Duration = Duration::from_secs(30);
 /// The pause between questions for credit, when no chunk is under way whose answer would bring some.
 const CREDIT_PAUSE: Duration = Duration::from_millis(50);
+/// How long an upload may get no credit though no chunk is under way: longer than any registry that the surrogate waits for.
+const CREDIT_LIMIT: Duration = Duration::from_secs(600);
 
 /// Why the chunks were not all received.
 pub(super) enum ChunksError {
@@ -33,8 +36,8 @@ pub(super) enum ChunksError {
     Session {
         /// What happened.
         error: SessionError,
-        /// Whether any chunk arrived.
-        advanced: bool,
+        /// How many bytes arrived.
+        arrived: u64,
     },
     /// The push cannot succeed.
     Push(PushError),
@@ -65,11 +68,10 @@ pub(super) async fn send(
         window: Arc::new(watch::channel(opened.window).0),
     };
     let mut tasks = JoinSet::new();
-    let mut advanced = false;
-    let sent = queue(context, &upload, blob, &opened.received, &mut tasks, &mut advanced).await;
-    let found = sent.map_err(|error| error.after(advanced))?;
+    let mut arrived = 0;
+    let found = queue(context, &upload, blob, &opened.received, &mut tasks, &mut arrived).await?;
     while let Some(joined) = tasks.join_next().await {
-        received(joined, &mut advanced).map_err(|error| error.after(advanced))?;
+        received(joined, &mut arrived)?;
     }
     let expected = &blob.descriptor().digest;
     if found == *expected {
@@ -85,18 +87,18 @@ async fn queue(
     upload: &Upload,
     blob: &Arc<dyn Blob>,
     already: &[Range],
-    tasks: &mut JoinSet<Result<(), SessionError>>,
-    advanced: &mut bool,
+    tasks: &mut JoinSet<Result<u64, SessionError>>,
+    arrived: &mut u64,
 ) -> Result<Digest, ChunksError> {
     let descriptor = blob.descriptor();
-    let chunk = context.session.hello().limits.chunk.max(1);
+    let chunk = context.session.hello().limits.chunk.clamp(1, LARGEST_CHUNK);
     let mut digester = Digester::new(descriptor.digest.algorithm());
     let mut start = 0;
     while start < descriptor.size {
-        let end = descriptor.size.min(start + chunk);
+        let end = descriptor.size.min(start.saturating_add(chunk));
         let there = already.iter().any(|range| range.start <= start && end <= range.end);
         if !there {
-            upload.credit(end, tasks, advanced).await?;
+            upload.credit(end, tasks, arrived).await?;
         }
         let permit = context.chunks.clone().acquire_owned().await.ok();
         let bytes = read(blob, start, end).await?;
@@ -130,25 +132,16 @@ async fn hash(mut digester: Digester, bytes: Bytes) -> Result<(Bytes, Digester),
 }
 
 fn received(
-    joined: Result<Result<(), SessionError>, tokio::task::JoinError>,
-    advanced: &mut bool,
+    joined: Result<Result<u64, SessionError>, tokio::task::JoinError>,
+    arrived: &mut u64,
 ) -> Result<(), ChunksError> {
     match joined {
-        Ok(Ok(())) => {
-            *advanced = true;
+        Ok(Ok(bytes)) => {
+            *arrived += bytes;
             Ok(())
         }
-        Ok(Err(error)) => Err(ChunksError::Session { error, advanced: *advanced }),
+        Ok(Err(error)) => Err(ChunksError::Session { error, arrived: *arrived }),
         Err(error) => Err(ChunksError::Push(PushError::Task(error))),
-    }
-}
-
-impl ChunksError {
-    fn after(self, any: bool) -> Self {
-        match self {
-            Self::Session { error, advanced } => Self::Session { error, advanced: advanced || any },
-            push @ Self::Push(_) => push,
-        }
     }
 }
 
@@ -157,21 +150,25 @@ impl Upload {
     async fn credit(
         &self,
         end: u64,
-        tasks: &mut JoinSet<Result<(), SessionError>>,
-        advanced: &mut bool,
+        tasks: &mut JoinSet<Result<u64, SessionError>>,
+        arrived: &mut u64,
     ) -> Result<(), ChunksError> {
-        let mut window = self.window.subscribe();
+        let mut idle = Instant::now();
         loop {
-            let now = *window.borrow_and_update();
-            if end <= now.from + now.bytes {
+            if end <= reach(*self.window.borrow()) {
                 return Ok(());
             }
+            let lost = |error| ChunksError::Session { error, arrived: *arrived };
             match tasks.join_next().await {
-                Some(joined) => received(joined, advanced)?,
-                None => self
-                    .ask_for_credit()
-                    .await
-                    .map_err(|error| ChunksError::Session { error, advanced: false })?,
+                Some(joined) => {
+                    received(joined, arrived)?;
+                    idle = Instant::now();
+                }
+                None if idle.elapsed() >= CREDIT_LIMIT => {
+                    let (path, waited) = (self.path.to_string(), CREDIT_LIMIT);
+                    return Err(lost(SessionError::Timeout { path, waited }));
+                }
+                None => self.ask_for_credit().await.map_err(lost)?,
             }
         }
     }
@@ -189,13 +186,13 @@ impl Upload {
         Ok(state)
     }
 
-    /// Sends one chunk until it is received. The permit ends with it.
+    /// Sends one chunk until it is received, and returns its length. The permit ends with it.
     async fn put(
         self,
         start: u64,
         bytes: Bytes,
         _permit: Option<OwnedSemaphorePermit>,
-    ) -> Result<(), SessionError> {
+    ) -> Result<u64, SessionError> {
         let mut backoff = Backoff::new(CHUNK_PATIENCE);
         let end = start + bytes.len() as u64;
         let path = format!("{}/{start}", self.path);
@@ -217,18 +214,24 @@ impl Upload {
                 break;
             }
         }
-        self.progress.send(Event::Advanced { part: self.part, bytes: bytes.len() as u64 });
-        Ok(())
+        let length = bytes.len() as u64;
+        self.progress.send(Event::Advanced { part: self.part, bytes: length });
+        Ok(length)
     }
 
     /// Takes a window that reaches further than the one before: credit that was given stays given.
     fn learn(&self, new: Window) {
         self.window.send_if_modified(|window| {
-            let further = new.from + new.bytes > window.from + window.bytes;
+            let further = reach(new) > reach(*window);
             if further {
                 *window = new;
             }
             further
         });
     }
+}
+
+/// Returns the offset behind the last byte of a window.
+const fn reach(window: Window) -> u64 {
+    window.from.saturating_add(window.bytes)
 }

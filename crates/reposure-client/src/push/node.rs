@@ -40,9 +40,10 @@ fn collect(artifact: &Artifact, nodes: &mut Vec<Node>) {
     }
 }
 
-/// Lists the parts of all images, each blob of a known digest once, the largest first: they take longest.
+/// Lists the parts of all images, the largest first: they take longest. Each blob of a known digest is there once, and so is
+/// each part that is not ready, which several images or one image several times may have.
 pub(super) fn parts(nodes: &[Node]) -> Vec<Arc<dyn Layer>> {
-    let mut seen = HashSet::new();
+    let (mut seen, mut unready) = (HashSet::new(), HashSet::new());
     let mut parts: Vec<Arc<dyn Layer>> = nodes
         .iter()
         .filter_map(|node| match node {
@@ -50,7 +51,10 @@ pub(super) fn parts(nodes: &[Node]) -> Vec<Arc<dyn Layer>> {
             Node::Index(_) => None,
         })
         .flatten()
-        .filter(|part| part.ready().is_none_or(|blob| seen.insert(blob.descriptor().digest.clone())))
+        .filter(|part| match part.ready() {
+            Some(blob) => seen.insert(blob.descriptor().digest.clone()),
+            None => unready.insert(Arc::as_ptr(part).addr()),
+        })
         .cloned()
         .collect();
     parts.sort_by_key(|part| std::cmp::Reverse(part.ready().map_or(u64::MAX, |blob| blob.descriptor().size)));

@@ -1,6 +1,6 @@
 //! One blob: opened, sent in chunks, committed; begun again where it was lost.
 
-use std::{future::Future, sync::Arc};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use http::{Method, StatusCode};
 use reposure_oci::Blob;
@@ -9,21 +9,52 @@ use reposure_parcel::{
     upload::{Commit, How, Open, Progress as UploadProgress, Stored},
     wire,
 };
+use tokio::time::Instant;
 
 use super::{Context, PATIENCE, PushError, chunks};
 use crate::{progress::Event, retry::Backoff, session::SessionError};
 
+/// How often an upload begins anew without getting further than it ever was, though bytes arrive: enough for surrogates that
+/// are replaced one after the other, and an end to a registry that refuses the blob each time.
+const RESTARTS: u32 = 5;
+/// How long a surrogate may say that the registry has not stored a blob yet. It has 64 MiB left to send by then, and gives a
+/// registry that is silent up much earlier.
+const COMMIT_LIMIT: Duration = Duration::from_secs(1800);
+
 /// What came of one try.
-pub(super) enum Attempt {
+enum Attempt {
     /// The registry has the blob.
     Stored(How),
-    /// The upload was lost on the way; whether any byte of it arrived.
+    /// The upload was lost on the way.
     Lost {
         /// What happened.
         error: SessionError,
-        /// Whether bytes arrived.
-        advanced: bool,
+        /// How many bytes arrived in this try.
+        arrived: u64,
+        /// How many were there then, with those of earlier tries.
+        there: u64,
     },
+}
+
+/// How far the tries of one blob got.
+#[derive(Debug, Default)]
+struct Reach {
+    furthest: u64,
+    restarts: u32,
+}
+
+impl Reach {
+    /// Takes what came of a try, and tells whether patience begins anew.
+    const fn is_progress(&mut self, arrived: u64, there: u64) -> bool {
+        if there > self.furthest {
+            *self = Self { furthest: there, restarts: 0 };
+            return true;
+        }
+        if arrived > 0 {
+            self.restarts = self.restarts.saturating_add(1);
+        }
+        arrived > 0 && self.restarts <= RESTARTS
+    }
 }
 
 /// Brings a blob into the registry.
@@ -32,15 +63,17 @@ pub(super) enum Attempt {
 /// When it cannot be read, is corrupt, is refused, or the surrogate stays away for [`PATIENCE`].
 pub(super) async fn upload(context: &Context, part: usize, blob: &Arc<dyn Blob>) -> Result<How, PushError> {
     let digest = &blob.descriptor().digest;
-    let mut backoff = Backoff::new(PATIENCE);
+    let (mut backoff, mut reach) = (Backoff::new(PATIENCE), Reach::default());
     loop {
-        let (error, advanced) = match attempt(context, part, blob).await? {
+        let error = match attempt(context, part, blob).await? {
             Attempt::Stored(how) => return Ok(how),
-            Attempt::Lost { error, advanced } => (error, advanced),
+            Attempt::Lost { error, arrived, there } => {
+                if reach.is_progress(arrived, there) {
+                    backoff.progress();
+                }
+                error
+            }
         };
-        if advanced {
-            backoff.progress();
-        }
         context.progress.send(Event::Retrying { problem: error.to_string() });
         context.progress.send(Event::Restarted { part });
         if !may_return(&error) || !backoff.pause().await {
@@ -55,17 +88,18 @@ fn may_return(error: &SessionError) -> bool {
 }
 
 async fn attempt(context: &Context, part: usize, blob: &Arc<dyn Blob>) -> Result<Attempt, PushError> {
-    let lost = |error, advanced| Ok(Attempt::Lost { error, advanced });
     let descriptor = blob.descriptor();
     let opened = match open(context, blob).await {
         Ok(Opened::Stored(stored)) => return Ok(Attempt::Stored(stored.how)),
         Ok(Opened::Progress(progress)) => progress,
-        Err(error) => return lost(error, false),
+        Err(error) => return Ok(Attempt::Lost { error, arrived: 0, there: 0 }),
     };
     let id = opened.id.clone();
+    let before: u64 = opened.received.iter().map(|range| range.end.saturating_sub(range.start)).sum();
+    let lost = |error, arrived| Ok(Attempt::Lost { error, arrived, there: before.saturating_add(arrived) });
     match chunks::send(context, part, blob, opened).await {
         Ok(()) => {}
-        Err(chunks::ChunksError::Session { error, advanced }) => return lost(error, advanced),
+        Err(chunks::ChunksError::Session { error, arrived }) => return lost(error, arrived),
         Err(chunks::ChunksError::Push(error)) => {
             cancel(context, &id).await;
             return Err(error);
@@ -76,7 +110,7 @@ async fn attempt(context: &Context, part: usize, blob: &Arc<dyn Blob>) -> Result
         Ok(stored) => {
             Err(PushError::StoredOther { expected: descriptor.digest.clone(), found: stored.digest })
         }
-        Err(error) => lost(error, true),
+        Err(error) => lost(error, descriptor.size.saturating_sub(before)),
     }
 }
 
@@ -107,9 +141,12 @@ async fn commit(context: &Context, blob: &Arc<dyn Blob>, id: &str) -> Result<Sto
     let descriptor = blob.descriptor();
     let path = format!("{}/{id}/commit", wire::UPLOADS);
     let message = Commit { digest: descriptor.digest.clone(), size: descriptor.size };
-    let mut backoff = Backoff::new(PATIENCE);
+    let (mut backoff, began) = (Backoff::new(PATIENCE), Instant::now());
     loop {
         match context.session.call(Method::POST, &path, Some(&message)).await {
+            Ok(answer) if answer.status == StatusCode::ACCEPTED && began.elapsed() >= COMMIT_LIMIT => {
+                return Err(SessionError::Timeout { path, waited: COMMIT_LIMIT });
+            }
             // The surrogate holds each question back for some seconds, and gives up on a silent registry by itself.
             Ok(answer) if answer.status == StatusCode::ACCEPTED => backoff.progress(),
             Ok(answer) => return answer.parse(&path),
@@ -144,5 +181,25 @@ pub(super) async fn patiently<T, F: Future<Output = Result<T, SessionError>>>(
             }
             done => return done,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patience_begins_anew_while_an_upload_gets_further() {
+        let mut reach = Reach::default();
+        assert!((1..100).all(|there| reach.is_progress(1, there)));
+        assert!(!reach.is_progress(0, 0), "the link is down");
+    }
+
+    #[test]
+    fn a_blob_that_is_refused_each_time_is_given_up() {
+        let mut reach = Reach::default();
+        let tries = (0..1000).take_while(|_| reach.is_progress(10, 10)).count();
+        assert_eq!(tries, 1 + RESTARTS as usize);
+        assert!(reach.is_progress(5, 11), "it got further after all");
     }
 }

@@ -40,7 +40,10 @@ async fn of_surrogate(response: Response<Body>, path: &str) -> SessionError {
     match collect(response.into_body(), path, ERROR_BODY).await {
         Err(error) => error,
         Ok(bytes) => match serde_json::from_slice::<Problem>(&bytes) {
-            Ok(problem) => SessionError::Problem { path: path.into(), status, problem },
+            Ok(problem) => {
+                let problem = Problem { message: plain(&problem.message), ..problem };
+                SessionError::Problem { path: path.into(), status, problem }
+            }
             Err(source) => SessionError::Malformed { path: path.into(), source: source.into() },
         },
     }
@@ -58,14 +61,17 @@ async fn of_api_server(response: Response<Body>, path: &str) -> SessionError {
     let status = response.status();
     let message = match collect(response.into_body(), path, ERROR_BODY).await {
         Ok(bytes) => match serde_json::from_slice::<Status>(&bytes) {
-            Ok(status) => status.message,
-            Err(_) => {
-                String::from_utf8_lossy(&bytes).chars().filter(|c| !c.is_control()).take(EXCERPT).collect()
-            }
+            Ok(status) => plain(&status.message),
+            Err(_) => plain(&String::from_utf8_lossy(&bytes)).chars().take(EXCERPT).collect(),
         },
         Err(_) => String::new(),
     };
     SessionError::ApiServer { path: path.into(), status, message }
+}
+
+/// Takes out what would make a terminal do things: the registry's words may be in it.
+fn plain(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).collect()
 }
 
 fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {

@@ -2,13 +2,18 @@
 
 use std::{collections::HashMap, convert::Infallible};
 
+use http::Method;
 use reposure_client::{
     progress::Progress,
     pull::{Piece, PieceSink, PullError, PullOptions, fetch_blobs, fetch_tree},
 };
-use reposure_oci::Digest;
+use reposure_oci::{Descriptor, Digest, MediaType};
 use reposure_parcel::wire::Right;
-use reposure_testing::{RandomImage, api_server::How};
+use reposure_testing::{
+    RandomImage,
+    api_server::How,
+    registry::{Fault, Injection},
+};
 
 use crate::support::{Scene, image};
 
@@ -59,6 +64,30 @@ async fn a_range_that_breaks_off_is_fetched_again() {
         scene.fail("/blobs/", how);
         assert_eq!(pull(&scene, "app:v1").await.unwrap(), digests(&image), "{how:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_range_that_the_registry_cannot_give_just_now_is_asked_for_again() {
+    let scene = Scene::new().await;
+    let image = RandomImage::new(7, 2, 2 << 20).unwrap();
+    let artifact = scene.open(scene.write_oci_archive(&image)).await;
+    scene.push(&artifact, "app:v1").await.unwrap();
+    for status in [429, 500, 503] {
+        scene.registry.inject(Injection::next(Method::GET, "/blobs/", Fault::status(status)));
+        assert_eq!(pull(&scene, "app:v1").await.unwrap(), digests(&image), "{status}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_size_that_nothing_has_takes_no_memory() {
+    let scene = Scene::new().await;
+    let session = scene.session(Right::Pull).await.unwrap();
+    let digest = Digest::sha256_of("");
+    let blobs = [Descriptor::new(MediaType::OCTET_STREAM, digest, u64::MAX >> 1)];
+    let options = PullOptions { range: 1, ..PullOptions::default() };
+    let (name, progress, mut sink) = (image("app"), Progress::none(), Collected::default());
+    let pulled = fetch_blobs(&session, &name, &blobs, options, &progress, &mut sink).await;
+    assert!(matches!(pulled, Err(PullError::Answer { .. })), "{pulled:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -144,3 +144,44 @@ async fn a_part_that_becomes_ready_late_is_sent_all_the_same() {
         scene.assert_holds(&image, &repository, "v1");
     }
 }
+
+/// A layer that is only known once it is prepared, as one of a docker-archive.
+#[derive(Debug)]
+struct UnreadyLayer(Arc<dyn Blob>);
+
+impl Layer for UnreadyLayer {
+    fn diff_id(&self) -> Option<&Digest> {
+        None
+    }
+
+    fn label(&self) -> String {
+        "unready".into()
+    }
+
+    fn ready(&self) -> Option<Arc<dyn Blob>> {
+        None
+    }
+
+    fn prepare(&self) -> BoxFuture<'_, Result<Arc<dyn Blob>, SourceError>> {
+        ready(Ok(self.0.clone())).boxed()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_layer_that_is_there_twice_is_sent_once() {
+    let scene = Scene::new().await;
+    let image = RandomImage::new(10, 1, 1000).unwrap();
+    let unready = |bytes: bytes::Bytes| {
+        let descriptor =
+            Descriptor::new(MediaType::OCTET_STREAM, Digest::sha256_of(&bytes), bytes.len() as u64);
+        Arc::new(UnreadyLayer(Arc::new(MemoryBlob::new(descriptor, bytes)))) as Arc<dyn Layer>
+    };
+    let mut parts: Vec<_> = image.blobs().into_iter().map(unready).collect();
+    parts.extend(parts.clone());
+    let manifest = RawManifest::new(MediaType::OCI_MANIFEST, image.manifest().clone()).unwrap();
+    let artifact = Artifact::Image(Arc::new(LateImage(parts, manifest)));
+    scene.push(&artifact, "twice:v1").await.unwrap();
+    scene.assert_holds(&image, "twice", "v1");
+    let opened = scene.api_server.seen().iter().filter(|seen| seen.path == "/reposure/v1/uploads").count();
+    assert_eq!(opened, image.blobs().len());
+}
