@@ -45,7 +45,7 @@ free_port() { # WISH FIRST VARIABLE
 # Waits until a process of ours listens.
 await() { # PROCESS PORT LOG
   for _ in $(seq 200); do
-    kill -0 "$1" 2>/dev/null || { tail -n 5 "$3" >&2; fail "it ended by itself, and this is what it said"; }
+    kill -0 "$1" 2>/dev/null || { tail -n 5 "$3" >&2; fail "it ended by itself; above is what it said, in $3"; }
     answers "$2" && return
     sleep 0.1
   done
