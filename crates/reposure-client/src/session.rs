@@ -8,6 +8,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::{Bytes, BytesMut};
 use futures::{FutureExt as _, future::BoxFuture};
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body::Body as _;
 use http_body_util::{BodyExt as _, Limited};
 use reposure_oci::{Body, Transport, TransportError, transport};
 use reposure_parcel::{
@@ -229,27 +230,17 @@ pub(crate) fn request(
 /// Reads a body to its end, with a deadline for each piece.
 pub(crate) async fn collect(body: Body, path: &str, limit: usize) -> Result<Bytes, SessionError> {
     let broken = |source: transport::BoxError| SessionError::Broken { path: path.into(), source };
+    // What an answer says of its length is a hint; the limit is what holds.
+    let announced = body.size_hint().exact().and_then(|length| usize::try_from(length).ok());
+    let mut whole = BytesMut::with_capacity(announced.unwrap_or_default().min(limit));
     let mut body = Limited::new(body, limit);
-    let mut pieces: Vec<Bytes> = Vec::new();
     loop {
         let frame = timeout(STALL_DEADLINE, body.frame())
             .await
             .map_err(|_| SessionError::Timeout { path: path.into(), waited: STALL_DEADLINE })?;
-        match frame {
-            None => break,
-            Some(frame) => pieces.extend(frame.map_err(broken)?.into_data().ok()),
+        let Some(frame) = frame else { return Ok(whole.freeze()) };
+        if let Ok(bytes) = frame.map_err(broken)?.into_data() {
+            whole.extend_from_slice(&bytes);
         }
     }
-    Ok(join(pieces))
-}
-
-fn join(mut pieces: Vec<Bytes>) -> Bytes {
-    if pieces.len() == 1 {
-        return pieces.swap_remove(0);
-    }
-    let mut whole = BytesMut::with_capacity(pieces.iter().map(Bytes::len).sum());
-    for piece in pieces {
-        whole.extend_from_slice(&piece);
-    }
-    whole.freeze()
 }
