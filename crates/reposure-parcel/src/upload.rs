@@ -7,8 +7,8 @@
 //!
 //! `GET …/ID` is held back until a whole chunk, or all that is left, fits into the window, for at most
 //! [`crate::limits::SILENCE`]. A commit and a chunk may be repeated for [`crate::limits::RESULT_AGE`] after the upload is stored.
-//! Of an upload that failed, the failure is told to those who wait for it, or to the first commit after it; then the upload is
-//! not found, and begun again.
+//! Of an upload that failed, the failure is told to whoever asks for it or sends to it, up to the first commit after it; then
+//! the upload is not found, and begun again.
 //!
 //! # Guarantees
 //! A chunk inside the window is never refused for want of memory. An acknowledged chunk is received, not stored: only

@@ -21,24 +21,35 @@ const OF_THE_CONNECTION: [&str; 11] = [
     "via",
 ];
 
-/// Headers of a client that are not for the registry: the surrogate has its own credentials, and the host is the registry's.
-const OF_THE_CLIENT: [&str; 5] = ["host", "authorization", "cookie", "expect", "accept-encoding"];
+/// Headers of a client that are for the registry. All others are not: there is no end of those that make some server do what
+/// the method does not say (`X-HTTP-Method-Override`), or open a machine's metadata where a blob is redirected to.
+const OF_THE_CLIENT: [&str; 6] =
+    ["accept", "range", "content-type", "content-length", "content-range", "user-agent"];
+
+/// Prefixes of names of further ones: conditions, and what registries have made up.
+const PREFIXES_OF_THE_CLIENT: [&str; 3] = ["if-", "docker-", "oci-"];
 
 /// Headers of a registry that are not for the client: its challenges are the surrogate's to meet.
 const OF_THE_REGISTRY: [&str; 3] = ["www-authenticate", "set-cookie", "alt-svc"];
 
-/// Prefixes of names that the surrogate, the API server and proxies use.
+/// Prefixes of names in a registry's answer that the surrogate, the API server and proxies use.
 const PREFIXES: [&str; 4] = ["reposure-", "x-forwarded-", "x-remote-", "impersonate-"];
 
 /// Removes from a client's request what is not for the registry.
 pub(super) fn to_registry(headers: &mut HeaderMap) {
-    strip(headers, &OF_THE_CLIENT);
+    let is_wanted = |name: &str| {
+        OF_THE_CLIENT.contains(&name) || PREFIXES_OF_THE_CLIENT.iter().any(|prefix| name.starts_with(prefix))
+    };
+    strip(headers, |name| !is_wanted(name));
     headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
 }
 
 /// Removes from a registry's answer what is not for the client, and makes its references relative to the surrogate.
 pub(super) fn to_client(headers: &mut HeaderMap, path: &str) {
-    strip(headers, &OF_THE_REGISTRY);
+    let is_unwanted = |name: &str| {
+        OF_THE_REGISTRY.contains(&name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+    };
+    strip(headers, is_unwanted);
     if let Some(location) = headers.remove(header::LOCATION)
         && let Some(location) = rewritten(&location, |text| relative(text, path))
     {
@@ -56,7 +67,8 @@ pub(super) fn to_client(headers: &mut HeaderMap, path: &str) {
     }
 }
 
-fn strip(headers: &mut HeaderMap, more: &[&str]) {
+/// Removes what is of the connection, and more.
+fn strip(headers: &mut HeaderMap, is_unwanted: impl Fn(&str) -> bool) {
     let named: Vec<HeaderName> = headers
         .get_all(header::CONNECTION)
         .iter()
@@ -68,10 +80,7 @@ fn strip(headers: &mut HeaderMap, more: &[&str]) {
         .keys()
         .filter(|name| {
             let text = name.as_str();
-            named.contains(name)
-                || OF_THE_CONNECTION.contains(&text)
-                || more.contains(&text)
-                || PREFIXES.iter().any(|prefix| text.starts_with(prefix))
+            named.contains(name) || OF_THE_CONNECTION.contains(&text) || is_unwanted(text)
         })
         .cloned()
         .collect();
@@ -108,18 +117,22 @@ mod tests {
             ("reposure-async", "1"),
             ("authorization", "Bearer secret"),
             ("x-forwarded-uri", "/x"),
+            ("x-http-method-override", "DELETE"),
+            ("metadata-flavor", "Google"),
             ("connection", "keep-alive, X-Private"),
             ("x-private", "1"),
             ("transfer-encoding", "chunked"),
             ("accept-encoding", "gzip"),
             ("accept", "a/b"),
             ("range", "bytes=0-1"),
+            ("if-none-match", "x"),
             ("content-type", "c/d"),
         ]);
         to_registry(&mut request);
         let expected = headers(&[
             ("accept", "a/b"),
             ("range", "bytes=0-1"),
+            ("if-none-match", "x"),
             ("content-type", "c/d"),
             ("accept-encoding", "identity"),
         ]);

@@ -27,7 +27,17 @@ pub(super) fn check(uri: &Uri) -> Result<(), Problem> {
     if !rest.is_empty() && inner.split('/').any(|segment| matches!(segment, "" | "." | "..")) {
         return bad("the path holds an empty or relative segment");
     }
+    if !is_of_the_api(rest) {
+        return bad("the path is none of the distribution API");
+    }
     Ok(())
+}
+
+/// Tells what the API has from what else registries have below `/v2/`, such as the `token` and `auth` of some, where the
+/// surrogate's credentials would give whoever may but read a token with every right.
+fn is_of_the_api(rest: &str) -> bool {
+    const FOLDERS: [&str; 4] = ["/manifests/", "/blobs/", "/tags/", "/referrers/"];
+    matches!(rest, "" | "_catalog") || FOLDERS.iter().any(|folder| rest.contains(folder))
 }
 
 /// No percent sign: nothing in a path of the API needs one, and an encoded slash or dot is an attack.
@@ -46,6 +56,8 @@ mod tests {
             "/v2/_catalog?n=5&last=a%2Fb",
             "/v2/a/b/manifests/v1.2_x-y",
             "/v2/a/manifests/sha256:00",
+            "/v2/a/tags/list",
+            "/v2/a/referrers/sha256:00",
             "/v2/a/blobs/uploads/",
             "/v2/a/blobs/uploads/5f0c-11?_state=x_y%3D%3D",
         ] {
@@ -73,6 +85,9 @@ mod tests {
             "/v2/a%5cb",
             "/v2/a%00",
             "/v2/a;x=y",
+            "/v2/auth?service=x&scope=repository:a:push",
+            "/v2/token",
+            "/v2/manifests/x",
         ] {
             assert!(check(&uri.parse().unwrap()).is_err(), "{uri}");
         }

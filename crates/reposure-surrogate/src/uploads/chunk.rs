@@ -32,11 +32,13 @@ impl Uploads {
         body: Incoming,
     ) -> Result<Answer, Problem> {
         let chunk = range(offset, headers)?;
-        if let Some(received) = self.stored(id) {
-            body::drain(headers, body);
-            return Ok(complete(id, received));
-        }
-        let upload = self.find(id)?;
+        let upload = match self.find(id) {
+            Ok(upload) => upload,
+            Err(problem) => {
+                body::drain(headers, body);
+                return self.stored(id).map(|received| complete(id, received)).ok_or(problem);
+            }
+        };
         let _busy = upload.begin();
         match upload.admit(chunk) {
             Ok(Admission::Receive) => {

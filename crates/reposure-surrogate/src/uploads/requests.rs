@@ -19,10 +19,10 @@ use crate::{
 impl Uploads {
     /// Answers how far an upload is, as soon as the client can go on.
     pub(crate) async fn progress(&self, id: &Identifier) -> Result<Answer, Problem> {
-        if let Some(received) = self.stored(id) {
-            return Ok(complete(id, received));
-        }
-        let upload = self.find(id)?;
+        let upload = match self.find(id) {
+            Ok(upload) => upload,
+            Err(problem) => return self.stored(id).map(|received| complete(id, received)).ok_or(problem),
+        };
         let _busy = upload.begin();
         let progress = upload.progress_with_credit(Instant::now() + SILENCE).await?;
         Ok(answer::json(StatusCode::OK, &progress))
@@ -30,10 +30,12 @@ impl Uploads {
 
     /// Answers [`Commit`].
     pub(crate) async fn commit(self: &Arc<Self>, id: &Identifier, wish: &Commit) -> Result<Answer, Problem> {
-        if let Some(ended) = self.ended(id) {
-            return committed(ended.outcome, wish);
-        }
-        let upload = self.find(id)?;
+        let upload = match self.find(id) {
+            Ok(upload) => upload,
+            Err(problem) => {
+                return committed(self.ended(id).map_or(Err(problem), |ended| ended.outcome), wish);
+            }
+        };
         let _busy = upload.begin();
         upload.seal(wish)?;
         self.start(&upload);

