@@ -8,6 +8,7 @@ set -euo pipefail
 PACKAGES=(
 	"buildah buildah"
 	"busybox-static /bin/busybox"
+	"curl curl"
 	"ca-certificates /etc/ssl/certs/ca-certificates.crt"
 	"conntrack conntrack"
 	"containernetworking-plugins /usr/lib/cni/bridge"
