@@ -63,7 +63,7 @@ fn has_no_rights_in_the_cluster_when_for_one_namespace() {
     "#);
     let objects = objects(&plan);
     assert_eq!(
-        objects[4]["roleRef"],
+        objects[7]["roleRef"],
         json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"})
     );
 }

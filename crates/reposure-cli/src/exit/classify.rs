@@ -156,7 +156,9 @@ fn of_pull(error: &PullError) -> Option<Kind> {
             500.. => Some(Kind::Unreachable),
             _ => None,
         },
-        PullError::Malformed { .. } | PullError::TooDeep { .. } => Some(Kind::Verification),
+        PullError::Malformed { .. } | PullError::TooDeep { .. } | PullError::TooMany { .. } => {
+            Some(Kind::Verification)
+        }
         PullError::Manifest { .. } | PullError::Range { .. } | PullError::Task(_) | PullError::Sink(_) => {
             None
         }
