@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     digest::Digest,
-    manifest::RawManifest,
+    manifest::{Manifest, RawManifest},
     media_type::MediaType,
     name::{Reference, RepositoryName, Tag},
     transport::{self, Transport},
@@ -91,7 +91,7 @@ impl<T: Transport> Client<T> {
         })
     }
 
-    /// Tells whether another tag has the same manifest.
+    /// Tells whether another tag has the same manifest, or has it in an index.
     async fn is_shared(
         &self,
         repository: &RepositoryName,
@@ -101,12 +101,37 @@ impl<T: Transport> Client<T> {
         let tags = self.tags(repository).await?;
         let others: Vec<_> = tags.into_iter().filter(|other| other != tag).map(Reference::Tag).collect();
         for some in others.chunks(PARALLEL) {
-            let found = try_join_all(some.iter().map(|other| self.head_manifest(repository, other))).await?;
-            if found.iter().flatten().any(|descriptor| descriptor.digest == *digest) {
+            let found = try_join_all(some.iter().map(|other| self.needs(repository, other, digest))).await?;
+            if found.contains(&true) {
                 return Ok(true);
             }
         }
         Ok(false)
+    }
+
+    /// Tells whether what a tag is of would be damaged without a manifest. Registries delete what an index needs, too.
+    async fn needs(
+        &self,
+        repository: &RepositoryName,
+        tag: &Reference,
+        digest: &Digest,
+    ) -> Result<bool, Error> {
+        let Some(descriptor) = self.head_manifest(repository, tag).await? else { return Ok(false) };
+        if descriptor.digest == *digest || !descriptor.media_type.is_index() {
+            return Ok(descriptor.digest == *digest);
+        }
+        let index = match self.get_manifest(repository, &Reference::Digest(descriptor.digest)).await {
+            Err(error) if error.is_not_found() => return Ok(false),
+            index => index?,
+        };
+        Ok(match index.parse() {
+            // An index in an index is so rare that it is not looked into.
+            Ok(Manifest::Index(index)) => {
+                index.manifests.iter().any(|child| child.digest == *digest || child.media_type.is_index())
+            }
+            Ok(Manifest::Image(_)) => false,
+            Err(_) => true,
+        })
     }
 
     async fn delete_by_dummy(&self, repository: &RepositoryName, tag: &Reference) -> Result<(), Error> {

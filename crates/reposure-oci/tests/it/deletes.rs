@@ -1,7 +1,7 @@
 //! Deleting.
 
 use http::Method;
-use reposure_oci::{Reference, registry::TagDeletion};
+use reposure_oci::{MediaType, Reference, registry::TagDeletion};
 use reposure_testing::{Fault, Injection, TagDelete};
 
 use crate::fixture::{Fixture, name};
@@ -47,6 +47,26 @@ async fn an_image_with_one_tag_is_deleted() {
         let fixture = fixture(tag_delete).await;
         assert_eq!(delete(&fixture, "other").await.unwrap(), TagDeletion::Manifest);
         assert_eq!(fixture.registry.tags("a"), ["one", "same"]);
+    }
+}
+
+#[tokio::test]
+async fn an_image_that_an_index_needs_stays() {
+    for tag_delete in WITHOUT {
+        let fixture = fixture(tag_delete).await;
+        let child = fixture.put_image("a", "other", 2);
+        let size = fixture.registry.manifest("a", "other").unwrap().len();
+        let manifest = MediaType::OCI_MANIFEST;
+        let index = serde_json::json!({
+            "schemaVersion": 2,
+            "mediaType": MediaType::OCI_INDEX,
+            "manifests": [{"mediaType": manifest, "digest": child, "size": size}],
+        });
+        let media_type = MediaType::OCI_INDEX;
+        fixture.registry.put_manifest("a", Some("all"), media_type.as_str(), index.to_string());
+        assert_eq!(delete(&fixture, "other").await.unwrap(), TagDeletion::TagByDummy);
+        assert_eq!(fixture.registry.tags("a"), ["all", "one", "same"]);
+        assert!(fixture.registry.manifest("a", &child.to_string()).is_some());
     }
 }
 
