@@ -14,6 +14,7 @@ use reposure_oci::{Body, Transport, TransportError, transport};
 use reposure_parcel::{
     hello::Hello,
     limits,
+    problem::Code,
     wire::{self, Right},
 };
 use secrecy::ExposeSecret as _;
@@ -125,8 +126,11 @@ impl Session {
         // The late answer to a HEAD is asked for by HEAD, lest its length be taken for that of a body.
         let method = if *request.method() == Method::HEAD { Method::HEAD } else { Method::GET };
         let mut response = self.exchange_with_token(request).await?;
-        for _ in 0..LATE_ANSWERS {
-            let Some(result) = answer::late(&response) else { return answer::checked(response, &path).await };
+        for questions in 0..LATE_ANSWERS {
+            let Some(result) = answer::late(&response) else {
+                let checked = answer::checked(response, &path).await;
+                return checked.map_err(|error| if questions > 0 { lost_answer(error) } else { error });
+            };
             let later =
                 self::request(method.clone(), &format!("{}/{result}", wire::RESULTS), "", Bytes::new())?;
             response = self.exchange_with_token(later).await?;
@@ -159,6 +163,17 @@ impl Transport for Session {
             sent.await.map_err(|error| transport_error(method, path.clone(), error))
         }
         .boxed()
+    }
+}
+
+/// A surrogate that does not know a late answer has been replaced meanwhile, or has given it already: the request is to be made
+/// again.
+fn lost_answer(error: SessionError) -> SessionError {
+    match error {
+        SessionError::Problem { path, problem, .. } if problem.code == Code::NotFound => {
+            SessionError::Broken { path, source: problem.message.into() }
+        }
+        error => error,
     }
 }
 
@@ -242,5 +257,75 @@ pub(crate) async fn collect(body: Body, path: &str, limit: usize) -> Result<Byte
         if let Ok(bytes) = frame.map_err(broken)?.into_data() {
             whole.extend_from_slice(&bytes);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::VecDeque, sync::Mutex};
+
+    use reposure_parcel::{
+        hello::{Limits, Upstream},
+        problem::Problem,
+    };
+    use serde_json::Value;
+
+    use super::*;
+    use crate::{channel::ChannelError, token::NoTokens};
+
+    /// A surrogate that gives these answers, whatever is asked.
+    #[derive(Debug)]
+    struct Script(Mutex<VecDeque<Response<Body>>>);
+
+    impl Channel for Script {
+        fn name(&self) -> &'static str {
+            "script"
+        }
+
+        fn send(&self, _: Request<Bytes>) -> BoxFuture<'_, Result<Response<Body>, ChannelError>> {
+            let answer = self.0.lock().unwrap().pop_front().expect("no more is asked");
+            std::future::ready(Ok(answer)).boxed()
+        }
+    }
+
+    fn answer(status: u16, header: &str, body: impl Serialize) -> Response<Body> {
+        let body = transport::full(serde_json::to_vec(&body).unwrap());
+        let answer = Response::builder().status(status).header(wire::VERSION_HEADER, "1");
+        answer.header(header, "a1").body(body).unwrap()
+    }
+
+    fn hello() -> Hello {
+        Hello {
+            versions: (1, 1),
+            build: String::new(),
+            namespace: String::new(),
+            registry: String::new(),
+            pod_uid: String::new(),
+            right: Right::Pull,
+            upstream: Upstream { host: String::new(), reachable: true, problem: None, kind: None },
+            limits: Limits {
+                chunk: 1,
+                largest_chunk: 1,
+                upload_memory: 1,
+                open_uploads: 1,
+                exists_digests: 1,
+            },
+            capabilities: Vec::new(),
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_a_new_surrogate_does_not_know_may_be_asked_for_again() {
+        let unknown =
+            || answer(404, wire::PROBLEM_HEADER, Problem::new(Code::NotFound, "there is no result"));
+        let answers =
+            [answer(200, "x", hello()), answer(202, wire::RESULT_HEADER, Value::Null), unknown(), unknown()];
+        let channel = Arc::new(Script(Mutex::new(answers.into())));
+        let session = Session::open(channel, Arc::new(NoTokens), Right::Pull).await.unwrap();
+        let ask = || request(Method::GET, "/v2/", "", Bytes::new()).unwrap();
+        let late = session.send(ask()).await.unwrap_err();
+        assert!(late.is_transient(), "{late:?}");
+        let at_once = session.send(ask()).await.unwrap_err();
+        assert!(!at_once.is_transient() && at_once.code() == Some(Code::NotFound), "{at_once:?}");
     }
 }

@@ -95,7 +95,8 @@ async fn attempt(context: &Context, part: usize, blob: &Arc<dyn Blob>) -> Result
         Err(error) => return Ok(Attempt::Lost { error, arrived: 0, there: 0 }),
     };
     let id = opened.id.clone();
-    let before: u64 = opened.received.iter().map(|range| range.end.saturating_sub(range.start)).sum();
+    let lengths = opened.received.iter().map(|range| range.end.saturating_sub(range.start));
+    let before = lengths.fold(0_u64, u64::saturating_add);
     let lost = |error, arrived| Ok(Attempt::Lost { error, arrived, there: before.saturating_add(arrived) });
     match chunks::send(context, part, blob, opened).await {
         Ok(()) => {}
