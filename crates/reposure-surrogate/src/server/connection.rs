@@ -1,15 +1,23 @@
 //! One connection: TLS, then HTTP/1.1 until either side ends it.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    future::pending,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
-use http::{HeaderName, HeaderValue, Request};
+use http::{HeaderName, HeaderValue, Request, StatusCode, header};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use reposure_parcel::wire;
 use tokio::{
     io::{AsyncRead, AsyncWrite, BufReader},
     net::TcpStream,
-    time::timeout,
+    time::{sleep, timeout},
 };
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
@@ -21,6 +29,9 @@ const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(10);
 /// How long a connection may be idle, and how long a request's head may take. The API server keeps idle connections for 90 s;
 /// whoever closes first must not be this side, or a request that is just sent is lost.
 const IDLE_DEADLINE: Duration = Duration::from_secs(120);
+/// How long a connection may be there before its first request. The API server connects when it has one; who does not may be
+/// any pod, and is not to take the places of others.
+const FIRST_REQUEST_DEADLINE: Duration = Duration::from_secs(10);
 /// The most that is read from a connection at once, in bytes. A chunk comes in TLS records of 16 KiB.
 const READ_BUFFER: usize = 128 << 10;
 /// The most headers of a request.
@@ -67,7 +78,9 @@ where
     F: Fn(Request<Incoming>) -> A + Send + Sync + 'static,
     A: Future<Output = Answer> + Send,
 {
+    let begun = AtomicBool::new(false);
     let service = service_fn(|request| {
+        begun.store(true, Ordering::Relaxed);
         let respond = respond.clone();
         async move { Ok::<_, Infallible>(marked(respond(request).await)) }
     });
@@ -84,16 +97,32 @@ where
             connection.as_mut().graceful_shutdown();
             connection.await
         }
+        () = silent(&begun) => {
+            tracing::debug!("no request in time");
+            return;
+        }
     };
     if let Err(error) = result {
         tracing::debug!(error = crate::answer::chain(&error), "a connection broke");
     }
 }
 
+/// Waits until the first request should have begun; for ever, if it has.
+async fn silent(begun: &AtomicBool) {
+    sleep(FIRST_REQUEST_DEADLINE).await;
+    if begun.load(Ordering::Relaxed) {
+        pending::<()>().await;
+    }
+}
+
 /// Marks an answer as the surrogate's: the API server may answer in its place.
 fn marked(mut answer: Answer) -> Answer {
-    answer
-        .headers_mut()
-        .insert(HeaderName::from_static(wire::VERSION_HEADER), HeaderValue::from(wire::VERSION));
+    let is_unknown = answer.status() == StatusCode::UNAUTHORIZED;
+    let headers = answer.headers_mut();
+    headers.insert(HeaderName::from_static(wire::VERSION_HEADER), HeaderValue::from(wire::VERSION));
+    if is_unknown {
+        // Who is not let in keeps no place either.
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     answer
 }

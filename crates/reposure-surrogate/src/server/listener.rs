@@ -23,8 +23,9 @@ use tokio_util::sync::CancellationToken;
 use super::connection::{self, Protocol};
 use crate::answer::Answer;
 
-/// The most connections of a port. The API server opens one for each request that is under way, and keeps two.
-const CONNECTIONS: usize = 512;
+/// The most connections of a port. The API server opens one for each request that is under way, and keeps two. Whoever is on
+/// one, before he shows a token, may fill two read buffers of 128 KiB: all of them fit beside what uploads take.
+const CONNECTIONS: usize = 256;
 /// How long to wait after the system refuses a connection, for want of descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
 

@@ -1,6 +1,9 @@
 //! The registry's own API through the surrogate.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use http::{Method, Request};
 use reposure_parcel::{limits, problem::Code, wire};
@@ -19,6 +22,17 @@ pub(crate) async fn tls(stage: &Stage) -> TlsStream<TcpStream> {
     let stream = TcpStream::connect(stage.surrogate.address()).await.unwrap();
     let name = ServerName::try_from("reg").unwrap();
     TlsConnector::from(Arc::new(no_verification())).connect(name, stream).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_connection_without_a_request_is_closed() {
+    let stage = Stage::start().await;
+    let mut stream = tls(&stage).await;
+    // A head that never ends is none.
+    stream.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
+    let mut rest = Vec::new();
+    let closed = tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut rest)).await;
+    assert!(closed.is_ok() && rest.is_empty(), "{closed:?}");
 }
 
 async fn raw(stage: &Stage, head: &str) -> String {

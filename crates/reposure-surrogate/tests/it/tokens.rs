@@ -136,6 +136,7 @@ async fn without_a_good_token_nothing_is_said() {
                 (answer.code(), answer.problem().message.as_str()),
                 (Code::Unauthorized, "unauthorized")
             );
+            assert_eq!(answer.headers["connection"], "close", "and no place is taken");
         }
     }
     // A token where the API server would take it off is none.
