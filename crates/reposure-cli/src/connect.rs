@@ -1,6 +1,6 @@
 //! From a registry's name to a session with its surrogate.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result};
 use k8s_openapi::api::core::v1::{Namespace, Pod};
@@ -8,10 +8,11 @@ use kube::{Api, ResourceExt, api::ListParams};
 use reposure_admin::Verb;
 use reposure_api::{
     Registry, SurrogateNames,
-    conditions::{self, ConditionType},
+    conditions::{self, ConditionType, State},
 };
 use reposure_client::{
     channel::{Channel, Local, Proxy},
+    retry::Backoff,
     session::{Session, SessionError},
     token::{NoTokens, ServiceAccountTokens, TokenSource},
 };
@@ -22,6 +23,9 @@ use crate::{
     exit::{Failure, Kind},
 };
 
+/// How long a surrogate that was ready is waited for: a pod whose image is on the node is back within a few seconds.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 /// Opens a session with the surrogate of the registry `name`, with the rights of `right`.
 pub(crate) async fn session(context: &Context, name: &str, right: Right) -> Result<Arc<Session>> {
     if let Some(address) = context.global.surrogate {
@@ -31,7 +35,7 @@ pub(crate) async fn session(context: &Context, name: &str, right: Right) -> Resu
     }
     let cluster = context.cluster().await?;
     let registry = find(&cluster, name).await?;
-    let session = through_api_server(&cluster, &registry, right).await;
+    let session = patiently(&cluster, &registry, right).await;
     let session = session.map_err(|error| unreached(&cluster, &registry, error))?;
     check(&cluster, &registry, &session).await?;
     Ok(Arc::new(session))
@@ -73,6 +77,29 @@ pub(crate) async fn missing(cluster: &Cluster, name: &str) -> Failure {
         _ => failure(format!("there is no registry {name} in namespace {namespace}"))
             .hint("--namespace, or reposure registry create"),
     }
+}
+
+/// Waits for a surrogate that is being replaced: then the API server answers by itself, that there is no pod or that it is away.
+async fn patiently(cluster: &Cluster, registry: &Registry, right: Right) -> Result<Session, SessionError> {
+    let mut backoff = Backoff::new(PATIENCE);
+    loop {
+        match through_api_server(cluster, registry, right).await {
+            Err(error @ (SessionError::ApiServer { .. } | SessionError::Timeout { .. }))
+                if error.is_transient() && is_expected(registry) =>
+            {
+                if !backoff.pause().await {
+                    return Err(error);
+                }
+            }
+            done => return done,
+        }
+    }
+}
+
+/// Tells whether there was a surrogate when its operator last looked.
+fn is_expected(registry: &Registry) -> bool {
+    let conditions = registry.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+    conditions::state(conditions, ConditionType::SurrogateReady) == State::True
 }
 
 async fn through_api_server(
