@@ -4,6 +4,7 @@ use std::{io, process::ExitCode};
 
 use anyhow::{Context as _, Result};
 use clap::{CommandFactory as _, FromArgMatches as _};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     args::{Cli, Command, GlobalArgs},
@@ -33,7 +34,7 @@ fn run(context: &Context, command: Command) -> Result<()> {
     let done = runtime.block_on(async {
         tokio::select! {
             done = commands::run(context, command) => done,
-            interrupted = tokio::signal::ctrl_c() => {
+            interrupted = interrupted() => {
                 interrupted.context("cannot wait for an interrupt")?;
                 Err(exit::interrupted())
             }
@@ -42,6 +43,15 @@ fn run(context: &Context, command: Command) -> Result<()> {
     // A thread that still compresses for a push that was interrupted is not waited for.
     runtime.shutdown_background();
     done
+}
+
+/// Waits for Ctrl-C, or for a polite request to end: temporary files are removed on the way out.
+async fn interrupted() -> io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted,
+        _ = terminate.recv() => Ok(()),
+    }
 }
 
 fn finish(result: &Result<()>, api_server: Option<&str>) -> ExitCode {

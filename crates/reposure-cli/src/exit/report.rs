@@ -31,7 +31,12 @@ fn render(error: &anyhow::Error, api_server: Option<&str>) -> String {
     if let Some(hint) = hints::hint(error) {
         let _ = writeln!(text, "  try: {hint}");
     }
-    text
+    printable(&text)
+}
+
+/// Takes out what would steer a terminal: names in archives and texts of servers are anybody's.
+fn printable(text: &str) -> String {
+    text.chars().filter(|character| *character == '\n' || !character.is_control()).collect()
 }
 
 fn causes(error: &anyhow::Error, api_server: Option<&str>) -> Vec<String> {

@@ -2,7 +2,7 @@
 
 mod sink;
 
-use std::{io::Seek as _, os::fd::AsFd as _, path::PathBuf, sync::Arc};
+use std::{fs::File, io::Seek as _, os::fd::AsFd as _, path::PathBuf, sync::Arc};
 
 use anyhow::{Context as _, Result};
 use clap::Args;
@@ -71,14 +71,8 @@ impl Pull {
     async fn run(&self, args: &PullArgs) -> Result<()> {
         let tree = self.tree(&args.registry).await?;
         match (&args.target, args.unpack) {
-            (None, false) => {
-                let stdout = std::io::stdout()
-                    .as_fd()
-                    .try_clone_to_owned()
-                    .context("cannot write to standard output")?;
-                self.archive(&tree, tokio::fs::File::from_std(stdout.into())).await.map(drop)
-            }
-            (None, true) => self.unpack(&tree, &mut std::io::stdout().lock()).await,
+            (None, false) => self.archive(&tree, tokio::fs::File::from_std(stdout()?)).await.map(drop),
+            (None, true) => self.unpack(&tree, stdout()?).await,
             (Some(target), false) => {
                 let file = AtomicFile::create(target)?;
                 let out = file.file().try_clone().context("cannot write the file")?;
@@ -87,7 +81,8 @@ impl Pull {
             }
             (Some(target), true) => {
                 let file = AtomicFile::create(target)?;
-                self.unpack(&tree, &mut file.file()).await?;
+                let out = file.file().try_clone().context("cannot write the file")?;
+                self.unpack(&tree, out).await?;
                 Ok(file.commit().await?)
             }
         }
@@ -116,7 +111,7 @@ impl Pull {
     }
 
     /// Writes the file in the first layer, once the layer is there whole and verified.
-    async fn unpack(&self, tree: &Tree, out: &mut impl std::io::Write) -> Result<()> {
+    async fn unpack(&self, tree: &Tree, mut out: File) -> Result<()> {
         let layer = tree.blobs.get(1).ok_or_else(|| {
             Failure::new(Kind::Usage, "the image has no layer to unpack").hint("pull it without --unpack")
         })?;
@@ -125,8 +120,10 @@ impl Pull {
         self.fetch(std::slice::from_ref(layer), &mut sink).await?;
         let mut spool = spool;
         spool.rewind().context("cannot read the temporary file")?;
-        unpack_layer(&layer.media_type, spool, out)?;
-        out.flush().context("cannot write the file")
+        let media_type = layer.media_type.clone();
+        // On a thread of its own, which an interrupt does not wait for: it blocks on whoever reads the output.
+        let unpacked = tokio::task::spawn_blocking(move || unpack_layer(&media_type, spool, &mut out)).await;
+        unpacked.context("cannot unpack the layer")?.map(drop).map_err(Into::into)
     }
 
     async fn fetch<S: reposure_client::pull::PieceSink>(
@@ -140,6 +137,12 @@ impl Pull {
         bars.finish().await;
         Ok(done?)
     }
+}
+
+/// Returns standard output as a file without a buffer.
+fn stdout() -> Result<File> {
+    let stdout = std::io::stdout().as_fd().try_clone_to_owned().context("cannot write to standard output")?;
+    Ok(stdout.into())
 }
 
 /// Lists the manifests below the root.
