@@ -7,13 +7,14 @@ use http::Method;
 use reposure_oci::{Blob, Digest, Digester};
 use reposure_parcel::{
     limits::LARGEST_CHUNK,
+    problem::Code,
     upload::{Progress as UploadProgress, Range, Window},
     wire,
 };
 use tokio::{
     sync::{OwnedSemaphorePermit, watch},
     task::JoinSet,
-    time::{Instant, sleep},
+    time::{Instant, sleep, timeout},
 };
 
 use super::{Context, PushError};
@@ -29,6 +30,9 @@ const CHUNK_PATIENCE: Duration = Duration::from_secs(30);
 const CREDIT_PAUSE: Duration = Duration::from_millis(50);
 /// How long an upload may get no credit though no chunk is under way: longer than any registry that the surrogate waits for.
 const CREDIT_LIMIT: Duration = Duration::from_secs(600);
+
+/// How long an upload may be without an answer before the surrogate is asked whether it knows it.
+const SILENCE: Duration = Duration::from_secs(5);
 
 /// Why the chunks were not all received.
 pub(super) enum ChunksError {
@@ -67,9 +71,22 @@ pub(super) async fn send(
         path: format!("{}/{}", wire::UPLOADS, opened.id).into(),
         window: Arc::new(watch::channel(opened.window).0),
     };
+    tokio::select! {
+        sent = send_all(context, &upload, blob, &opened.received) => sent,
+        // Chunks on their way to a pod that is gone are not answered by anybody.
+        error = upload.lost() => Err(ChunksError::Session { error, arrived: 0 }),
+    }
+}
+
+async fn send_all(
+    context: &Context,
+    upload: &Upload,
+    blob: &Arc<dyn Blob>,
+    already: &[Range],
+) -> Result<(), ChunksError> {
     let mut tasks = JoinSet::new();
     let mut arrived = 0;
-    let found = queue(context, &upload, blob, &opened.received, &mut tasks, &mut arrived).await?;
+    let found = queue(context, upload, blob, already, &mut tasks, &mut arrived).await?;
     while let Some(joined) = tasks.join_next().await {
         received(joined, &mut arrived)?;
     }
@@ -176,6 +193,21 @@ impl Upload {
     async fn ask_for_credit(&self) -> Result<(), SessionError> {
         sleep(CREDIT_PAUSE).await;
         self.state().await.map(drop)
+    }
+
+    /// Waits until the surrogate does not know the upload, as when it was replaced; asks only while nothing else is heard.
+    async fn lost(&self) -> SessionError {
+        let mut window = self.window.subscribe();
+        loop {
+            // The answer to a chunk moves the window.
+            if timeout(SILENCE, window.changed()).await.is_ok() {
+                continue;
+            }
+            match self.state().await {
+                Err(error) if error.code() == Some(Code::NotFound) => return error,
+                _ => {}
+            }
+        }
     }
 
     /// Asks how far the upload is.

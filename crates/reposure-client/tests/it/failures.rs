@@ -57,6 +57,32 @@ async fn a_push_survives_the_loss_of_the_surrogate() {
     scene.assert_holds(&image, "app", "v1");
 }
 
+/// Chunks to a pod that is gone are answered by nobody; the new surrogate says that it does not know the upload.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_push_does_not_wait_for_answers_of_a_surrogate_that_is_gone() {
+    let mut scene = Scene::new().await;
+    let image = RandomImage::new(10, 1, 30 << 20).unwrap();
+    let artifact = scene.open(scene.write_oci_archive(&image)).await;
+    let session = scene.session(Right::Push).await.unwrap();
+    let name = crate::support::image("app:v1");
+    for offset in ["/12582912", "/16777216", "/20971520", "/25165824", "/29360128"] {
+        scene.fail(offset, How::Hang);
+    }
+    let options = reposure_client::push::PushOptions::default();
+    let progress = reposure_client::progress::Progress::none();
+    let push = tokio::spawn(async move {
+        reposure_client::push::push(session, &artifact, &name, options, progress).await
+    });
+    while scene.registry.received() < 12 << 20 {
+        tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+    }
+    scene.replace_surrogate().await;
+    // Without that question each chunk would be waited for for two minutes and a half.
+    let pushed = tokio::time::timeout(std::time::Duration::from_secs(60), push).await;
+    assert_eq!(pushed.expect("it ends").unwrap().unwrap().to_string(), image.digest());
+    scene.assert_holds(&image, "app", "v1");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_corrupt_source_leaves_no_tag() {
     let scene = Scene::new().await;

@@ -35,6 +35,8 @@ pub enum How {
     CutAfter,
     /// The pod's answer is dropped after some bytes of its body.
     CutWithin(usize),
+    /// The request is never answered, as one to a pod that is gone.
+    Hang,
     /// The API server answers by itself, with a `Status`.
     Status(u16),
 }

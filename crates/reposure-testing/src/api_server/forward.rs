@@ -38,6 +38,9 @@ pub(super) async fn answer(
     if let Some(How::CutBefore) = failure {
         return Err(io::Error::from(io::ErrorKind::ConnectionReset).into());
     }
+    if let Some(How::Hang) = failure {
+        return std::future::pending().await;
+    }
     if let Some(How::Status(code)) = failure {
         return Ok(status(code, "no endpoints available"));
     }
