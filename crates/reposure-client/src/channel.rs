@@ -3,6 +3,7 @@
 //! Everything above [`Channel`] runs unchanged over any of them.
 
 mod api_server;
+mod buffered;
 mod local;
 mod proxy;
 

@@ -18,6 +18,8 @@ use kube::{
 use reposure_oci::transport::BoxError;
 use tower::{ServiceBuilder, ServiceExt as _};
 
+use super::buffered::Buffered;
+
 /// The deadline for a TCP connection to the API server.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
 /// How long an idle connection is kept: less than the 90 s of Go's HTTP server and transports, so that we close first.
@@ -73,6 +75,7 @@ fn direct(config: &Config) -> kube::Result<Client> {
     connector.set_nodelay(true);
     connector.set_keepalive(Some(Duration::from_secs(30)));
     connector.set_connect_timeout(config.connect_timeout);
+    let connector = connector.map_response(Buffered::new);
     let connector = config.rustls_https_connector_with_connector(connector)?;
     let http: legacy::Client<_, KubeBody> = legacy::Builder::new(TokioExecutor::new())
         .pool_timer(TokioTimer::new())
