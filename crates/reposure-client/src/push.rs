@@ -8,11 +8,7 @@ mod error;
 mod node;
 mod upload;
 
-use std::{
-    collections::HashSet,
-    sync::{Arc, OnceLock},
-    time::Duration,
-};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use http::Method;
 use reposure_oci::{
@@ -171,18 +167,20 @@ async fn missing(context: &Context, digests: Vec<Digest>) -> Result<HashSet<Dige
     Ok(missing)
 }
 
-/// Puts the manifests, children first; the last one is the root, which gets the name.
+/// Puts the manifests, children first; the last one is the root, which gets the name and whose digest is returned.
 async fn put_manifests(context: &Context, nodes: &[Node], name: &Reference) -> Result<Digest, PushError> {
-    static NONE: OnceLock<Digest> = OnceLock::new();
     let client = registry::Client::new(context.session.clone());
-    let mut digest = NONE.get_or_init(|| Digest::sha256_of("")).clone();
-    for (index, node) in nodes.iter().enumerate() {
-        let manifest =
-            node.manifest().await.map_err(|source| PushError::Source { part: "manifest".into(), source })?;
-        let reference = reference_of(&manifest, (index + 1 == nodes.len()).then_some(name))?;
-        digest = put_manifest(context, &client, &reference, &manifest).await?;
+    let (root, children) = nodes.split_last().expect("a walk ends with the root");
+    for child in children {
+        let manifest = manifest_of(child).await?;
+        put_manifest(context, &client, &reference_of(&manifest, None)?, &manifest).await?;
     }
-    Ok(digest)
+    let manifest = manifest_of(root).await?;
+    put_manifest(context, &client, &reference_of(&manifest, Some(name))?, &manifest).await
+}
+
+async fn manifest_of(node: &Node) -> Result<RawManifest, PushError> {
+    node.manifest().await.map_err(|source| PushError::Source { part: "manifest".into(), source })
 }
 
 /// Puts one manifest, again and again while the way to the registry is broken.

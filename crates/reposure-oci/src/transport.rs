@@ -17,7 +17,7 @@ use http_body_util::{BodyExt, Empty, Full, combinators::UnsyncBoxBody};
 pub(crate) use collect::{CollectError, collect};
 pub use exact::LengthError;
 pub(crate) use exact::exact;
-pub(crate) use stall::stalling;
+pub use stall::stalling;
 pub(crate) use watch::{AnswerLimits, Watch};
 
 /// Any error of a transport's own.

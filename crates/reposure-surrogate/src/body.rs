@@ -1,23 +1,19 @@
 //! Reading bodies, which are as slow and as long as others make them.
 
-use std::{
-    pin::Pin,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, header};
-use http_body::{Body as HttpBody, Frame, SizeHint};
+use http_body::Body as HttpBody;
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
-use reposure_oci::transport::{Body, BoxError};
+use reposure_oci::transport::{Body, BoxError, stalling};
 use reposure_parcel::{
     limits::{JSON_BODY, LARGEST_CHUNK},
     problem::{Code, Problem},
 };
 use serde::de::DeserializeOwned;
-use tokio::time::{Instant, Sleep, sleep, timeout};
+use tokio::time::timeout;
 
 /// How long a body may bring nothing.
 pub(crate) const STALL_DEADLINE: Duration = Duration::from_secs(60);
@@ -78,59 +74,11 @@ pub(crate) fn drain(headers: &HeaderMap, body: Incoming) {
     }));
 }
 
-/// A body did not go on.
-#[derive(Debug, thiserror::Error)]
-#[error("no bytes came for {} s", STALL_DEADLINE.as_secs())]
-struct Stalled;
-
 /// Returns the body with a deadline for each piece, which counts only while one is waited for.
 pub(crate) fn with_deadline<B>(body: B) -> Body
 where
-    B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
+    B: HttpBody<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    Watched { body, waiting: false, stall: None }.boxed_unsync()
-}
-
-struct Watched<B> {
-    body: B,
-    /// Whether the deadline counts. While nobody asks for a piece, it does not.
-    waiting: bool,
-    stall: Option<Pin<Box<Sleep>>>,
-}
-
-impl<B> HttpBody for Watched<B>
-where
-    B: HttpBody<Data = Bytes> + Unpin,
-    B::Error: Into<BoxError>,
-{
-    type Data = Bytes;
-    type Error = BoxError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) {
-            self.waiting = false;
-            return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
-        }
-        let begins = !std::mem::replace(&mut self.waiting, true);
-        let stall = self.stall.get_or_insert_with(|| Box::pin(sleep(STALL_DEADLINE)));
-        if begins {
-            stall.as_mut().reset(Instant::now() + STALL_DEADLINE);
-        }
-        match stall.as_mut().poll(context) {
-            Poll::Ready(()) => Poll::Ready(Some(Err(Stalled.into()))),
-            Poll::Pending => Poll::Pending,
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
+    stalling(body.map_err(Into::into).boxed_unsync(), STALL_DEADLINE)
 }

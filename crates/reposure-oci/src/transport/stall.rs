@@ -18,10 +18,10 @@ use super::{Body, BoxError};
 #[error("no byte came for {} s", .0.as_secs_f32())]
 struct Stalled(Duration);
 
-/// Returns a body that fails with [`Stalled`] once its reader has waited for `limit`.
+/// Returns a body that fails once its reader has waited for `limit`.
 ///
 /// The time in which nobody reads does not count.
-pub(crate) fn stalling(body: Body, limit: Duration) -> Body {
+pub fn stalling(body: Body, limit: Duration) -> Body {
     Stalling { body, limit, waiting: false, alarm: Box::pin(sleep(limit)) }.boxed_unsync()
 }
 
