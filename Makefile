@@ -77,9 +77,10 @@ generate: ## Write the generated files: deploy/, docs/cli.md
 	cargo run --release --locked -q -p reposure-admin --example generate -- deploy
 	cargo run --release --locked -q -p reposure-cli --example cli_reference -- docs/cli.md
 
-# Advisories need a clone from outside of the package registries, so they are checked at a release.
+# Advisories need a clone from outside of the package registries, so they are checked at a release. The tool is built for the
+# host: neither the target nor its flags, without which the first cannot be taken away.
 build/tools/bin/cargo-deny:
-	@env -u CARGO_BUILD_TARGET cargo install cargo-deny --version $(CARGO_DENY) --locked --root build/tools
+	@env -u CARGO_BUILD_TARGET -u CARGO_TARGET_$(TRIPLE)_RUSTFLAGS cargo install cargo-deny --version $(CARGO_DENY) --locked --root build/tools
 
 .PHONY: clean
 clean: ## Remove what was built, except for the cluster's binaries
