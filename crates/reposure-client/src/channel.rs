@@ -4,6 +4,7 @@
 
 mod api_server;
 mod buffered;
+mod greedy;
 mod local;
 mod proxy;
 

@@ -1,10 +1,13 @@
 //! Pulls an image or index out of the registry behind a surrogate.
 //!
-//! The manifests are read first; then the blobs come as ranges, several at once, and are handed on in order, so that a sink
-//! can be a pipe as well as a file. The sink verifies size and digest of each.
+//! The manifests are read first; then the blobs come as ranges, several at once: into a file each goes where it belongs
+//! ([`fetch_into`]), and for a pipe they are put in order ([`fetch_blobs`]).
 
+mod check;
 mod error;
-mod ranges;
+mod ordered;
+mod place;
+mod range;
 mod tree;
 
 use std::sync::Arc;
@@ -20,6 +23,7 @@ use crate::{
 };
 
 pub use error::PullError;
+pub use place::{Place, fetch_into};
 pub use tree::{Tree, fetch_tree};
 
 /// How to pull.
@@ -27,14 +31,16 @@ pub use tree::{Tree, fetch_tree};
 pub struct PullOptions {
     /// The ranges in flight, at least 1.
     pub jobs: usize,
-    /// The size of a range in bytes, at least 1.
+    /// The size of a range in bytes, at least 1; of the shortest one, where ranges are written in place.
     pub range: u64,
+    /// The size of the longest range that is written in place, in bytes.
+    pub longest_range: u64,
 }
 
 impl Default for PullOptions {
     fn default() -> Self {
-        // 40 MiB in flight. Each range costs Distribution a buffer of 4 MiB of its own, so fewer and larger ones are cheaper.
-        Self { jobs: 5, range: 8 << 20 }
+        // 40 MiB in flight to a pipe. Each range costs Distribution a buffer of 4 MiB of its own, so longer ones are cheaper.
+        Self { jobs: 5, range: 8 << 20, longest_range: 64 << 20 }
     }
 }
 
@@ -61,7 +67,7 @@ pub trait PieceSink: Send {
     fn take(&mut self, piece: Piece) -> impl Future<Output = Result<(), Self::Error>> + Send;
 }
 
-/// Fetches `blobs` of the repository of `name`, in order, into `sink`.
+/// Fetches `blobs` of the repository of `name`, in order, into `sink`, which verifies size and digest of each.
 ///
 /// # Errors
 /// When a blob cannot be had, or the sink does not take it.
@@ -79,7 +85,7 @@ pub async fn fetch_blobs<S: PieceSink>(
     for (part, blob) in blobs.iter().enumerate() {
         progress.send(Event::Began { part, label: label(blob), size: Some(blob.size) });
     }
-    let mut pieces = std::pin::pin!(ranges::pieces(session, &name.repository, blobs, options));
+    let mut pieces = std::pin::pin!(ordered::pieces(session, &name.repository, blobs, options));
     while let Some(piece) = pieces.next().await {
         let piece = piece?;
         let (part, last) = (piece.blob, piece.last);

@@ -244,20 +244,28 @@ pub(crate) fn request(
 
 /// Reads a body to its end, with a deadline for each piece.
 pub(crate) async fn collect(body: Body, path: &str, limit: usize) -> Result<Bytes, SessionError> {
-    let broken = |source: transport::BoxError| SessionError::Broken { path: path.into(), source };
     // What an answer says of its length is a hint; the limit is what holds.
     let announced = body.size_hint().exact().and_then(|length| usize::try_from(length).ok());
     let mut whole = BytesMut::with_capacity(announced.unwrap_or_default().min(limit));
     let mut body = Limited::new(body, limit);
-    loop {
-        let frame = timeout(STALL_DEADLINE, body.frame())
-            .await
-            .map_err(|_| SessionError::Timeout { path: path.into(), waited: STALL_DEADLINE })?;
-        let Some(frame) = frame else { return Ok(whole.freeze()) };
-        if let Ok(bytes) = frame.map_err(broken)?.into_data() {
-            whole.extend_from_slice(&bytes);
-        }
+    while let Some(bytes) = frame(&mut body, path).await? {
+        whole.extend_from_slice(&bytes);
     }
+    Ok(whole.freeze())
+}
+
+/// Reads the next piece of a body, within the deadline that it has; `None` is the body's end.
+pub(crate) async fn frame<B>(body: &mut B, path: &str) -> Result<Option<Bytes>, SessionError>
+where
+    B: http_body::Body<Data = Bytes, Error = transport::BoxError> + Unpin,
+{
+    let frame = timeout(STALL_DEADLINE, body.frame())
+        .await
+        .map_err(|_| SessionError::Timeout { path: path.into(), waited: STALL_DEADLINE })?;
+    let Some(frame) = frame else { return Ok(None) };
+    let frame = frame.map_err(|source| SessionError::Broken { path: path.into(), source })?;
+    // Trailers are no bytes.
+    Ok(Some(frame.into_data().unwrap_or_default()))
 }
 
 #[cfg(test)]

@@ -10,8 +10,6 @@ use clap::Subcommand;
 
 use crate::context::Context;
 
-pub(crate) use pull::FileSinkError;
-
 #[derive(Debug, Subcommand)]
 pub(crate) enum ImageCommand {
     Push(push::PushArgs),

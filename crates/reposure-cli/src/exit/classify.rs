@@ -9,7 +9,6 @@ use reposure_oci::{archive, registry, sink};
 use reposure_parcel::problem::Code;
 
 use super::{Failure, Kind};
-use crate::commands::image::FileSinkError;
 
 type Cause<'a> = &'a (dyn StdError + 'static);
 
@@ -156,12 +155,16 @@ fn of_pull(error: &PullError) -> Option<Kind> {
             500.. => Some(Kind::Unreachable),
             _ => None,
         },
-        PullError::Malformed { .. } | PullError::TooDeep { .. } | PullError::TooMany { .. } => {
-            Some(Kind::Verification)
-        }
-        PullError::Manifest { .. } | PullError::Range { .. } | PullError::Task(_) | PullError::Sink(_) => {
-            None
-        }
+        PullError::Malformed { .. }
+        | PullError::TooDeep { .. }
+        | PullError::TooMany { .. }
+        | PullError::Blob(_) => Some(Kind::Verification),
+        PullError::Manifest { .. }
+        | PullError::Range { .. }
+        | PullError::Write(_)
+        | PullError::ReadBack(_)
+        | PullError::Task(_)
+        | PullError::Sink(_) => None,
     }
 }
 
@@ -193,7 +196,5 @@ fn of_images(cause: Cause<'_>) -> Option<Kind> {
     if cause.is::<archive::SelectError>() {
         return Some(Kind::Usage);
     }
-    let damaged = matches!(cause.downcast_ref(), Some(sink::WriteError::Blob(_)))
-        || matches!(cause.downcast_ref(), Some(FileSinkError::Digest { .. }));
-    damaged.then_some(Kind::Verification)
+    matches!(cause.downcast_ref(), Some(sink::WriteError::Blob(_))).then_some(Kind::Verification)
 }

@@ -1,6 +1,8 @@
 //! What can go wrong in a pull.
 
-use reposure_oci::{Digest, ImageName, manifest::ManifestError, registry, transport::BoxError};
+use std::io;
+
+use reposure_oci::{BlobError, Digest, ImageName, manifest::ManifestError, registry, transport::BoxError};
 
 use crate::session::SessionError;
 
@@ -73,6 +75,15 @@ pub enum PullError {
     /// A task ended by itself, which is a defect.
     #[error("a task of the pull failed")]
     Task(#[source] tokio::task::JoinError),
+    /// The file does not take what comes.
+    #[error("cannot write what was pulled")]
+    Write(#[source] io::Error),
+    /// The file does not give back what was written to it.
+    #[error("cannot read what was pulled")]
+    ReadBack(#[source] io::Error),
+    /// What was pulled is not what the manifest names.
+    #[error("the registry gave other bytes than it should")]
+    Blob(#[source] BlobError),
     /// The sink does not take a piece.
     #[error("cannot write what was pulled")]
     Sink(#[source] BoxError),

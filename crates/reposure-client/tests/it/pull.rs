@@ -1,17 +1,17 @@
 //! Pulls, whole and through cuts.
 
-use std::{collections::HashMap, convert::Infallible};
+use std::{collections::HashMap, convert::Infallible, fs::File, os::unix::fs::FileExt as _, sync::Arc};
 
 use http::Method;
 use reposure_client::{
     progress::Progress,
-    pull::{Piece, PieceSink, PullError, PullOptions, fetch_blobs, fetch_tree},
+    pull::{Piece, PieceSink, Place, PullError, PullOptions, fetch_blobs, fetch_into, fetch_tree},
 };
-use reposure_oci::{Descriptor, Digest, MediaType};
+use reposure_oci::{BlobError, Descriptor, Digest, MediaType};
 use reposure_parcel::wire::Right;
 use reposure_testing::{
     RandomImage,
-    api_server::How,
+    api_server::{Failure, How},
     registry::{Fault, Injection},
 };
 
@@ -29,15 +29,48 @@ impl PieceSink for Collected {
     }
 }
 
+/// Short ranges, so that a blob has some.
+fn options() -> PullOptions {
+    PullOptions { range: 1 << 20, longest_range: 1 << 20, ..PullOptions::default() }
+}
+
+/// Pulls in order, and returns the digests of what came.
 async fn pull(scene: &Scene, name: &str) -> Result<Vec<Digest>, PullError> {
     let session = scene.session(Right::Pull).await.expect("a session");
     let name = image(name);
     let tree = fetch_tree(&session, &name).await?;
     let blobs = tree.blobs();
     let mut sink = Collected::default();
-    let options = PullOptions { range: 1 << 20, ..PullOptions::default() };
-    fetch_blobs(&session, &name, &blobs, options, &Progress::none(), &mut sink).await?;
+    fetch_blobs(&session, &name, &blobs, options(), &Progress::none(), &mut sink).await?;
     Ok((0..blobs.len()).map(|blob| Digest::sha256_of(&sink.0[&blob])).collect())
+}
+
+/// Lays blobs out in a file, with a gap before each.
+fn places(file: &Arc<File>, blobs: &[Descriptor]) -> Vec<Place> {
+    let mut start = 0;
+    let place = |blob: &Descriptor| {
+        start += 1000;
+        let place = Place { blob: blob.clone(), file: file.clone(), start };
+        start += blob.size;
+        place
+    };
+    blobs.iter().map(place).collect()
+}
+
+/// Pulls in place, and returns what the file holds.
+async fn pull_into_file(scene: &Scene, name: &str, options: PullOptions) -> Result<Vec<Vec<u8>>, PullError> {
+    let session = scene.session(Right::Pull).await.expect("a session");
+    let name = image(name);
+    let blobs = fetch_tree(&session, &name).await?.blobs();
+    let file = Arc::new(tempfile::tempfile().unwrap());
+    let places = places(&file, &blobs);
+    fetch_into(&session, &name, places.clone(), options, &Progress::none()).await?;
+    let read = |place: &Place| {
+        let mut bytes = vec![0; usize::try_from(place.blob.size).unwrap()];
+        file.read_exact_at(&mut bytes, place.start).unwrap();
+        bytes
+    };
+    Ok(places.iter().map(read).collect())
 }
 
 fn digests(image: &RandomImage) -> Vec<Digest> {
@@ -51,6 +84,64 @@ async fn what_was_pushed_is_pulled() {
     let artifact = scene.open(scene.write_oci_archive(&image)).await;
     scene.push(&artifact, "app:v1").await.unwrap();
     assert_eq!(pull(&scene, "app:v1").await.unwrap(), digests(&image));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn blobs_are_pulled_to_their_places_through_cuts() {
+    let scene = Scene::new().await;
+    let image = RandomImage::of_sizes(8, &[5 << 20, 0, 100, (3 << 20) + 1]).unwrap();
+    let artifact = scene.open(scene.write_oci_archive(&image)).await;
+    scene.push(&artifact, "app:v1").await.unwrap();
+    let cuts = [How::CutBefore, How::CutWithin(0), How::CutWithin(70_000), How::Status(503)];
+    for cut in std::iter::once(None).chain(cuts.map(Some)) {
+        if let Some(how) = cut {
+            scene.fail("/blobs/", how);
+        }
+        let pulled = pull_into_file(&scene, "app:v1", options()).await.unwrap();
+        assert!(pulled.iter().eq(image.blobs().iter()), "{cut:?}");
+    }
+}
+
+/// What came before a cut is not asked for again, so that a long range arrives over any link.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_range_goes_on_behind_what_came() {
+    let scene = Scene::new().await;
+    let image = RandomImage::new(9, 1, 3 << 20).unwrap();
+    let artifact = scene.open(scene.write_oci_archive(&image)).await;
+    scene.push(&artifact, "app:v1").await.unwrap();
+    let blobs = image.blobs();
+    let layer = format!("/blobs/{}", Digest::sha256_of(blobs.last().unwrap()));
+    let failure = Failure { path: layer.clone(), after: 0, times: 3, how: How::CutWithin(300_000) };
+    scene.api_server.fail(failure);
+    scene.registry.clear_requests();
+    let whole = PullOptions { range: 64 << 20, ..PullOptions::default() };
+    let pulled = pull_into_file(&scene, "app:v1", whole).await.unwrap();
+    assert!(pulled.iter().eq(blobs.iter()));
+    let start = |headers: &[(String, String)]| {
+        let range = headers.iter().find(|(name, _)| name == "range")?;
+        range.1.strip_prefix("bytes=")?.split_once('-')?.0.parse::<u64>().ok()
+    };
+    let requests = scene.registry.requests();
+    let asked = requests.iter().filter(|entry| entry.path.ends_with(&layer));
+    let starts: Vec<u64> = asked.filter_map(|entry| start(&entry.headers)).collect();
+    // Some of the bytes before a cut are lost with the connection, never all.
+    assert!(starts.len() == 4 && starts.is_sorted_by(|one, next| one < next), "{starts:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_blob_of_other_bytes_is_no_success() {
+    let scene = Scene::new().await;
+    let image = RandomImage::new(11, 1, 3 << 20).unwrap();
+    let artifact = scene.open(scene.write_oci_archive(&image)).await;
+    scene.push(&artifact, "app:v1").await.unwrap();
+    let session = scene.session(Right::Pull).await.unwrap();
+    let mut blobs = fetch_tree(&session, &crate::support::image("app:v1")).await.unwrap().blobs();
+    // A manifest that calls the last megabyte less of a layer by the layer's own digest.
+    blobs.last_mut().unwrap().size -= 1 << 20;
+    let places = places(&Arc::new(tempfile::tempfile().unwrap()), &blobs);
+    let pulled =
+        fetch_into(&session, &crate::support::image("app:v1"), places, options(), &Progress::none()).await;
+    assert!(matches!(pulled, Err(PullError::Blob(BlobError::Digest { .. }))), "{pulled:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

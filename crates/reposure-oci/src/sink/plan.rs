@@ -2,7 +2,9 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
+    fs::File,
     io,
+    os::unix::fs::FileExt as _,
 };
 
 use tar::EntryType;
@@ -17,6 +19,8 @@ use crate::{
 
 /// The content of `oci-layout`.
 const LAYOUT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
+/// The largest offset in a file, less what stands behind the last blob.
+const LARGEST: u64 = i64::MAX as u64 - (1 << 20);
 /// How deep indexes may be nested, as where archives are read.
 const DEPTH_LIMIT: usize = 4;
 /// How many manifests one archive may hold, as where archives are read.
@@ -77,6 +81,9 @@ pub enum PlanError {
     /// Two descriptors of one digest differ in size, so that one of them lies.
     #[error("blob {0} is said to have two sizes")]
     TwoSizes(Digest),
+    /// The sizes that the manifests name add up to more than a file can have.
+    #[error("the archive would be larger than any file")]
+    TooLarge,
     /// A part cannot be written as JSON.
     #[error("the archive's list of images cannot be written")]
     Write(#[source] serde_json::Error),
@@ -181,8 +188,10 @@ impl Plan {
 
     fn add(&mut self, descriptor: Descriptor) -> Result<(), PlanError> {
         let header = file_header(&blob_path(&descriptor.digest), descriptor.size)?;
-        let start = self.size + header.len() as u64;
-        self.size = start + descriptor.size + tarball::padding(descriptor.size) as u64;
+        let start = self.size.saturating_add(header.len() as u64);
+        let end =
+            start.checked_add(descriptor.size).filter(|end| *end <= LARGEST).ok_or(PlanError::TooLarge)?;
+        self.size = end + tarball::padding(descriptor.size) as u64;
         self.blobs.push(PlannedBlob { descriptor, start, header });
         Ok(())
     }
@@ -208,6 +217,15 @@ impl Plan {
         let headers =
             self.blobs.iter().map(|blob| (blob.start - blob.header.len() as u64, blob.header.as_slice()));
         std::iter::once((0, self.prelude.as_slice())).chain(headers)
+    }
+
+    /// Writes all but the blobs' contents to an empty file, and gives it its size.
+    ///
+    /// # Errors
+    /// When the file cannot be written to, or cannot be that large.
+    pub fn write_fixed(&self, file: &File) -> io::Result<()> {
+        file.set_len(self.size)?;
+        self.fixed().try_for_each(|(offset, bytes)| file.write_all_at(bytes, offset))
     }
 }
 

@@ -2,20 +2,19 @@
 
 mod sink;
 
-use std::{fs::File, io::Seek as _, os::fd::AsFd as _, path::PathBuf, sync::Arc};
+use std::{fs::File, os::fd::AsFd as _, path::PathBuf, sync::Arc};
 
 use anyhow::{Context as _, Result};
 use clap::Args;
 use reposure_client::{
-    pull::{PullError, PullOptions, Tree, fetch_blobs, fetch_tree},
+    pull::{Place, PullError, PullOptions, Tree, fetch_blobs, fetch_into, fetch_tree},
     session::Session,
 };
 use reposure_oci::{
     Descriptor, ImageName, RawManifest,
-    sink::{ArchiveName, ArchiveWriter, AtomicFile, Plan, SavedImage, unpack_layer},
+    sink::{ArchiveName, ArchiveWriter, AtomicFile, Plan, PlannedBlob, SavedImage, unpack_layer},
 };
 use reposure_parcel::wire::Right;
-use tokio::io::AsyncWrite;
 
 use crate::{
     bars::Bars,
@@ -24,8 +23,7 @@ use crate::{
     exit::{Failure, Kind},
     output,
 };
-pub(crate) use sink::FileSinkError;
-use sink::{ArchiveSink, FileSink};
+use sink::ArchiveSink;
 
 /// Pull an image out of a registry
 ///
@@ -70,22 +68,17 @@ pub(super) async fn run(context: &Context, args: PullArgs) -> Result<()> {
 impl Pull {
     async fn run(&self, args: &PullArgs) -> Result<()> {
         let tree = self.tree(&args.registry).await?;
-        match (&args.target, args.unpack) {
-            (None, false) => self.archive(&tree, tokio::fs::File::from_std(stdout()?)).await.map(drop),
-            (None, true) => self.unpack(&tree, stdout()?).await,
-            (Some(target), false) => {
-                let file = AtomicFile::create(target)?;
-                let out = file.file().try_clone().context("cannot write the file")?;
-                self.archive(&tree, tokio::fs::File::from_std(out)).await?;
-                Ok(file.commit().await?)
-            }
-            (Some(target), true) => {
-                let file = AtomicFile::create(target)?;
-                let out = file.file().try_clone().context("cannot write the file")?;
-                self.unpack(&tree, out).await?;
-                Ok(file.commit().await?)
-            }
+        let Some(target) = &args.target else {
+            return if args.unpack { self.unpack(&tree, stdout()?).await } else { self.pipe(&tree).await };
+        };
+        let file = AtomicFile::create(target)?;
+        let out = file.file().try_clone().context("cannot write the file")?;
+        if args.unpack {
+            self.unpack(&tree, out).await?
+        } else {
+            self.archive(&tree, out).await?
         }
+        Ok(file.commit().await?)
     }
 
     async fn tree(&self, registry: &str) -> Result<Tree> {
@@ -99,15 +92,40 @@ impl Pull {
         }
     }
 
-    /// Writes an archive of all manifests and blobs.
-    async fn archive<W: AsyncWrite + Unpin + Send>(&self, tree: &Tree, out: W) -> Result<W> {
+    /// Lays out an archive of all manifests and blobs.
+    fn plan(&self, tree: &Tree) -> Result<Plan> {
         let names = vec![ArchiveName { host: None, image: self.name.clone() }];
         let image = SavedImage { manifest: tree.manifest.clone(), names };
-        let plan = Plan::new(&[image], &children(tree))?;
+        Ok(Plan::new(&[image], &children(tree))?)
+    }
+
+    /// Writes an archive to standard output, in order.
+    async fn pipe(&self, tree: &Tree) -> Result<()> {
+        let plan = self.plan(tree)?;
         let blobs: Vec<Descriptor> = plan.blobs().iter().map(|blob| blob.descriptor.clone()).collect();
+        let out = tokio::fs::File::from_std(stdout()?);
         let mut sink = ArchiveSink::new(ArchiveWriter::new(out, plan).await?, blobs.clone());
-        self.fetch(&blobs, &mut sink).await?;
-        Ok(sink.finish().await?)
+        let (bars, progress) = Bars::start();
+        let done = fetch_blobs(&self.session, &self.name, &blobs, self.options, &progress, &mut sink).await;
+        drop(progress);
+        bars.finish().await;
+        done?;
+        Ok(sink.finish().await.map(drop)?)
+    }
+
+    /// Writes an archive to a file, each blob where it belongs.
+    async fn archive(&self, tree: &Tree, out: File) -> Result<()> {
+        let (plan, out) = (self.plan(tree)?, Arc::new(out));
+        let place = |blob: &PlannedBlob| Place {
+            blob: blob.descriptor.clone(),
+            file: out.clone(),
+            start: blob.start,
+        };
+        let places = plan.blobs().iter().map(place).collect();
+        let file = out.clone();
+        let written = tokio::task::spawn_blocking(move || plan.write_fixed(&file)).await;
+        written.context("cannot write the file")?.context("cannot write the file")?;
+        self.fetch(places).await
     }
 
     /// Writes the file in the first layer, once the layer is there whole and verified.
@@ -116,23 +134,17 @@ impl Pull {
             Failure::new(Kind::Usage, "the image has no layer to unpack").hint("pull it without --unpack")
         })?;
         let spool = tempfile::tempfile().context("cannot make a temporary file")?;
-        let mut sink = FileSink::new(spool.try_clone().context("cannot make a temporary file")?, layer);
-        self.fetch(std::slice::from_ref(layer), &mut sink).await?;
-        let mut spool = spool;
-        spool.rewind().context("cannot read the temporary file")?;
+        let file = Arc::new(spool.try_clone().context("cannot make a temporary file")?);
+        self.fetch(vec![Place { blob: layer.clone(), file, start: 0 }]).await?;
         let media_type = layer.media_type.clone();
         // On a thread of its own, which an interrupt does not wait for: it blocks on whoever reads the output.
         let unpacked = tokio::task::spawn_blocking(move || unpack_layer(&media_type, spool, &mut out)).await;
         unpacked.context("cannot unpack the layer")?.map(drop).map_err(Into::into)
     }
 
-    async fn fetch<S: reposure_client::pull::PieceSink>(
-        &self,
-        blobs: &[Descriptor],
-        sink: &mut S,
-    ) -> Result<()> {
+    async fn fetch(&self, places: Vec<Place>) -> Result<()> {
         let (bars, progress) = Bars::start();
-        let done = fetch_blobs(&self.session, &self.name, blobs, self.options, &progress, sink).await;
+        let done = fetch_into(&self.session, &self.name, places, self.options, &progress).await;
         drop(progress);
         bars.finish().await;
         Ok(done?)

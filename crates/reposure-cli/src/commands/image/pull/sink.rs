@@ -1,10 +1,8 @@
-//! Where pulled pieces go: an archive, or one file. Both verify each blob before they take it for whole.
-
-use std::{fs::File, io, io::Write as _};
+//! Where pulled pieces go in order: an archive that is a pipe. It verifies each blob.
 
 use reposure_client::pull::{Piece, PieceSink};
 use reposure_oci::{
-    Descriptor, Digest, Digester,
+    Descriptor,
     sink::{ArchiveWriter, WriteError},
 };
 use tokio::io::AsyncWrite;
@@ -36,57 +34,5 @@ impl<W: AsyncWrite + Unpin + Send> PieceSink for ArchiveSink<W> {
         }
         self.writer.write(&piece.bytes).await?;
         if piece.last { self.writer.end_blob().await } else { Ok(()) }
-    }
-}
-
-/// Why a blob was not written to a file.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum FileSinkError {
-    /// It cannot be written.
-    #[error("cannot write a temporary file")]
-    Write(#[source] io::Error),
-    /// Its bytes are not what its digest says.
-    #[error("the registry gave {found} for blob {expected}")]
-    Digest {
-        /// The digest that the manifest names.
-        expected: Digest,
-        /// The digest of the bytes.
-        found: Digest,
-    },
-}
-
-/// Writes one blob to a file.
-pub(super) struct FileSink {
-    file: File,
-    expected: Digest,
-    digester: Option<Digester>,
-}
-
-impl FileSink {
-    pub(super) fn new(file: File, blob: &Descriptor) -> Self {
-        let digester = Some(Digester::new(blob.digest.algorithm()));
-        Self { file, expected: blob.digest.clone(), digester }
-    }
-
-    fn verify(&mut self) -> Result<(), FileSinkError> {
-        match self.digester.take().map(Digester::finish) {
-            Some(found) if found != self.expected => {
-                Err(FileSinkError::Digest { expected: self.expected.clone(), found })
-            }
-            _ => Ok(()),
-        }
-    }
-}
-
-impl PieceSink for FileSink {
-    type Error = FileSinkError;
-
-    async fn take(&mut self, piece: Piece) -> Result<(), FileSinkError> {
-        // Some MiB to a file: shorter than a trip to another thread is worth.
-        self.file.write_all(&piece.bytes).map_err(FileSinkError::Write)?;
-        if let Some(digester) = &mut self.digester {
-            digester.update(&piece.bytes);
-        }
-        if piece.last { self.verify() } else { Ok(()) }
     }
 }

@@ -1,0 +1,64 @@
+//! The bytes of blobs, fetched as ranges, several at once, and given in order: for a pipe.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use futures::{Stream, StreamExt as _, stream};
+use http::StatusCode;
+use reposure_oci::{Descriptor, RepositoryName};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::{
+    Piece, PullError, PullOptions,
+    range::{Range, ranges},
+};
+use crate::{
+    retry::Backoff,
+    session::{self, Session},
+};
+
+/// How long a range is tried again.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Fetches blobs and gives their bytes in order; each range is fetched by a task of its own, that ends with the stream.
+pub(super) fn pieces(
+    session: &Arc<Session>,
+    repository: &RepositoryName,
+    blobs: &[Descriptor],
+    options: PullOptions,
+) -> impl Stream<Item = Result<Piece, PullError>> + use<> {
+    let session = session.clone();
+    stream::iter(ranges(repository, blobs.to_vec(), options.range))
+        .map(move |range| {
+            let session = session.clone();
+            let (blob, last) = (range.blob, range.is_last());
+            let task = AbortOnDropHandle::new(tokio::spawn(fetch(session, range)));
+            async move { Ok(Piece { blob, bytes: task.await.map_err(PullError::Task)??, last }) }
+        })
+        .buffered(options.jobs.max(1))
+}
+
+/// Fetches one range, and again when the answer breaks off.
+async fn fetch(session: Arc<Session>, range: Range) -> Result<Bytes, PullError> {
+    let mut backoff = Backoff::new(PATIENCE);
+    loop {
+        if range.start == range.end {
+            return Ok(Bytes::new());
+        }
+        match exchange(&session, &range).await {
+            Err(error) if error.is_transient() && backoff.pause().await => {}
+            done => return done,
+        }
+    }
+}
+
+async fn exchange(session: &Session, range: &Range) -> Result<Bytes, PullError> {
+    let body = range.request(session).await?;
+    let length = usize::try_from(range.end.saturating_sub(range.start)).unwrap_or(usize::MAX);
+    let bytes = session::collect(body, range.path(), length).await.map_err(|source| range.failed(source))?;
+    if bytes.len() == length {
+        Ok(bytes)
+    } else {
+        Err(range.answer(StatusCode::PARTIAL_CONTENT, "it is too short"))
+    }
+}

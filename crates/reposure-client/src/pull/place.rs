@@ -1,0 +1,163 @@
+//! Blobs that are written where they belong in a file, as they come.
+
+use std::{fs::File, os::unix::fs::FileExt as _, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use http::StatusCode;
+use reposure_oci::{Body, Descriptor, ImageName};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::{
+    PullError, PullOptions,
+    check::Check,
+    label,
+    range::{Range, ranges},
+};
+use crate::{
+    progress::{Event, Progress},
+    retry::Backoff,
+    session::{Session, frame},
+};
+
+/// How long a range is tried again, since it last got further.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// How much is written at once, in bytes: enough that the trip to a thread that may block does not show.
+const WRITE: usize = 1 << 20;
+
+/// Where a blob goes.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// The blob.
+    pub blob: Descriptor,
+    /// The file.
+    pub file: Arc<File>,
+    /// Where in the file its content starts, in bytes.
+    pub start: u64,
+}
+
+/// Fetches blobs of the repository of `name` into their places, several ranges at once, and verifies each by what the file
+/// holds then.
+///
+/// # Errors
+/// When a blob cannot be had or written, or is not what its descriptor says. The places hold anything then.
+///
+/// # Cancel safety
+/// Dropping the future ends every exchange; a write that has begun is completed.
+pub async fn fetch_into(
+    session: &Arc<Session>,
+    name: &ImageName,
+    places: Vec<Place>,
+    options: PullOptions,
+    progress: &Progress,
+) -> Result<(), PullError> {
+    for (part, place) in places.iter().enumerate() {
+        progress.send(Event::Began { part, label: label(&place.blob), size: Some(place.blob.size) });
+    }
+    let blobs: Vec<Descriptor> = places.iter().map(|place| place.blob.clone()).collect();
+    let length = segment(&blobs, options);
+    let (check, fetched) = Check::start(&places, progress);
+    let places: Arc<[Place]> = places.into();
+    let fetching = async {
+        let fetched = fetched; // the check ends when this is dropped
+        stream::iter(ranges(&name.repository, blobs, length))
+            .map(|range| {
+                let (session, places, progress) = (session.clone(), places.clone(), progress.clone());
+                AbortOnDropHandle::new(tokio::spawn(Fetch { session, places, progress }.run(range)))
+            })
+            .buffer_unordered(options.jobs.max(1))
+            .map(|done| done.map_err(PullError::Task)?)
+            .try_for_each(|range| {
+                // Where the check has ended, its own result says why.
+                let _ = fetched.send(range);
+                std::future::ready(Ok(()))
+            })
+            .await
+    };
+    tokio::try_join!(fetching, check.done()).map(drop)
+}
+
+/// Returns the length of the ranges: long ones cost the registry least, but every connection should have its share to the end.
+fn segment(blobs: &[Descriptor], options: PullOptions) -> u64 {
+    let total = blobs.iter().fold(0_u64, |total, blob| total.saturating_add(blob.size));
+    let share = total / (2 * options.jobs.max(1) as u64);
+    share.clamp(options.range, options.longest_range.max(options.range))
+}
+
+/// What the fetching of one range needs.
+struct Fetch {
+    session: Arc<Session>,
+    places: Arc<[Place]>,
+    progress: Progress,
+}
+
+impl Fetch {
+    /// Fetches a range, and goes on behind what came when the answer breaks off.
+    async fn run(self, range: Range) -> Result<Range, PullError> {
+        let mut backoff = Backoff::new(PATIENCE);
+        let mut left = range.clone();
+        loop {
+            if left.start == left.end {
+                return Ok(range);
+            }
+            let before = left.start;
+            let Err(error) = self.exchange(&mut left).await else { continue };
+            if left.start > before {
+                backoff.progress();
+            }
+            if !error.is_transient() || !backoff.pause().await {
+                return Err(error);
+            }
+        }
+    }
+
+    /// Writes what one answer gives of the range, and takes that off `left`.
+    async fn exchange(&self, left: &mut Range) -> Result<(), PullError> {
+        let mut body = left.request(&self.session).await?;
+        while left.start < left.end {
+            let (batch, broken) = self.batch(&mut body, left).await;
+            self.write(left, batch).await?;
+            broken?;
+        }
+        Ok(())
+    }
+
+    /// Reads up to [`WRITE`] bytes; what came before an error counts.
+    async fn batch(&self, body: &mut Body, left: &Range) -> (Vec<Bytes>, Result<(), PullError>) {
+        let wanted = left.end - left.start;
+        let (mut batch, mut length) = (Vec::new(), 0);
+        while length < wanted.min(WRITE as u64) {
+            match frame(body, left.path()).await {
+                Ok(Some(bytes)) => {
+                    length += bytes.len() as u64;
+                    batch.push(bytes);
+                }
+                Ok(None) => {
+                    return (batch, Err(left.answer(StatusCode::PARTIAL_CONTENT, "it is too short")));
+                }
+                Err(source) => return (batch, Err(left.failed(source))),
+            }
+        }
+        if length <= wanted {
+            return (batch, Ok(()));
+        }
+        (Vec::new(), Err(left.answer(StatusCode::PARTIAL_CONTENT, "it is too long")))
+    }
+
+    async fn write(&self, left: &mut Range, batch: Vec<Bytes>) -> Result<(), PullError> {
+        let place = &self.places[left.blob];
+        let (file, mut offset) = (place.file.clone(), place.start + left.start);
+        let length = batch.iter().map(|bytes| bytes.len() as u64).sum::<u64>();
+        let written = tokio::task::spawn_blocking(move || {
+            batch.iter().try_for_each(|bytes| {
+                file.write_all_at(bytes, offset)?;
+                offset += bytes.len() as u64;
+                Ok(())
+            })
+        });
+        written.await.map_err(PullError::Task)?.map_err(PullError::Write)?;
+        left.start += length;
+        self.progress.send(Event::Advanced { part: left.blob, bytes: length });
+        Ok(())
+    }
+}

@@ -1,0 +1,90 @@
+//! One range of a blob, and its request.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Method, Response, StatusCode, header};
+use reposure_oci::{Body, Descriptor, Digest, RepositoryName};
+
+use super::PullError;
+use crate::session::{self, Session, SessionError};
+
+/// A range to be fetched.
+#[derive(Clone, Debug)]
+pub(super) struct Range {
+    /// The blob's number in the list that was asked for.
+    pub(super) blob: usize,
+    /// The offset of the first byte.
+    pub(super) start: u64,
+    /// The offset behind the last byte.
+    pub(super) end: u64,
+    digest: Digest,
+    path: Arc<str>,
+    size: u64,
+}
+
+/// Cuts blobs into ranges of `length`, as they are needed: a manifest may name any size. An empty blob gets an empty range, so
+/// that its end is seen.
+pub(super) fn ranges(
+    repository: &RepositoryName,
+    blobs: Vec<Descriptor>,
+    length: u64,
+) -> impl Iterator<Item = Range> + use<> {
+    let repository = repository.clone();
+    let length = length.max(1);
+    blobs.into_iter().enumerate().flat_map(move |(blob, descriptor)| {
+        let path: Arc<str> = format!("/v2/{repository}/blobs/{}", descriptor.digest).into();
+        let (digest, size) = (descriptor.digest, descriptor.size);
+        (0..size.div_ceil(length).max(1)).map(move |number| {
+            let start = number * length;
+            let end = size.min(start.saturating_add(length));
+            Range { blob, start, end, digest: digest.clone(), path: path.clone(), size }
+        })
+    })
+}
+
+impl Range {
+    /// Tells whether nothing of the blob comes behind it.
+    pub(super) fn is_last(&self) -> bool {
+        self.end == self.size
+    }
+
+    pub(super) fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Asks for the range and returns a body that should hold it.
+    pub(super) async fn request(&self, session: &Session) -> Result<Body, PullError> {
+        let request = session::request(Method::GET, &self.path, "", Bytes::new());
+        let mut request = request.map_err(|source| self.failed(source))?;
+        let bytes = format!("{}-{}", self.start, self.end.saturating_sub(1));
+        if let Ok(value) = format!("bytes={bytes}").parse() {
+            request.headers_mut().insert(header::RANGE, value);
+        }
+        let response = session.send(request).await.map_err(|source| self.failed(source))?;
+        self.check(&response, &format!("bytes {bytes}/"))?;
+        Ok(response.into_body())
+    }
+
+    /// Sees to it that the answer is this range and no other.
+    fn check(&self, response: &Response<Body>, expected: &str) -> Result<(), PullError> {
+        let range = response.headers().get(header::CONTENT_RANGE).and_then(|value| value.to_str().ok());
+        match response.status() {
+            StatusCode::PARTIAL_CONTENT if range.is_some_and(|range| range.starts_with(expected)) => Ok(()),
+            StatusCode::OK if self.start == 0 && self.is_last() => Ok(()),
+            status @ StatusCode::PARTIAL_CONTENT => Err(self.answer(status, "it is another range")),
+            status @ StatusCode::OK => Err(self.answer(status, "it gives no ranges")),
+            status => Err(self.answer(status, "no range")),
+        }
+    }
+
+    /// The error of an exchange that broke off.
+    pub(super) fn failed(&self, source: SessionError) -> PullError {
+        PullError::Range { digest: self.digest.clone(), start: self.start, end: self.end, source }
+    }
+
+    /// The error of an answer that is none.
+    pub(super) fn answer(&self, status: StatusCode, message: &'static str) -> PullError {
+        PullError::Answer { digest: self.digest.clone(), start: self.start, end: self.end, status, message }
+    }
+}
