@@ -3,6 +3,7 @@
 //! One `exists` asks for every blob whose digest is known; what is missing goes up in chunks of all blobs at once, each blob
 //! confirmed by the registry; manifests go last, children before their index, so that no tag is without its blobs.
 
+mod chunk_size;
 mod chunks;
 mod error;
 mod node;
@@ -28,6 +29,7 @@ use crate::{
     session::Session,
 };
 
+use chunk_size::ChunkSize;
 pub use error::PushError;
 use node::Node;
 
@@ -59,6 +61,7 @@ struct Context {
     repository: RepositoryName,
     progress: Progress,
     chunks: Arc<Semaphore>,
+    chunk_size: ChunkSize,
     blobs: Semaphore,
     preparations: Semaphore,
 }
@@ -82,6 +85,7 @@ pub async fn push(
         repository: name.repository.clone(),
         progress,
         chunks: Arc::new(Semaphore::new(options.jobs.max(1))),
+        chunk_size: ChunkSize::new(session.hello().limits.chunk),
         blobs: Semaphore::new(BLOBS.min(session.hello().limits.open_uploads.max(1))),
         preparations: Semaphore::new(PREPARATIONS),
         session,

@@ -2,11 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes};
 use http::Method;
 use reposure_oci::{Blob, Digest, Digester};
 use reposure_parcel::{
-    limits::LARGEST_CHUNK,
     problem::Code,
     upload::{Progress as UploadProgress, Range, Window},
     wire,
@@ -17,7 +16,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use super::{Context, PushError};
+use super::{ChunkSize, Context, PushError};
 use crate::{
     progress::{Event, Progress},
     retry::Backoff,
@@ -55,6 +54,7 @@ struct Upload {
     part: usize,
     path: Arc<str>,
     window: Arc<watch::Sender<Window>>,
+    chunk_size: ChunkSize,
 }
 
 /// Sends a blob's chunks and returns when each was received and the digest of what was read is right.
@@ -70,6 +70,7 @@ pub(super) async fn send(
         part,
         path: format!("{}/{}", wire::UPLOADS, opened.id).into(),
         window: Arc::new(watch::channel(opened.window).0),
+        chunk_size: context.chunk_size.clone(),
     };
     tokio::select! {
         sent = send_all(context, &upload, blob, &opened.received) => sent,
@@ -108,11 +109,10 @@ async fn queue(
     arrived: &mut u64,
 ) -> Result<Digest, ChunksError> {
     let descriptor = blob.descriptor();
-    let chunk = context.session.hello().limits.chunk.clamp(1, LARGEST_CHUNK);
     let mut digester = Digester::new(descriptor.digest.algorithm());
     let mut start = 0;
     while start < descriptor.size {
-        let end = descriptor.size.min(start.saturating_add(chunk));
+        let end = descriptor.size.min(start.saturating_add(context.chunk_size.get()));
         let there = already.iter().any(|range| range.start <= start && end <= range.end);
         if !there {
             upload.credit(end, tasks, arrived).await?;
@@ -222,9 +222,30 @@ impl Upload {
     async fn put(
         self,
         start: u64,
-        bytes: Bytes,
+        mut bytes: Bytes,
         _permit: Option<OwnedSemaphorePermit>,
     ) -> Result<u64, SessionError> {
+        let length = bytes.len() as u64;
+        while !bytes.is_empty() {
+            // It may have become smaller since the chunk was read.
+            let size = usize::try_from(self.chunk_size.get()).unwrap_or(usize::MAX).min(bytes.len());
+            let offset = start + length - bytes.len() as u64;
+            match self.put_piece(offset, &bytes.slice(..size)).await {
+                Ok(()) => {
+                    bytes.advance(size);
+                    self.progress.send(Event::Advanced { part: self.part, bytes: size as u64 });
+                }
+                Err(error) if error.is_too_large() && self.chunk_size.refuse(size as u64) => {
+                    self.progress.send(Event::Retrying { problem: error.to_string() });
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(length)
+    }
+
+    /// Sends one body until it is received.
+    async fn put_piece(&self, start: u64, bytes: &Bytes) -> Result<(), SessionError> {
         let mut backoff = Backoff::new(CHUNK_PATIENCE);
         let end = start + bytes.len() as u64;
         let path = format!("{}/{start}", self.path);
@@ -232,7 +253,7 @@ impl Upload {
             let error = match self.session.put(&path, bytes.clone()).await {
                 Ok(answer) => {
                     self.learn(answer.parse::<UploadProgress>(&path)?.window);
-                    break;
+                    return Ok(());
                 }
                 Err(error) => error,
             };
@@ -243,12 +264,9 @@ impl Upload {
             if let Ok(state) = self.state().await
                 && state.received.iter().any(|range| range.start <= start && end <= range.end)
             {
-                break;
+                return Ok(());
             }
         }
-        let length = bytes.len() as u64;
-        self.progress.send(Event::Advanced { part: self.part, bytes: length });
-        Ok(length)
     }
 
     /// Takes a window that reaches further than the one before: credit that was given stays given.

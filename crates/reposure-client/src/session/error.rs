@@ -109,6 +109,11 @@ impl SessionError {
         }
     }
 
+    /// Tells whether something on the way takes no body of this size.
+    pub fn is_too_large(&self) -> bool {
+        matches!(self, Self::ApiServer { status, .. } if *status == StatusCode::PAYLOAD_TOO_LARGE)
+    }
+
     /// Returns the surrogate's code, if the error is of the surrogate's own.
     pub const fn code(&self) -> Option<Code> {
         match self {

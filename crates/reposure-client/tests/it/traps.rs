@@ -1,6 +1,7 @@
 //! What the API server's pod proxy does to requests and answers.
 
 use http::{Method, Request, StatusCode};
+use reposure_client::push::PushError;
 use reposure_oci::{Digest, Reference, registry};
 use reposure_parcel::wire::Right;
 use reposure_testing::{
@@ -85,4 +86,29 @@ async fn no_encoding_is_asked_for() {
     let requests = scene.registry.requests();
     let entry = requests.iter().find(|entry| entry.path.contains("/manifests/")).unwrap();
     assert!(entry.headers.contains(&("accept-encoding".into(), "identity".into())), "{entry:?}");
+}
+
+/// A middle box that takes no body of a chunk's size gets smaller ones.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chunk_that_is_too_large_on_the_way_is_halved() {
+    let largest_body = Some(1 << 20);
+    let scene = Scene::with(Behaviour { largest_body, ..Behaviour::default() }).await;
+    let image = RandomImage::new(21, 3, 9 << 20).unwrap();
+    let artifact = scene.open(scene.write_oci_archive(&image)).await;
+    scene.push(&artifact, "app:v1").await.unwrap();
+    scene.assert_holds(&image, "app", "v1");
+}
+
+/// One that takes next to nothing is named.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_middle_box_that_takes_nothing_is_named() {
+    let largest_body = Some(8 << 10);
+    let scene = Scene::with(Behaviour { largest_body, ..Behaviour::default() }).await;
+    let image = RandomImage::new(22, 1, 1 << 20).unwrap();
+    let artifact = scene.open(scene.write_oci_archive(&image)).await;
+    let Err(PushError::Upload { source, .. }) = scene.push(&artifact, "app:v1").await else {
+        panic!("pushed")
+    };
+    assert!(source.is_too_large() && source.hop() == "API server", "{source:?}");
+    assert!(scene.registry.tags("app").is_empty());
 }

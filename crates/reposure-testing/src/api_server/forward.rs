@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Full, StreamBody, combinators::UnsyncBoxBody};
 use hyper::{
-    body::{Frame, Incoming},
+    body::{Body as _, Frame, Incoming},
     client::conn::http1,
 };
 use hyper_util::rt::TokioIo;
@@ -45,11 +45,13 @@ pub(super) async fn answer(
         return Ok(status(code, "no endpoints available"));
     }
     let Some((prefix, inner)) = proxied else { return Ok(of_api_server(path)) };
-    let (parts, body) = request.into_parts();
-    let body = body.collect().await?.to_bytes();
-    if largest.is_some_and(|largest| body.len() > largest) {
+    // As middle boxes do: at once, without a look at the body.
+    let announced = request.body().size_hint().exact().unwrap_or_default();
+    if largest.is_some_and(|largest| announced > largest as u64) {
         return Ok(html(StatusCode::PAYLOAD_TOO_LARGE));
     }
+    let (parts, body) = request.into_parts();
+    let body = body.collect().await?.to_bytes();
     let response = to_pod(&shared, Request::from_parts(parts, body), inner).await?;
     finish(response, failure, &format!("{base}{prefix}/proxy"))
 }
