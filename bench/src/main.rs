@@ -45,5 +45,6 @@ fn main() -> Result<()> {
         }
     }
     table.print();
+    task.print_connections()?;
     task.print_memory()
 }

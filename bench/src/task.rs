@@ -8,6 +8,7 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use reposure_e2e::{Run, Stage};
+use reposure_parcel::{status::Status, wire};
 use reposure_testing::random::RandomImage;
 
 use crate::{forward::Forward, memory, peer::Peer};
@@ -114,6 +115,21 @@ impl<'a> Task<'a> {
         let (path, host) = (self.stage.path("regctl.json"), self.forward.host());
         fs::write(&path, format!(r#"{{"hosts":{{"{host}":{{"tls":"disabled"}}}}}}"#))?;
         Ok(path)
+    }
+
+    /// Prints how many connections the surrogate has accepted, in all pushes and pulls: on HTTP/1.1 the API server opens one for
+    /// each request that is under way, and keeps two.
+    pub(crate) fn print_connections(&self) -> Result<()> {
+        let status = format!(
+            "/api/v1/namespaces/{}/pods/reposure-surrogate-default-0:{}/proxy{}",
+            self.stage.namespace,
+            wire::STATUS_PORT,
+            wire::STATUS
+        );
+        let status = self.stage.kubectl(&["get", "--raw", &status]).ok()?.text();
+        let connections = serde_json::from_str::<Status>(&status)?.connections;
+        println!("\nconnections that the surrogate accepted: {connections}");
+        Ok(())
     }
 
     /// Prints the memory high-water of the client in one more push, and of the surrogates on this machine.

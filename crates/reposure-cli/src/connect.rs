@@ -16,7 +16,10 @@ use reposure_client::{
     session::{Session, SessionError},
     token::{NoTokens, ServiceAccountTokens, TokenSource},
 };
-use reposure_parcel::wire::{self, Right};
+use reposure_parcel::{
+    hello::Hello,
+    wire::{self, Right},
+};
 
 use crate::{
     context::{Cluster, Context},
@@ -146,19 +149,55 @@ fn pod_name(registry: &Registry) -> String {
 
 /// Makes sure that what answered is the surrogate meant: the API server may reach an address that another pod has now.
 async fn check(cluster: &Cluster, registry: &Registry, session: &Session) -> Result<()> {
-    let (hello, name) = (session.hello(), registry.name_any());
-    let other = |what: String| {
-        Failure::new(Kind::Unreachable, format!("another surrogate answered: {what}"))
-            .hint("try again in a few seconds")
-    };
-    if (&hello.namespace, &hello.registry) != (&cluster.namespace, &name) {
-        return Err(other(format!("that of registry {}/{}", hello.namespace, hello.registry)).into());
-    }
     // Without the right to read pods the namespace and name in the hello, and the token's audience, must do.
-    if let Ok(Some(pod)) = cluster.api::<Pod>().get_opt(&pod_name(registry)).await
-        && pod.uid().is_some_and(|uid| uid != hello.pod_uid)
-    {
-        return Err(other(format!("a pod with UID {}", hello.pod_uid)).into());
+    let pod = cluster.api::<Pod>().get_opt(&pod_name(registry)).await.ok().flatten();
+    let uid = pod.and_then(|pod| pod.uid());
+    match other(session.hello(), &cluster.namespace, &registry.name_any(), uid.as_deref()) {
+        None => Ok(()),
+        Some(what) => {
+            let failure = Failure::new(Kind::Unreachable, format!("another surrogate answered: {what}"));
+            Err(failure.hint("try again in a few seconds").into())
+        }
     }
-    Ok(())
+}
+
+/// Says who answered, if it is another surrogate than the one of this registry in the pod with this UID.
+fn other(hello: &Hello, namespace: &str, name: &str, uid: Option<&str>) -> Option<String> {
+    if (hello.namespace.as_str(), hello.registry.as_str()) != (namespace, name) {
+        return Some(format!("that of registry {}/{}", hello.namespace, hello.registry));
+    }
+    uid.filter(|uid| *uid != hello.pod_uid).map(|_| format!("a pod with UID {}", hello.pod_uid))
+}
+
+#[cfg(test)]
+mod tests {
+    use reposure_parcel::hello::{Limits, Upstream};
+
+    use super::*;
+
+    #[test]
+    fn another_pod_at_the_address_is_noticed() {
+        let hello = Hello {
+            versions: (1, 1),
+            build: String::new(),
+            namespace: "shop".into(),
+            registry: "default".into(),
+            pod_uid: "one".into(),
+            right: Right::Pull,
+            upstream: Upstream { host: String::new(), reachable: true, problem: None, kind: None },
+            limits: Limits {
+                chunk: 1,
+                largest_chunk: 1,
+                upload_memory: 1,
+                open_uploads: 1,
+                exists_digests: 1,
+            },
+            capabilities: Vec::new(),
+        };
+        assert_eq!(other(&hello, "shop", "default", Some("one")), None);
+        assert_eq!(other(&hello, "shop", "default", None), None, "the pod may not be read");
+        assert!(other(&hello, "shop", "default", Some("two")).is_some());
+        assert!(other(&hello, "shop", "second", Some("one")).is_some());
+        assert!(other(&hello, "bank", "default", Some("one")).is_some());
+    }
 }

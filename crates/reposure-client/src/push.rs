@@ -9,7 +9,14 @@ mod error;
 mod node;
 mod upload;
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use http::Method;
 use reposure_oci::{
@@ -35,6 +42,9 @@ use node::Node;
 
 /// How long a push waits for a link, API server or surrogate that is away, since it last got further.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// How long it waits for them before the registry has answered once: a pod that is replaced is back by then, and what is down for
+/// longer should be known soon.
+const FIRST_PATIENCE: Duration = Duration::from_secs(30);
 /// The blobs under way at once: as many as keep all workers busy, with room for other clients' uploads at the surrogate.
 const BLOBS: usize = 4;
 /// The layers that are compressed at once: compressing is what keeps a core busy.
@@ -64,13 +74,22 @@ struct Context {
     chunk_size: ChunkSize,
     blobs: Semaphore,
     preparations: Semaphore,
+    /// Whether the registry has answered.
+    reached: AtomicBool,
+}
+
+impl Context {
+    /// Tells how long to wait for what is away.
+    fn patience(&self) -> Duration {
+        if self.reached.load(Ordering::Relaxed) { PATIENCE } else { FIRST_PATIENCE }
+    }
 }
 
 /// Pushes `artifact` under `name`, and returns the digest of its manifest once the registry has confirmed it.
 ///
 /// # Errors
-/// When a source cannot be read or does not hold what it says, and when surrogate or registry refuse or stay away for
-/// 2 minutes. There is then no new tag; blobs that arrived stay, and are not sent again by the next push.
+/// When a source cannot be read or does not hold what it says, and when surrogate or registry refuse, or stay away for 30 s from
+/// the start or for 2 minutes later. There is then no new tag; blobs that arrived stay, and are not sent again by the next push.
 ///
 /// # Cancel safety
 /// Dropping the future stops the push; there is then no new tag, unless the registry was answering already.
@@ -88,6 +107,7 @@ pub async fn push(
         chunk_size: ChunkSize::new(session.hello().limits.chunk),
         blobs: Semaphore::new(BLOBS.min(session.hello().limits.open_uploads.max(1))),
         preparations: Semaphore::new(PREPARATIONS),
+        reached: AtomicBool::new(false),
         session,
     });
     let nodes = node::walk(artifact);
@@ -166,6 +186,7 @@ async fn missing(context: &Context, digests: Vec<Digest>) -> Result<HashSet<Dige
         })
         .await
         .map_err(PushError::Exists)?;
+        context.reached.store(true, Ordering::Relaxed);
         missing.extend(answer.missing);
     }
     Ok(missing)

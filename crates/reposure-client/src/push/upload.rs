@@ -163,7 +163,7 @@ async fn cancel(context: &Context, id: &str) {
     let _ = context.session.call::<()>(Method::POST, &path, None).await;
 }
 
-/// Calls again what failed on the way, for [`PATIENCE`].
+/// Calls again what failed on the way, as long as the push's patience lasts.
 ///
 /// # Errors
 /// The last failure.
@@ -171,7 +171,7 @@ pub(super) async fn patiently<T, F: Future<Output = Result<T, SessionError>>>(
     context: &Context,
     call: impl Fn() -> F,
 ) -> Result<T, SessionError> {
-    let mut backoff = Backoff::new(PATIENCE);
+    let mut backoff = Backoff::new(context.patience());
     loop {
         match call().await {
             Err(error) if error.is_transient() => {

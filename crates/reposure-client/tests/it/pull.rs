@@ -58,7 +58,11 @@ fn places(file: &Arc<File>, blobs: &[Descriptor]) -> Vec<Place> {
 }
 
 /// Pulls in place, and returns what the file holds.
-async fn pull_into_file(scene: &Scene, name: &str, options: PullOptions) -> Result<Vec<Vec<u8>>, PullError> {
+pub(crate) async fn pull_into_file(
+    scene: &Scene,
+    name: &str,
+    options: PullOptions,
+) -> Result<Vec<Vec<u8>>, PullError> {
     let session = scene.session(Right::Pull).await.expect("a session");
     let name = image(name);
     let blobs = fetch_tree(&session, &name).await?.blobs();

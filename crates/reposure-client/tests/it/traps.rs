@@ -1,7 +1,7 @@
 //! What the API server's pod proxy does to requests and answers.
 
 use http::{Method, Request, StatusCode};
-use reposure_client::push::PushError;
+use reposure_client::{pull::PullOptions, push::PushError};
 use reposure_oci::{Digest, Reference, registry};
 use reposure_parcel::wire::Right;
 use reposure_testing::{
@@ -86,6 +86,18 @@ async fn no_encoding_is_asked_for() {
     let requests = scene.registry.requests();
     let entry = requests.iter().find(|entry| entry.path.contains("/manifests/")).unwrap();
     assert!(entry.headers.contains(&("accept-encoding".into(), "identity".into())), "{entry:?}");
+}
+
+/// The API server rewrites what calls itself HTML.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_blob_that_calls_itself_html_stays_what_it_is() {
+    let scene = Scene::new().await;
+    let image = RandomImage::new(23, 1, 1000).unwrap();
+    let artifact = scene.open(scene.write_oci_archive(&image)).await;
+    scene.push(&artifact, "app:v1").await.unwrap();
+    scene.registry.change_quirks(|quirks| quirks.html_blobs = true);
+    let pulled = crate::pull::pull_into_file(&scene, "app:v1", PullOptions::default()).await.unwrap();
+    assert!(pulled.iter().eq(image.blobs().iter()));
 }
 
 /// A middle box that takes no body of a chunk's size gets smaller ones.

@@ -111,6 +111,8 @@ pub struct Quirks {
     pub drain_rate: Option<u64>,
     /// The host, with scheme, to which GETs of blobs are redirected: `http://127.0.0.1:1234`.
     pub redirect_blobs: Option<String>,
+    /// Whether blobs are called `text/html`.
+    pub html_blobs: bool,
     /// Whether the registry takes manifests whose blobs it does not have.
     pub sparse: bool,
 }
@@ -133,6 +135,7 @@ impl Default for Quirks {
             body_limit: None,
             drain_rate: None,
             redirect_blobs: None,
+            html_blobs: false,
             sparse: false,
         }
     }

@@ -74,9 +74,9 @@ impl Pull {
         let file = AtomicFile::create(target)?;
         let out = file.file().try_clone().context("cannot write the file")?;
         if args.unpack {
-            self.unpack(&tree, out).await?
+            self.unpack(&tree, out).await?;
         } else {
-            self.archive(&tree, out).await?
+            self.archive(&tree, out).await?;
         }
         Ok(file.commit().await?)
     }

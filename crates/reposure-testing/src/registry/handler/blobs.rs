@@ -32,7 +32,8 @@ fn get(shared: &Shared, parts: &Parts, repository: &str, digest: &str) -> Answer
         Some(range) => partial(&blob, range),
         None => answer::bytes(StatusCode::OK, blob),
     };
-    answer::set(&mut found, header::CONTENT_TYPE.as_str(), "application/octet-stream");
+    let content_type = if quirks.html_blobs { "text/html" } else { "application/octet-stream" };
+    answer::set(&mut found, header::CONTENT_TYPE.as_str(), content_type);
     answer::set(&mut found, header::ACCEPT_RANGES.as_str(), "bytes");
     answer::set_digest(&mut found, shared, digest);
     found
