@@ -4,7 +4,6 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "it prints a table")]
 
-mod forward;
 mod memory;
 mod peer;
 mod table;

@@ -7,11 +7,11 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
-use reposure_e2e::{Run, Stage};
+use reposure_e2e::{Forward, Run, Stage};
 use reposure_parcel::{status::Status, wire};
 use reposure_testing::random::RandomImage;
 
-use crate::{forward::Forward, memory, peer::Peer};
+use crate::{memory, peer::Peer};
 
 /// The pod that `kubectl cp` copies into.
 const COPY_POD: &str = "copy";
@@ -30,7 +30,7 @@ impl<'a> Task<'a> {
         let sizes: Vec<usize> = layers.iter().map(|mebibytes| mebibytes << 20).collect();
         let bytes = sizes.iter().sum();
         fs::write(stage.path("file"), reposure_e2e::random_bytes(bytes))?;
-        let forward = Forward::start(stage)?;
+        let forward = Forward::start(stage, "service/reposure-simple", 5000)?;
         let task = Self { stage, forward, layout: stage.path("layout"), sizes, bytes };
         task.start_copy_pod()?;
         Ok(task)

@@ -5,10 +5,12 @@
 
 mod command;
 mod environment;
+mod forward;
 mod images;
 mod stage;
 
 pub use command::{Output, Run};
 pub use environment::Environment;
+pub use forward::Forward;
 pub use images::{SourceImage, random_bytes};
 pub use stage::Stage;

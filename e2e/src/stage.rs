@@ -5,7 +5,7 @@ use std::{path::PathBuf, thread, time::Duration};
 use anyhow::{Context as _, Result, bail};
 use tempfile::TempDir;
 
-use crate::{Environment, Run};
+use crate::{Environment, Forward, Output, Run};
 
 /// The surrogate image that the local cluster's nodes have, unless `REPOSURE_E2E_IMAGE` names another.
 const IMAGE_VARIABLE: &str = "REPOSURE_E2E_IMAGE";
@@ -121,14 +121,36 @@ impl Stage {
         Ok(self.reposure(&["registry", "info", "default", "host"]).ok()?.text())
     }
 
-    /// Runs a tool of others on a node, with the registry's host before each argument that starts with `@`.
+    /// Runs a tool of others that reaches the registry `default` by itself: on a node of the local cluster, elsewhere through a
+    /// forwarded port. In its arguments `@` stands for the registry's host and a slash.
     ///
     /// # Errors
     /// When there is no registry, or the tool fails.
-    pub fn on_node(&self, tool: &str, args: &[&str]) -> Result<String> {
-        let host = self.host()?;
-        let args = args.iter().map(|arg| arg.replace('@', &format!("{host}/")));
-        Ok(self.environment.on_node("node1", tool).folder(self.folder.path()).args(args).ok()?.text())
+    pub fn beside(&self, tool: &str, args: &[&str]) -> Result<Output> {
+        let run = |run: Run, host: String| {
+            let args = args.iter().map(|arg| arg.replace('@', &format!("{host}/")));
+            run.folder(self.folder.path()).args(args).ok()
+        };
+        if self.environment.local {
+            return run(self.environment.on_node("node1", tool), self.host()?);
+        }
+        let forward = Forward::start(self, "service/reposure-simple", 5000)?;
+        run(Run::new(self.environment.tool(tool)), forward.host())
+    }
+
+    /// Asks a pod by `curl`, as another pod could: from a node of the local cluster, elsewhere through a forwarded port. In the
+    /// arguments `@` stands for the pod's address and this port.
+    ///
+    /// # Errors
+    /// When there is no such pod, or it does not answer.
+    pub fn curl(&self, pod: &str, port: u16, args: &[&str]) -> Result<Output> {
+        let run = |run: Run, host: String| run.args(args.iter().map(|arg| arg.replace('@', &host))).ok();
+        if self.environment.local {
+            let address = self.kubectl(&["get", "pod", pod, "-o", "jsonpath={.status.podIP}"]).ok()?.text();
+            return run(self.environment.on_node("node2", "curl"), format!("{address}:{port}"));
+        }
+        let forward = Forward::start(self, &format!("pod/{pod}"), port)?;
+        run(Run::new("curl"), forward.host())
     }
 
     /// Waits until `check` holds.

@@ -55,17 +55,13 @@ fn token(stage: &Stage, account: &str, audience: &str) -> Result<String> {
 
 /// Asks the surrogate from within the cluster, as any pod could.
 fn status(stage: &Stage, token: Option<&str>, path: &str) -> Result<u16> {
-    let address = stage
-        .kubectl(&["get", "pod", "reposure-surrogate-default-0", "-o", "jsonpath={.status.podIP}"])
-        .ok()?
-        .text();
     let header = format!("Reposure-Token: {}", token.unwrap_or_default());
-    let url = format!("https://{address}:10250{path}");
+    let url = format!("https://@{path}");
     let mut args = vec!["-sk", "-w", "\n%{http_code}", url.as_str()];
     if token.is_some() {
         args.extend(["-H", header.as_str()]);
     }
-    let output = stage.environment.on_node("node2", "curl").args(args).ok()?.text();
+    let output = stage.curl("reposure-surrogate-default-0", 10250, &args)?.text();
     let (body, status) = output.rsplit_once('\n').unwrap_or(("", output.as_str()));
     let status = status.parse()?;
     if status == 401 {

@@ -20,15 +20,16 @@ fn oci_forms_keep_their_digests() -> Result<()> {
             ensure!(pushed.text() == digest, "{pushed}");
             let remote = format!("@{name}");
             ensure!(
-                stage.on_node("crane", &["digest", "--insecure", &remote])? == digest,
+                stage.beside("crane", &["digest", "--insecure", &remote])?.text() == digest,
                 "crane sees another digest"
             );
-            stage.on_node("crane", &["validate", "--insecure", "--remote", &remote])?;
+            stage.beside("crane", &["validate", "--insecure", "--remote", &remote])?;
             let descriptor =
-                stage.on_node("oras", &["manifest", "fetch", "--plain-http", "--descriptor", &remote])?;
-            ensure!(descriptor.contains(&digest), "oras sees {descriptor}");
-            let inspected = skopeo(stage, &["inspect", "--raw"], &remote)?;
-            ensure!(inspected.as_bytes() == image.manifest(), "skopeo sees other bytes");
+                stage.beside("oras", &["manifest", "fetch", "--plain-http", "--descriptor", &remote])?;
+            ensure!(descriptor.text().contains(&digest), "oras sees {descriptor}");
+            let remote = format!("docker://{remote}");
+            let inspected = stage.beside("skopeo", &["inspect", "--raw", "--tls-verify=false", &remote])?;
+            ensure!(inspected.stdout == *image.manifest(), "skopeo sees other bytes");
         }
         Ok(())
     })
@@ -64,7 +65,7 @@ fn archives_of_skopeo_buildah_crane_and_podman_arrive() -> Result<()> {
             let target = stage.path(&format!("by-crane-{format}"));
             let to = target.display().to_string();
             let args = ["pull", "--insecure", &format!("--format={format}"), "@seed:v1", &to];
-            stage.on_node("crane", &args)?;
+            stage.beside("crane", &args)?;
             arrives(stage, &format!("crane/{format}:v1"), &to, &id)?;
         }
         podman(stage, &source, &id)?;
@@ -123,14 +124,14 @@ fn arrives(stage: &Stage, name: &str, source: &str, id: &str) -> Result<()> {
     let digest = stage.reposure(&["image", "push", "default", name, source]).ok()?.text();
     let remote = format!("@{name}");
     ensure!(
-        stage.on_node("crane", &["digest", "--insecure", &remote])? == digest,
+        stage.beside("crane", &["digest", "--insecure", &remote])?.text() == digest,
         "{name}: another manifest"
     );
     let manifest: Value =
-        serde_json::from_str(&stage.on_node("crane", &["manifest", "--insecure", &remote])?)?;
+        serde_json::from_slice(&stage.beside("crane", &["manifest", "--insecure", &remote])?.stdout)?;
     ensure!(manifest["config"]["digest"] == *id, "{name} of {source}: {manifest} has not the image ID {id}");
     // Validating reads every layer and compares its diff ID with the configuration.
-    stage.on_node("crane", &["validate", "--insecure", "--remote", &remote])?;
+    stage.beside("crane", &["validate", "--insecure", "--remote", &remote])?;
     let copy = stage.path("pulled.tar").display().to_string();
     stage.reposure(&["image", "pull", "default", name, &copy]).ok()?;
     for form in ["docker-archive", "oci-archive"] {
@@ -144,11 +145,4 @@ fn image_id(path: &str, form: &str) -> Result<String> {
     let config = Run::new("skopeo").args(["inspect", "--config", "--raw", &format!("{form}:{path}")]).ok()?;
     let sum = Run::new("sha256sum").stdin(config.stdout).ok()?.text();
     Ok(format!("sha256:{}", sum.split_whitespace().next().context("no digest")?))
-}
-
-fn skopeo(stage: &Stage, command: &[&str], remote: &str) -> Result<String> {
-    let image = remote.replace('@', &format!("docker://{}/", stage.host()?));
-    let args: Vec<&str> = command.iter().copied().chain(["--tls-verify=false", &image]).collect();
-    let output = stage.environment.on_node("node1", "skopeo").args(args).ok()?;
-    Ok(String::from_utf8(output.stdout)?)
 }

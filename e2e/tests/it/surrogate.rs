@@ -31,7 +31,7 @@ fn a_push_survives_the_loss_of_the_surrogate() -> Result<()> {
             .ok()?;
         let again = stage.reposure(&["image", "push", "default", "big:v1", "big.tar"]).ok()?;
         ensure!(again.text() == image.digest(), "{again}");
-        stage.on_node("crane", &["validate", "--insecure", "--remote", "@big:v1"]).map(drop)
+        stage.beside("crane", &["validate", "--insecure", "--remote", "@big:v1"]).map(drop)
     })
 }
 

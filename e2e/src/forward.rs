@@ -1,4 +1,4 @@
-//! `kubectl port-forward` to the registry, as the peers need it.
+//! `kubectl port-forward`, as other tools need it to reach what is in a cluster.
 
 use std::{
     net::{SocketAddr, TcpListener, TcpStream},
@@ -8,20 +8,25 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use reposure_e2e::Stage;
+
+use crate::Stage;
 
 /// A forwarded port, until it is dropped.
-pub(crate) struct Forward {
+#[derive(Debug)]
+pub struct Forward {
     child: Child,
     address: SocketAddr,
 }
 
 impl Forward {
-    /// Forwards a free port of this machine to the simple registry.
-    pub(crate) fn start(stage: &Stage) -> Result<Self> {
+    /// Forwards a free port of this machine to a port of a pod or Service of the stage, such as `service/reposure-simple`.
+    ///
+    /// # Errors
+    /// When nothing listens within 10 s.
+    pub fn start(stage: &Stage, target: &str, port: u16) -> Result<Self> {
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-        let ports = format!("{}:5000", address.port());
-        let child = stage.kubectl(&["port-forward", "service/reposure-simple", &ports]).spawn()?;
+        let ports = format!("{}:{port}", address.port());
+        let child = stage.kubectl(&["port-forward", target, &ports]).spawn()?;
         let forward = Self { child, address };
         for _ in 0..200 {
             if TcpStream::connect(forward.address).is_ok() {
@@ -33,7 +38,7 @@ impl Forward {
     }
 
     /// Returns `host:port`.
-    pub(crate) fn host(&self) -> String {
+    pub fn host(&self) -> String {
         self.address.to_string()
     }
 }
