@@ -31,6 +31,11 @@ impl Environment {
         Ok(Self { root, kubeconfig, local })
     }
 
+    /// Returns what `operator install` must be told of the image: the local cluster's nodes have the one that is the default.
+    pub fn image_args(&self) -> Vec<String> {
+        env::var("REPOSURE_E2E_IMAGE").map_or_else(|_| Vec::new(), |image| vec!["--image".into(), image])
+    }
+
     /// Runs `reposure`, as built by `make build`.
     pub fn reposure(&self) -> Run {
         Run::new(self.root.join("target/release/reposure")).env("KUBECONFIG", &self.kubeconfig)

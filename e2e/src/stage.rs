@@ -7,9 +7,6 @@ use tempfile::TempDir;
 
 use crate::{Environment, Forward, Output, Run};
 
-/// The surrogate image that the local cluster's nodes have, unless `REPOSURE_E2E_IMAGE` names another.
-const IMAGE_VARIABLE: &str = "REPOSURE_E2E_IMAGE";
-
 /// A namespace and a folder that end with the test.
 #[derive(Debug)]
 pub struct Stage {
@@ -82,12 +79,8 @@ impl Stage {
     /// # Errors
     /// When it does not become ready.
     pub fn install_operator(&self) -> Result<()> {
-        let image = std::env::var(IMAGE_VARIABLE).ok();
-        let mut run = self.reposure(&["operator", "install", "--wait", "--timeout=2m"]);
-        if let Some(image) = image {
-            run = run.args(["--image", &image]);
-        }
-        run.ok().map(drop)
+        let install = ["operator", "install", "--wait", "--timeout=2m"];
+        self.reposure(&install).args(self.environment.image_args()).ok().map(drop)
     }
 
     /// Runs `reposure` in the namespace.

@@ -1,6 +1,6 @@
 //! What the operator and the surrogate may do: what is named, and nothing else.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fs, path::PathBuf};
 
 use anyhow::{Result, ensure};
 use reposure_e2e::Stage;
@@ -34,4 +34,41 @@ fn rights(stage: &Stage, account: &str) -> Result<BTreeSet<String>> {
     let user = format!("--as=system:serviceaccount:{}:{account}", stage.namespace);
     let listed = stage.kubectl(&["auth", "can-i", "--list", "--no-headers", &user]).ok()?.text();
     Ok(listed.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect())
+}
+
+/// Whoever is an administrator of a namespace and of nothing else needs nothing else, where the kind is defined.
+#[test]
+fn an_administrator_of_one_namespace_can_do_it_all() -> Result<()> {
+    Stage::play_bare("limited", |stage| {
+        let limited = limited(stage, "admin")?;
+        let reposure = |args: &[&str]| stage.reposure(args).env("KUBECONFIG", &limited);
+        let image = stage.environment.image_args();
+        let install = ["operator", "install", "--wait", "--timeout=2m"];
+        reposure(&install).args(&image).ok()?;
+        reposure(&["simple", "install", "--ephemeral", "--wait", "--timeout=2m"]).ok()?;
+        reposure(&["registry", "create", "default", "--provider=simple", "--wait", "--timeout=2m"]).ok()?;
+        fs::write(stage.path("file"), "content")?;
+        reposure(&["image", "push", "default", "app", "file"]).ok()?;
+        let pulled = reposure(&["image", "pull", "default", "app", "--unpack"]).ok()?;
+        ensure!(pulled.text() == "content", "{pulled}");
+        reposure(&["image", "delete", "default", "app"]).ok()?;
+        let refused = reposure(&["operator", "install", "--cluster"]).args(&image).output()?;
+        ensure!(refused.code == Some(4), "a namespace's administrator installed for the cluster: {refused}");
+        Ok(())
+    })
+}
+
+/// Makes a kubeconfig of a ServiceAccount that holds a ClusterRole in the stage's namespace alone.
+fn limited(stage: &Stage, role: &str) -> Result<PathBuf> {
+    stage.kubectl(&["create", "serviceaccount", "limited"]).ok()?;
+    let account = format!("--serviceaccount={}:limited", stage.namespace);
+    stage.kubectl(&["create", "rolebinding", "limited", &format!("--clusterrole={role}"), &account]).ok()?;
+    let token = stage.kubectl(&["create", "token", "limited", "--duration=1h"]).ok()?.text();
+    let kubeconfig = stage.path("limited.kubeconfig");
+    fs::copy(&stage.environment.kubeconfig, &kubeconfig)?;
+    let config =
+        |args: &[&str]| stage.kubectl(&["config"]).args(args).env("KUBECONFIG", &kubeconfig).ok().map(drop);
+    config(&["set-credentials", "limited", &format!("--token={token}")])?;
+    config(&["set-context", "--current", "--user=limited"])?;
+    Ok(kubeconfig)
 }
