@@ -24,8 +24,8 @@ use super::{buffered::Buffered, greedy::Greedy};
 const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
 /// How long an idle connection is kept: less than the 90 s of Go's HTTP server and transports, so that we close first.
 const IDLE: Duration = Duration::from_secs(80);
-/// The read buffer of a connection, for ranged answers of some MiB.
-const READ_BUFFER: usize = 512 << 10;
+/// The read buffer of a connection: small enough for the memory allocator to use it again, and for a core's cache.
+const READ_BUFFER: usize = 64 << 10;
 
 /// Why there can be no connection to an API server.
 #[derive(Debug, thiserror::Error)]

@@ -15,8 +15,8 @@ use hyper_util::{
 };
 use tokio::{io::BufReader, net::TcpStream};
 
-/// What is read from a socket at once, in bytes: sixteen full records of TLS.
-const BUFFER: usize = 256 << 10;
+/// What is read from a socket at once, in bytes: four full records of TLS.
+const BUFFER: usize = 64 << 10;
 
 /// A socket that is read in large pieces.
 #[derive(Debug)]

@@ -17,7 +17,7 @@ use crate::progress::{Event, Progress};
 /// How much is read at once, in bytes: what stays in a core's cache.
 const READ: usize = 256 << 10;
 
-/// A thread that verifies blobs; it ends with the sender of the ranges that are written.
+/// A thread that verifies blobs and brings them to the disk; it ends with the sender of the ranges that are written.
 pub(super) struct Check(AbortOnDropHandle<Result<(), PullError>>);
 
 impl Check {
@@ -30,7 +30,11 @@ impl Check {
             let mut buffer = vec![0; READ];
             for range in written {
                 let part = range.blob;
-                if blobs[part].written(&range, &mut buffer)? {
+                let complete = blobs[part].written(&range, &mut buffer)?;
+                if blobs[part].durable {
+                    blobs[part].file.sync_data().map_err(PullError::Write)?;
+                }
+                if complete {
                     progress.send(Event::Finished { part, how: How::Uploaded });
                 }
             }
@@ -50,6 +54,7 @@ struct Blob {
     file: Arc<File>,
     start: u64,
     size: u64,
+    durable: bool,
     verifier: Verifier,
     front: u64,
     /// The ranges that are written behind the front, by their starts.
@@ -62,6 +67,7 @@ impl Blob {
             file: place.file.clone(),
             start: place.start,
             size: place.blob.size,
+            durable: place.durable,
             verifier: Verifier::new(&place.blob),
             front: 0,
             ahead: BTreeMap::new(),

@@ -34,6 +34,8 @@ pub struct Place {
     pub file: Arc<File>,
     /// Where in the file its content starts, in bytes.
     pub start: u64,
+    /// Whether what is written goes to the disk at once, so that little is left to be synced in the end.
+    pub durable: bool,
 }
 
 /// Fetches blobs of the repository of `name` into their places, several ranges at once, and verifies each by what the file

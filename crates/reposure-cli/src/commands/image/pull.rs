@@ -120,6 +120,7 @@ impl Pull {
             blob: blob.descriptor.clone(),
             file: out.clone(),
             start: blob.start,
+            durable: true,
         };
         let places = plan.blobs().iter().map(place).collect();
         let file = out.clone();
@@ -135,7 +136,7 @@ impl Pull {
         })?;
         let spool = tempfile::tempfile().context("cannot make a temporary file")?;
         let file = Arc::new(spool.try_clone().context("cannot make a temporary file")?);
-        self.fetch(vec![Place { blob: layer.clone(), file, start: 0 }]).await?;
+        self.fetch(vec![Place { blob: layer.clone(), file, start: 0, durable: false }]).await?;
         let media_type = layer.media_type.clone();
         // On a thread of its own, which an interrupt does not wait for: it blocks on whoever reads the output.
         let unpacked = tokio::task::spawn_blocking(move || unpack_layer(&media_type, spool, &mut out)).await;
