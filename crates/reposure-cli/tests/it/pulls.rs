@@ -30,6 +30,8 @@ fn standard_output_holds_the_same_archive() {
     let piped = environment.run(&["image", "pull", "default", "app:v1"]);
     assert_eq!((piped.code, piped.stderr.as_str()), (0, ""));
     assert!(piped.stdout == std::fs::read(environment.path("file.tar")).unwrap());
+    environment.ok(&["image", "pull", "default", "app:v1", "synced.tar", "--fsync"]);
+    assert!(piped.stdout == std::fs::read(environment.path("synced.tar")).unwrap());
 }
 
 #[test]

@@ -51,6 +51,16 @@ pub enum AtomicFileError {
     },
 }
 
+/// Which end a completed file outlives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// That of this program: the bytes are in the system's cache, and it brings them to the disk by and by.
+    #[default]
+    Program,
+    /// That of the machine, as by a power cut: the bytes are on the disk before the file gets its name.
+    Machine,
+}
+
 /// A file that is written beside its target and takes its name in [`commit`](Self::commit). Dropped before, it leaves nothing.
 #[derive(Debug)]
 pub struct AtomicFile {
@@ -91,26 +101,30 @@ impl AtomicFile {
         &self.target
     }
 
-    /// Brings the file to the disk and gives it its name.
+    /// Gives the file its name.
     ///
     /// # Errors
     /// When that fails; the target is what it was before.
     ///
     /// # Cancel safety
     /// The work goes on when this is dropped.
-    pub async fn commit(self) -> Result<(), AtomicFileError> {
+    pub async fn commit(self, durability: Durability) -> Result<(), AtomicFileError> {
         let path = self.target.clone();
-        let done = tokio::task::spawn_blocking(move || self.commit_now()).await;
+        let done = tokio::task::spawn_blocking(move || self.commit_now(durability)).await;
         done.map_err(|source| AtomicFileError::Broken { path, source })?
     }
 
-    fn commit_now(self) -> Result<(), AtomicFileError> {
+    fn commit_now(self, durability: Durability) -> Result<(), AtomicFileError> {
         let Self { file, target } = self;
         let failed = |source| AtomicFileError::Commit { path: target.clone(), source };
-        file.as_file().sync_all().map_err(failed)?;
+        if durability == Durability::Machine {
+            file.as_file().sync_all().map_err(failed)?;
+        }
         file.persist(&target).map_err(|error| failed(error.error))?;
-        // The name is on the disk when the folder is. Not every file system can do that, and the file is complete anyway.
-        let _ = File::open(folder(&target)).and_then(|folder| folder.sync_all());
+        if durability == Durability::Machine {
+            // The name is on the disk when the folder is. Not every file system can do that, and the file is complete anyway.
+            let _ = File::open(folder(&target)).and_then(|folder| folder.sync_all());
+        }
         Ok(())
     }
 }
@@ -137,12 +151,15 @@ mod tests {
     async fn gets_its_name_when_it_is_complete() {
         let folder = tempfile::tempdir().unwrap();
         let target = folder.path().join("image.tar");
-        let file = AtomicFile::create(&target).unwrap();
-        file.file().write_all(b"content").unwrap();
-        assert!(!target.exists());
-        file.commit().await.unwrap();
-        assert_eq!(std::fs::read(&target).unwrap(), b"content");
-        assert_eq!(names(folder.path()), ["image.tar"]);
+        for durability in [Durability::Program, Durability::Machine] {
+            drop(std::fs::remove_file(&target));
+            let file = AtomicFile::create(&target).unwrap();
+            file.file().write_all(b"content").unwrap();
+            assert!(!target.exists());
+            file.commit(durability).await.unwrap();
+            assert_eq!(std::fs::read(&target).unwrap(), b"content");
+            assert_eq!(names(folder.path()), ["image.tar"]);
+        }
 
         let plain = folder.path().join("plain");
         File::create(&plain).unwrap();
@@ -170,7 +187,7 @@ mod tests {
         std::os::unix::fs::symlink("target", &link).unwrap();
         let file = AtomicFile::create(&link).unwrap();
         file.file().write_all(b"new").unwrap();
-        file.commit().await.unwrap();
+        file.commit(Durability::default()).await.unwrap();
         assert_eq!(std::fs::read(&target).unwrap(), b"new");
         assert!(link.is_symlink());
         assert!(matches!(AtomicFile::create(folder.path()), Err(AtomicFileError::NotAFile(_))));

@@ -22,7 +22,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
-pub use atomic_file::{AtomicFile, AtomicFileError};
+pub use atomic_file::{AtomicFile, AtomicFileError, Durability};
 pub use copy::{CopyError, write_artifact};
 pub use name::ArchiveName;
 pub use plan::{Plan, PlanError, PlannedBlob, SavedImage};

@@ -12,7 +12,7 @@ use reposure_client::{
 };
 use reposure_oci::{
     Descriptor, ImageName, RawManifest,
-    sink::{ArchiveName, ArchiveWriter, AtomicFile, Plan, PlannedBlob, SavedImage, unpack_layer},
+    sink::{ArchiveName, ArchiveWriter, AtomicFile, Durability, Plan, PlannedBlob, SavedImage, unpack_layer},
 };
 use reposure_parcel::wire::Right;
 
@@ -40,6 +40,9 @@ pub(crate) struct PullArgs {
     /// Write the file in the image's first layer, instead of an archive
     #[arg(long, short = 'u')]
     unpack: bool,
+    /// Bring TARGET to the disk before it gets its name, so that it outlives a power cut
+    #[arg(long, requires = "target")]
+    fsync: bool,
     /// How many ranges are fetched at once
     #[arg(long, value_name = "N", default_value_t = PullOptions::default().jobs)]
     jobs: usize,
@@ -50,6 +53,7 @@ struct Pull {
     session: Arc<Session>,
     name: ImageName,
     options: PullOptions,
+    durability: Durability,
 }
 
 pub(super) async fn run(context: &Context, args: PullArgs) -> Result<()> {
@@ -60,7 +64,8 @@ pub(super) async fn run(context: &Context, args: PullArgs) -> Result<()> {
     }
     let session = connect::session(context, &args.registry, Right::Pull).await?;
     let options = PullOptions { jobs: args.jobs, ..PullOptions::default() };
-    let pull = Pull { session, name: args.image.clone(), options };
+    let durability = if args.fsync { Durability::Machine } else { Durability::Program };
+    let pull = Pull { session, name: args.image.clone(), options, durability };
     let pulled = pull.run(&args).await;
     pulled.with_context(|| format!("cannot pull {} of registry {}", args.image, args.registry))
 }
@@ -78,7 +83,7 @@ impl Pull {
         } else {
             self.archive(&tree, out).await?;
         }
-        Ok(file.commit().await?)
+        Ok(file.commit(self.durability).await?)
     }
 
     async fn tree(&self, registry: &str) -> Result<Tree> {
@@ -120,7 +125,7 @@ impl Pull {
             blob: blob.descriptor.clone(),
             file: out.clone(),
             start: blob.start,
-            durable: true,
+            durable: self.durability == Durability::Machine,
         };
         let places = plan.blobs().iter().map(place).collect();
         let file = out.clone();
