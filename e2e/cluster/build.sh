@@ -7,10 +7,14 @@ set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
 export CGO_ENABLED=0 GOWORK=off GOFLAGS=-buildvcs=false
+# The compiler's processes are short: they collect garbage only where memory is short. With the flag below a sixth is saved.
+export GOGC=off GOMEMLIMIT=${GOMEMLIMIT:-3GiB}
+# -s -w leaves debug information out of the programs, so it need not be made.
+COMPILER_FLAGS=all=-dwarf=false
 
 # up_to_date BINARY MODULE VERSION: a Go binary knows what it was built from.
 up_to_date() {
-	[[ -x $BIN/$1 ]] && go version -m "$BIN/$1" | grep -P "^\tmod\t\Q$2\E\tv\Q$3\E\t" >/dev/null
+	[[ -x $BIN/$1 ]] && go version -m "$BIN/$1" | grep -P "^\t(mod|dep)\t\Q$2\E\tv\Q$3\E\t" >/dev/null
 }
 
 # write_module TOOL MODULE VERSION [LINE...]: a module that does nothing but require that one.
@@ -28,8 +32,8 @@ write_module() {
 compile() {
 	local directory=$SRC/$1 out=$2
 	shift 2
-	say "building ${*##*/} (${directory##*/})"
-	(cd "$directory" && go build -mod=mod -trimpath -ldflags "-s -w ${LDFLAGS:-}" -o "$out" "$@")
+	say "building ${directory##*/}: $(basename -a "$out" "$@" | paste -s -d ' ')"
+	(cd "$directory" && go build -mod=mod -trimpath -gcflags "$COMPILER_FLAGS" -ldflags "-s -w ${LDFLAGS:-}" -o "$out" "$@")
 }
 
 # build_tool TOOL MODULE VERSION BINARY=PACKAGE...
@@ -73,8 +77,18 @@ build_our_tools() {
 	newest=$(find "$HERE/tools" -type f -newer "$BIN/coredns" 2>/dev/null || echo none)
 	if [[ -z $newest ]] && go version -m "$BIN/coredns" | grep -F "$(go list -C "$HERE/tools" -m)" >/dev/null; then return; fi
 	say "building coredns, pause and provisioner (tools)"
-	(cd "$HERE/tools" && go build -trimpath -ldflags '-s -w' -o "$BIN/" ./...)
+	(cd "$HERE/tools" && go build -trimpath -gcflags "$COMPILER_FLAGS" -ldflags '-s -w' -o "$BIN/" ./...)
 	touch "$BIN/coredns"
+}
+
+# Distribution by a main package of ours.
+build_distribution() {
+	local module=github.com/distribution/distribution/v3
+	write_module distribution "$module" "$DISTRIBUTION_VERSION"
+	if cmp -s "$HERE/distribution/main.go" "$SRC/distribution/main.go" &&
+		up_to_date registry3 "$module" "$DISTRIBUTION_VERSION"; then return; fi
+	install -m 644 "$HERE/distribution/main.go" "$SRC/distribution/main.go"
+	compile distribution "$BIN/registry3" .
 }
 
 # The registry's image holds the configuration that the official one holds, which comes with its module.
@@ -90,7 +104,7 @@ build_kubernetes
 build_our_tools
 build_tool containerd github.com/containerd/containerd/v2 "$CONTAINERD_VERSION" \
 	containerd=/cmd/containerd containerd-shim-runc-v2=/cmd/containerd-shim-runc-v2 ctr=/cmd/ctr
-build_tool distribution github.com/distribution/distribution/v3 "$DISTRIBUTION_VERSION" registry3=/cmd/registry
+build_distribution
 copy_distribution_config
 build_tool crane github.com/google/go-containerregistry "$CRANE_VERSION" crane=/cmd/crane
 build_tool oras oras.land/oras "$ORAS_VERSION" oras=/cmd/oras
