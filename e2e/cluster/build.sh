@@ -32,7 +32,7 @@ write_module() {
 compile() {
 	local directory=$SRC/$1 out=$2
 	shift 2
-	say "building ${directory##*/}: $(basename -a "$out" "$@" | paste -s -d ' ')"
+	say "building ${*##*/} (${directory##*/})"
 	(cd "$directory" && go build -mod=mod -trimpath -gcflags "$COMPILER_FLAGS" -ldflags "-s -w ${LDFLAGS:-}" -o "$out" "$@")
 }
 
@@ -88,7 +88,7 @@ build_distribution() {
 	if cmp -s "$HERE/distribution/main.go" "$SRC/distribution/main.go" &&
 		up_to_date registry3 "$module" "$DISTRIBUTION_VERSION"; then return; fi
 	install -m 644 "$HERE/distribution/main.go" "$SRC/distribution/main.go"
-	compile distribution "$BIN/registry3" .
+	compile distribution "$BIN/registry3" local
 }
 
 # The registry's image holds the configuration that the official one holds, which comes with its module.
