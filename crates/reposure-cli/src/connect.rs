@@ -185,13 +185,7 @@ mod tests {
             pod_uid: "one".into(),
             right: Right::Pull,
             upstream: Upstream { host: String::new(), reachable: true, problem: None, kind: None },
-            limits: Limits {
-                chunk: 1,
-                largest_chunk: 1,
-                upload_memory: 1,
-                open_uploads: 1,
-                exists_digests: 1,
-            },
+            limits: Limits::default(),
             capabilities: Vec::new(),
         };
         assert_eq!(other(&hello, "shop", "default", Some("one")), None);

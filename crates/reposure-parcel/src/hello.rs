@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::wire::Right;
+use crate::{limits, wire::Right};
 
 /// What a surrogate says of itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,4 +59,17 @@ pub struct Limits {
     pub open_uploads: usize,
     /// The number of digests in one `exists`.
     pub exists_digests: usize,
+}
+
+impl Default for Limits {
+    /// Returns what the surrogates of this version bear.
+    fn default() -> Self {
+        Self {
+            chunk: limits::CHUNK,
+            largest_chunk: limits::LARGEST_CHUNK,
+            upload_memory: limits::UPLOAD_MEMORY,
+            open_uploads: limits::OPEN_UPLOADS,
+            exists_digests: limits::EXISTS_DIGESTS,
+        }
+    }
 }

@@ -2,7 +2,6 @@
 
 use reposure_parcel::{
     hello::{Hello, Limits},
-    limits,
     wire::{self, Right},
 };
 
@@ -21,13 +20,7 @@ pub(crate) fn hello(app: &App, right: Right) -> Hello {
         pod_uid: app.pod_uid.clone(),
         right,
         upstream: app.health.upstream(),
-        limits: Limits {
-            chunk: limits::CHUNK,
-            largest_chunk: limits::LARGEST_CHUNK,
-            upload_memory: limits::UPLOAD_MEMORY,
-            open_uploads: limits::OPEN_UPLOADS,
-            exists_digests: limits::EXISTS_DIGESTS,
-        },
+        limits: Limits::default(),
         capabilities: Vec::new(),
     }
 }
