@@ -38,6 +38,7 @@ pub mod spool;
 pub mod transport;
 
 mod blocking;
+mod encoder;
 mod measure;
 mod tarball;
 

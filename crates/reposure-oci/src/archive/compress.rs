@@ -5,22 +5,20 @@ use std::{
     sync::Arc,
 };
 
-use flate2::write::GzEncoder;
-
-use super::store::hold;
+use super::{options::Options, store::hold};
 use crate::{
     blob::{Blob, FileSlice},
     digest::Digest,
-    gzip::{self, Level},
+    encoder::GzipEncoder,
     manifest::Descriptor,
     measure::Measure,
     media_type::MediaType,
-    spool::{Spool, SpoolWriter, Spooled},
+    spool::{SpoolWriter, Spooled},
 };
 
 /// Takes a layer's uncompressed bytes and compresses them into the spool.
 #[derive(Debug)]
-pub(crate) struct Compressor(Measure<GzEncoder<Measure<SpoolWriter>>>);
+pub(crate) struct Compressor(Measure<GzipEncoder<Measure<SpoolWriter>>>);
 
 /// A compressed layer.
 #[derive(Debug)]
@@ -34,8 +32,9 @@ pub(crate) struct Compressed {
 
 impl Compressor {
     /// Starts a layer.
-    pub(crate) fn new(spool: &Spool, level: Level) -> io::Result<Self> {
-        Ok(Self(Measure::new(gzip::encoder(Measure::new(spool.create()?), level))))
+    pub(crate) fn new(options: &Options) -> io::Result<Self> {
+        let out = Measure::new(options.spool.create()?);
+        Ok(Self(Measure::new(GzipEncoder::new(out, options.level, options.threads)?)))
     }
 
     /// Ends the layer.

@@ -122,7 +122,7 @@ impl Work {
 
     fn compress(&self, mut reader: impl Read, options: &Options) -> Result<Arc<dyn Blob>, LayerError> {
         let failed = |source| LayerError::Compress { layer: self.content.name.clone(), source };
-        let mut compressor = Compressor::new(&options.spool, options.level).map_err(failed)?;
+        let mut compressor = Compressor::new(options).map_err(failed)?;
         io::copy(&mut reader, &mut compressor).map_err(failed)?;
         let compressed = compressor.finish().map_err(failed)?;
         self.check_diff_id(&compressed.diff_id)?;

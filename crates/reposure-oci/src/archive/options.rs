@@ -1,6 +1,6 @@
 //! How a source is opened.
 
-use std::{sync::Arc, thread};
+use std::{num::NonZeroUsize, sync::Arc, thread};
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
@@ -17,19 +17,22 @@ pub struct Options {
     pub level: Level,
     /// How many layers are compressed at once.
     pub workers: Workers,
+    /// How many threads compress each of them; the bytes are the same for any number.
+    pub threads: NonZeroUsize,
     /// The platform of an image that is made of a file.
     pub platform: Platform,
 }
 
 impl Options {
-    /// Takes a spool, and the defaults for the rest: the form is found out, level 6, a worker for each processor, Linux on
-    /// this machine's architecture.
+    /// Takes a spool, and the defaults for the rest: the form is found out, level 6, a worker and a thread for each processor,
+    /// Linux on this machine's architecture.
     pub fn new(spool: Spool) -> Self {
         Self {
             spool,
             form: Form::default(),
             level: Level::default(),
             workers: Workers::default(),
+            threads: parallelism(),
             platform: host_platform(),
         }
     }
@@ -69,8 +72,12 @@ impl Workers {
 impl Default for Workers {
     /// Makes one for each processor.
     fn default() -> Self {
-        Self::new(thread::available_parallelism().map_or(1, usize::from))
+        Self::new(parallelism().get())
     }
+}
+
+fn parallelism() -> NonZeroUsize {
+    thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
 }
 
 /// Returns Linux on this machine's architecture, by Go's names.

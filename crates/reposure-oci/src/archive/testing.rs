@@ -7,13 +7,14 @@ use std::{
 };
 
 use bytes::Bytes;
+use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 use tar::{Builder, EntryType, Header};
 
 use crate::{
     archive::{Options, docker_image::DockerImage, parts::ReadyPart},
     digest::Digest,
-    gzip::{self, Level},
+    gzip,
     image::Artifact,
     media_type::MediaType,
     spool::Spool,
@@ -79,7 +80,7 @@ pub(crate) fn layer(content: &str) -> Vec<u8> {
 }
 
 pub(crate) fn compress(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = gzip::encoder(Vec::new(), Level::new(1).unwrap());
+    let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::fast());
     encoder.write_all(bytes).unwrap();
     encoder.finish().unwrap()
 }

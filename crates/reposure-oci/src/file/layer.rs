@@ -124,7 +124,7 @@ impl Work {
         let header =
             tarball::header(EntryType::Regular, &self.name, metadata.size(), mode).map_err(failed)?;
 
-        let mut out = Compressor::new(&options.spool, options.level).map_err(failed)?;
+        let mut out = Compressor::new(options).map_err(failed)?;
         out.write_all(&header).map_err(failed)?;
         self.copy(stop.reader(file), metadata.size(), &mut out)?;
         out.write_all(&tarball::END[..tarball::padding(metadata.size())]).map_err(failed)?;
