@@ -99,13 +99,24 @@ copy_distribution_config() {
 	install -m 644 "$directory/cmd/registry/config-dev.yml" "$SRC/distribution/config.yml"
 }
 
+build_others() {
+	build_our_tools
+	build_tool containerd github.com/containerd/containerd/v2 "$CONTAINERD_VERSION" \
+		containerd=/cmd/containerd containerd-shim-runc-v2=/cmd/containerd-shim-runc-v2 ctr=/cmd/ctr
+	build_distribution
+	copy_distribution_config
+	build_tool crane github.com/google/go-containerregistry "$CRANE_VERSION" crane=/cmd/crane
+	build_tool oras oras.land/oras "$ORAS_VERSION" oras=/cmd/oras
+	build_tool regctl github.com/regclient/regclient "$REGCTL_VERSION" regctl=/cmd/regctl
+}
+
 mkdir -p "$BIN" "$SRC"
-build_kubernetes
-build_our_tools
-build_tool containerd github.com/containerd/containerd/v2 "$CONTAINERD_VERSION" \
-	containerd=/cmd/containerd containerd-shim-runc-v2=/cmd/containerd-shim-runc-v2 ctr=/cmd/ctr
-build_distribution
-copy_distribution_config
-build_tool crane github.com/google/go-containerregistry "$CRANE_VERSION" crane=/cmd/crane
-build_tool oras oras.land/oras "$ORAS_VERSION" oras=/cmd/oras
-build_tool regctl github.com/regclient/regclient "$REGCTL_VERSION" regctl=/cmd/regctl
+# Side by side, since linking and downloading leave processors idle. Both end before this does, whatever becomes of one.
+failed=0
+(build_kubernetes) &
+kubernetes=$!
+(build_others) &
+others=$!
+wait "$kubernetes" || failed=1
+wait "$others" || failed=1
+exit "$failed"
