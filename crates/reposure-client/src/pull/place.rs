@@ -110,6 +110,7 @@ impl Fetch {
             if !error.is_transient() || !backoff.pause().await {
                 return Err(error);
             }
+            self.progress.send(Event::Retrying { problem: error.to_string() });
         }
     }
 
