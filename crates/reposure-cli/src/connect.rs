@@ -3,7 +3,10 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result};
-use k8s_openapi::api::core::v1::{Namespace, Pod};
+use k8s_openapi::{
+    api::core::v1::{Namespace, Pod},
+    apimachinery::pkg::apis::meta::v1::Condition,
+};
 use kube::{Api, ResourceExt, api::ListParams};
 use reposure_admin::Verb;
 use reposure_api::{
@@ -101,8 +104,11 @@ async fn patiently(cluster: &Cluster, registry: &Registry, right: Right) -> Resu
 
 /// Tells whether there was a surrogate when its operator last looked.
 fn is_expected(registry: &Registry) -> bool {
-    let conditions = registry.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
-    conditions::state(conditions, ConditionType::SurrogateReady) == State::True
+    conditions::state(conditions_of(registry), ConditionType::SurrogateReady) == State::True
+}
+
+fn conditions_of(registry: &Registry) -> &[Condition] {
+    registry.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default()
 }
 
 async fn through_api_server(
@@ -128,8 +134,7 @@ async fn through_api_server(
 /// Says which surrogate was not reached, and what its operator says of it.
 fn unreached(cluster: &Cluster, registry: &Registry, error: SessionError) -> Failure {
     let (namespace, name) = (&cluster.namespace, registry.name_any());
-    let conditions = registry.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
-    let ready = conditions::find(conditions, ConditionType::Ready);
+    let ready = conditions::find(conditions_of(registry), ConditionType::Ready);
     let message = format!("cannot reach the surrogate of registry {name} in namespace {namespace}");
     match ready {
         None => Failure::because(format!("{message}: no operator has seen the registry yet"), error)

@@ -10,7 +10,7 @@ mod place;
 mod range;
 mod tree;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures::StreamExt as _;
@@ -25,6 +25,9 @@ use crate::{
 pub use error::PullError;
 pub use place::{Place, fetch_into};
 pub use tree::{Tree, fetch_tree};
+
+/// How long a range is tried again, since it last got further.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// How to pull.
 #[derive(Clone, Copy, Debug)]
@@ -82,9 +85,7 @@ pub async fn fetch_blobs<S: PieceSink>(
     progress: &Progress,
     sink: &mut S,
 ) -> Result<(), PullError> {
-    for (part, blob) in blobs.iter().enumerate() {
-        progress.send(Event::Began { part, label: label(blob), size: Some(blob.size) });
-    }
+    began(blobs, progress);
     let mut pieces = std::pin::pin!(ordered::pieces(session, &name.repository, blobs, options));
     while let Some(piece) = pieces.next().await {
         let piece = piece?;
@@ -98,6 +99,10 @@ pub async fn fetch_blobs<S: PieceSink>(
     Ok(())
 }
 
-fn label(blob: &Descriptor) -> String {
-    blob.digest.hex().chars().take(12).collect()
+/// Tells of the blobs that are to come.
+fn began(blobs: &[Descriptor], progress: &Progress) {
+    for (part, blob) in blobs.iter().enumerate() {
+        let label = blob.digest.hex().chars().take(12).collect();
+        progress.send(Event::Began { part, label, size: Some(blob.size) });
+    }
 }

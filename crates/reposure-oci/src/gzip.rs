@@ -1,4 +1,4 @@
-//! Compressed formats by their magic bytes.
+//! Compressed formats by their magic bytes, and how hard gzip tries.
 //!
 //! See [RFC 1952](https://www.rfc-editor.org/rfc/rfc1952) for gzip.
 
@@ -55,7 +55,7 @@ impl Level {
     }
 
     /// Returns the level.
-    pub const fn get(self) -> u8 {
+    pub(crate) const fn get(self) -> u8 {
         self.0
     }
 }

@@ -1,6 +1,6 @@
 //! The bytes of blobs, fetched as ranges, several at once, and given in order: for a pipe.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt as _, stream};
@@ -9,16 +9,13 @@ use reposure_oci::{Descriptor, RepositoryName};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{
-    Piece, PullError, PullOptions,
+    PATIENCE, Piece, PullError, PullOptions,
     range::{Range, ranges},
 };
 use crate::{
     retry::Backoff,
     session::{self, Session},
 };
-
-/// How long a range is tried again.
-const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Fetches blobs and gives their bytes in order; each range is fetched by a task of its own, that ends with the stream.
 pub(super) fn pieces(

@@ -1,6 +1,6 @@
 //! Blobs that are written where they belong in a file, as they come.
 
-use std::{fs::File, os::unix::fs::FileExt as _, sync::Arc, time::Duration};
+use std::{fs::File, os::unix::fs::FileExt as _, sync::Arc};
 
 use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
@@ -9,9 +9,8 @@ use reposure_oci::{Body, Descriptor, ImageName};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{
-    PullError, PullOptions,
+    PATIENCE, PullError, PullOptions, began,
     check::Check,
-    label,
     range::{Range, ranges},
 };
 use crate::{
@@ -20,8 +19,6 @@ use crate::{
     session::{Session, frame},
 };
 
-/// How long a range is tried again, since it last got further.
-const PATIENCE: Duration = Duration::from_secs(120);
 /// How much is written at once, in bytes: enough that the trip to a thread that may block does not show.
 const WRITE: usize = 1 << 20;
 
@@ -53,10 +50,8 @@ pub async fn fetch_into(
     options: PullOptions,
     progress: &Progress,
 ) -> Result<(), PullError> {
-    for (part, place) in places.iter().enumerate() {
-        progress.send(Event::Began { part, label: label(&place.blob), size: Some(place.blob.size) });
-    }
     let blobs: Vec<Descriptor> = places.iter().map(|place| place.blob.clone()).collect();
+    began(&blobs, progress);
     let length = segment(&blobs, options);
     let (check, fetched) = Check::start(&places, progress);
     let places: Arc<[Place]> = places.into();

@@ -7,6 +7,7 @@ use std::{fs::File, os::fd::AsFd as _, path::PathBuf, sync::Arc};
 use anyhow::{Context as _, Result};
 use clap::Args;
 use reposure_client::{
+    progress::Progress,
     pull::{Place, PullError, PullOptions, Tree, fetch_blobs, fetch_into, fetch_tree},
     session::Session,
 };
@@ -110,11 +111,9 @@ impl Pull {
         let blobs: Vec<Descriptor> = plan.blobs().iter().map(|blob| blob.descriptor.clone()).collect();
         let out = tokio::fs::File::from_std(stdout()?);
         let mut sink = ArchiveSink::new(ArchiveWriter::new(out, plan).await?, blobs.clone());
-        let (bars, progress) = Bars::start();
-        let done = fetch_blobs(&self.session, &self.name, &blobs, self.options, &progress, &mut sink).await;
-        drop(progress);
-        bars.finish().await;
-        done?;
+        let (session, name) = (&self.session, &self.name);
+        shown(async |progress| fetch_blobs(session, name, &blobs, self.options, progress, &mut sink).await)
+            .await?;
         Ok(sink.finish().await.map(drop)?)
     }
 
@@ -149,12 +148,18 @@ impl Pull {
     }
 
     async fn fetch(&self, places: Vec<Place>) -> Result<()> {
-        let (bars, progress) = Bars::start();
-        let done = fetch_into(&self.session, &self.name, places, self.options, &progress).await;
-        drop(progress);
-        bars.finish().await;
-        Ok(done?)
+        let (session, name) = (&self.session, &self.name);
+        Ok(shown(async |progress| fetch_into(session, name, places, self.options, progress).await).await?)
     }
+}
+
+/// Shows the progress of `work` until it ends.
+async fn shown<T>(work: impl AsyncFnOnce(&Progress) -> T) -> T {
+    let (bars, progress) = Bars::start();
+    let done = work(&progress).await;
+    drop(progress);
+    bars.finish().await;
+    done
 }
 
 /// Returns standard output as a file without a buffer.
