@@ -1,6 +1,6 @@
 //! Blobs that are written where they belong in a file, as they come.
 
-use std::{fs::File, os::unix::fs::FileExt as _, sync::Arc};
+use std::{fs::File, io, os::unix::fs::FileExt as _, sync::Arc};
 
 use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
@@ -10,7 +10,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::{
     PATIENCE, PullError, PullOptions, began,
-    check::Check,
+    check::{Blobs, Check},
     range::{Range, ranges},
 };
 use crate::{
@@ -35,8 +35,7 @@ pub struct Place {
     pub durable: bool,
 }
 
-/// Fetches blobs of the repository of `name` into their places, several ranges at once, and verifies each by what the file
-/// holds then.
+/// Fetches blobs of the repository of `name` into their places, several ranges at once, and verifies each.
 ///
 /// # Errors
 /// When a blob cannot be had or written, or is not what its descriptor says. The places hold anything then.
@@ -53,14 +52,16 @@ pub async fn fetch_into(
     let blobs: Vec<Descriptor> = places.iter().map(|place| place.blob.clone()).collect();
     began(&blobs, progress);
     let length = segment(&blobs, options);
-    let (check, fetched) = Check::start(&places, progress);
+    let checked = Arc::new(Blobs::new(&places));
+    let (check, fetched) = Check::start(checked.clone(), progress);
     let places: Arc<[Place]> = places.into();
     let fetching = async {
         let fetched = fetched; // the check ends when this is dropped
         stream::iter(ranges(&name.repository, blobs, length))
             .map(|range| {
-                let (session, places, progress) = (session.clone(), places.clone(), progress.clone());
-                AbortOnDropHandle::new(tokio::spawn(Fetch { session, places, progress }.run(range)))
+                let (session, progress) = (session.clone(), progress.clone());
+                let (places, checked) = (places.clone(), checked.clone());
+                AbortOnDropHandle::new(tokio::spawn(Fetch { session, places, checked, progress }.run(range)))
             })
             .buffer_unordered(options.jobs.max(1))
             .map(|done| done.map_err(PullError::Task)?)
@@ -85,6 +86,7 @@ fn segment(blobs: &[Descriptor], options: PullOptions) -> u64 {
 struct Fetch {
     session: Arc<Session>,
     places: Arc<[Place]>,
+    checked: Arc<Blobs>,
     progress: Progress,
 }
 
@@ -143,19 +145,24 @@ impl Fetch {
     }
 
     async fn write(&self, left: &mut Range, batch: Vec<Bytes>) -> Result<(), PullError> {
-        let place = &self.places[left.blob];
-        let (file, mut offset) = (place.file.clone(), place.start + left.start);
+        let (blob, start, checked) = (left.blob, left.start, self.checked.clone());
+        let (file, at) = (self.places[blob].file.clone(), self.places[blob].start + start);
         let length = batch.iter().map(|bytes| bytes.len() as u64).sum::<u64>();
         let written = tokio::task::spawn_blocking(move || {
-            batch.iter().try_for_each(|bytes| {
-                file.write_all_at(bytes, offset)?;
-                offset += bytes.len() as u64;
-                Ok(())
-            })
+            checked.written(blob, start, &batch)?;
+            write_all(&file, &batch, at).map_err(PullError::Write)
         });
-        written.await.map_err(PullError::Task)?.map_err(PullError::Write)?;
+        written.await.map_err(PullError::Task)??;
         left.start += length;
         self.progress.send(Event::Advanced { part: left.blob, bytes: length });
         Ok(())
     }
+}
+
+fn write_all(file: &File, batch: &[Bytes], mut offset: u64) -> io::Result<()> {
+    batch.iter().try_for_each(|bytes| {
+        file.write_all_at(bytes, offset)?;
+        offset += bytes.len() as u64;
+        Ok(())
+    })
 }
