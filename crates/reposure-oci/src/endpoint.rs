@@ -76,6 +76,12 @@ impl Endpoint {
         self.scheme
     }
 
+    /// Returns the same host and port, dialled otherwise.
+    #[must_use]
+    pub fn with_scheme(self, scheme: Scheme) -> Self {
+        Self { scheme, ..self }
+    }
+
     /// Returns `host` or `host:port`, as it was given.
     pub fn host(&self) -> &str {
         self.authority.as_str()

@@ -10,6 +10,7 @@
 //! | [`image`] | [`Artifact`]: images and indexes as immutable views |
 //! | [`archive`] | [`Archive`]: images on disk, of every format |
 //! | [`mod@file`] | files as images |
+//! | [`place`] | [`Place`]: what users write for a source or a target |
 //! | [`sink`] | images to disk |
 //! | [`spool`] | [`Spool`]: bounded temporary files |
 //! | [`gzip`] | compressed formats, and gzip that is the same for the same content |
@@ -32,6 +33,7 @@ pub mod image;
 pub mod manifest;
 pub mod media_type;
 pub mod name;
+pub mod place;
 pub mod registry;
 pub mod sink;
 pub mod spool;
@@ -51,5 +53,6 @@ pub use image::{Artifact, Image, Index, Layer};
 pub use manifest::{Descriptor, Manifest, RawManifest};
 pub use media_type::MediaType;
 pub use name::{ImageName, Reference, RepositoryName, Tag};
+pub use place::Place;
 pub use spool::Spool;
 pub use transport::{Body, Transport, TransportError};
