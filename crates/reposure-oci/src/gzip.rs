@@ -7,7 +7,7 @@ use std::fmt;
 /// A compressed format, known by the first bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// gzip, the only one that is decompressed here.
+    /// gzip.
     Gzip,
     /// Zstandard.
     Zstd,

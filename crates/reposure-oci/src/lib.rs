@@ -40,6 +40,7 @@ pub mod spool;
 pub mod transport;
 
 mod blocking;
+mod decompress;
 mod encoder;
 mod measure;
 mod tarball;

@@ -110,6 +110,6 @@ fn of_no_images(path: &std::path::Path) -> String {
     if path.is_dir() {
         "name a folder with an OCI layout in it, or a file".into()
     } else {
-        "to push a file that is no image, give it a name that does not end in .tar, .tar.gz or .tgz".into()
+        "to push a file that is no image, give it a name that does not end as those of archives do (.tar, .tgz, .tar.zst, …)".into()
     }
 }

@@ -131,7 +131,7 @@ fn damaged_sources_are_refused() {
     insta::assert_snapshot!(push("noise.tar"), @r#"
     [6]
     error: noise.tar holds no images: it is neither a docker-archive nor an OCI layout
-      try: to push a file that is no image, give it a name that does not end in .tar, .tar.gz or .tgz
+      try: to push a file that is no image, give it a name that does not end as those of archives do (.tar, .tgz, .tar.zst, …)
     "#);
     insta::assert_snapshot!(push("cut.tar"), @r#"
     [6]

@@ -52,8 +52,25 @@ impl DockerImage {
         let blobs = try_join_all(self.layers.iter().map(|layer| layer.blob())).await;
         let blobs = blobs.map_err(MakeManifestError::Layer)?;
         let layers = blobs.iter().map(|blob| blob.descriptor().clone()).collect();
-        write_manifest(MediaType::DOCKER_MANIFEST, self.config.clone(), layers, [])
+        let (media_type, config, layers) = as_one_kind(self.config.clone(), layers);
+        write_manifest(media_type, config, layers, [])
     }
+}
+
+/// Makes an image's media types all Docker's or, where Docker has none for a layer, all OCI's.
+fn as_one_kind(config: Descriptor, layers: Vec<Descriptor>) -> (MediaType, Descriptor, Vec<Descriptor>) {
+    if !layers.iter().any(|layer| layer.media_type == MediaType::OCI_LAYER_ZSTD) {
+        return (MediaType::DOCKER_MANIFEST, config, layers);
+    }
+    let convert = |descriptor: Descriptor| {
+        let media_type = match descriptor.media_type {
+            known if known == MediaType::DOCKER_CONFIG => MediaType::OCI_CONFIG,
+            known if known == MediaType::DOCKER_LAYER_GZIP => MediaType::OCI_LAYER_GZIP,
+            other => other,
+        };
+        Descriptor { media_type, ..descriptor }
+    };
+    (MediaType::OCI_MANIFEST, convert(config), layers.into_iter().map(convert).collect())
 }
 
 /// Writes a manifest as compact JSON with the fields in one order, so that the same image has the same digest.

@@ -1,11 +1,10 @@
 //! A layer of a docker-archive: compressed when it is asked for, and checked against its diff ID.
 
 use std::{
-    io::{self, BufReader, Read},
+    io::{self, BufRead, BufReader, Read},
     sync::Arc,
 };
 
-use flate2::bufread::MultiGzDecoder;
 use futures::future::BoxFuture;
 use tokio::{sync::OnceCell, task::JoinError};
 
@@ -13,6 +12,7 @@ use super::{compress::Compressor, options::Options, parts::label, store::Content
 use crate::{
     blob::Blob,
     blocking::{self, Stop},
+    decompress::decompress,
     digest::Digest,
     gzip::Format,
     image::{Layer, SourceError},
@@ -36,7 +36,7 @@ pub enum LayerError {
         #[source]
         source: io::Error,
     },
-    /// The layer cannot be compressed into the spool, or is gzip that cannot be decompressed.
+    /// The layer cannot be compressed into the spool, or is compressed and cannot be decompressed.
     #[error("cannot compress or check layer {layer}")]
     Compress {
         /// The layer's path in the archive.
@@ -44,14 +44,6 @@ pub enum LayerError {
         /// What happened.
         #[source]
         source: io::Error,
-    },
-    /// The layer is compressed by what cannot be checked here.
-    #[error("layer {layer} is compressed by {format}, which is not supported yet")]
-    Unsupported {
-        /// The layer's path in the archive.
-        layer: String,
-        /// The format.
-        format: Format,
     },
     /// The layer is another than the one that the image's configuration names.
     #[error("layer {layer} is damaged: its diff ID is {actual}, where the configuration has {expected}")]
@@ -115,13 +107,22 @@ impl Work {
         let reader = stop.reader(self.content.open().map_err(read)?);
         match format {
             None => self.compress(BufReader::with_capacity(READ_BUFFER, reader), options),
-            Some(Format::Gzip) => self.check(BufReader::with_capacity(READ_BUFFER, Measure::new(reader))),
-            Some(format) => Err(LayerError::Unsupported { layer: self.content.name.clone(), format }),
+            Some(Format::Gzip) => self.check(Format::Gzip, MediaType::DOCKER_LAYER_GZIP, reader),
+            Some(Format::Zstd) => self.check(Format::Zstd, MediaType::OCI_LAYER_ZSTD, reader),
+            // No registry has these: they are compressed again.
+            Some(format @ (Format::Xz | Format::Bzip2)) => {
+                let reader = decompress(format, BufReader::with_capacity(READ_BUFFER, reader));
+                self.compress(reader.map_err(|source| self.failed(source))?, options)
+            }
         }
     }
 
+    fn failed(&self, source: io::Error) -> LayerError {
+        LayerError::Compress { layer: self.content.name.clone(), source }
+    }
+
     fn compress(&self, mut reader: impl Read, options: &Options) -> Result<Arc<dyn Blob>, LayerError> {
-        let failed = |source| LayerError::Compress { layer: self.content.name.clone(), source };
+        let failed = |source| self.failed(source);
         let mut compressor = Compressor::new(options).map_err(failed)?;
         io::copy(&mut reader, &mut compressor).map_err(failed)?;
         let compressed = compressor.finish().map_err(failed)?;
@@ -130,16 +131,18 @@ impl Work {
         Ok(compressed.into_blob(descriptor))
     }
 
-    /// Takes a layer that is gzip already, as it is.
-    fn check(&self, reader: BufReader<Measure<impl Read>>) -> Result<Arc<dyn Blob>, LayerError> {
-        let failed = |source| LayerError::Compress { layer: self.content.name.clone(), source };
-        let mut plain = Measure::new(MultiGzDecoder::new(reader));
-        io::copy(&mut plain, &mut io::sink()).map_err(failed)?;
-        let (decoder, diff_id, _) = plain.finish();
+    /// Takes a layer that is compressed already, as it is.
+    fn check(
+        &self,
+        format: Format,
+        media_type: MediaType,
+        reader: impl Read,
+    ) -> Result<Arc<dyn Blob>, LayerError> {
+        let mut reader = BufReader::with_capacity(READ_BUFFER, Measure::new(reader));
+        let diff_id = digest_within(format, &mut reader).map_err(|source| self.failed(source))?;
         self.check_diff_id(&diff_id)?;
-        // The decoder reads to the end, since another gzip member might follow.
-        let (_, digest, size) = decoder.into_inner().into_inner().finish();
-        Ok(self.content.blob(Descriptor::new(MediaType::DOCKER_LAYER_GZIP, digest, size)))
+        let (_, digest, size) = reader.into_inner().finish();
+        Ok(self.content.blob(Descriptor::new(media_type, digest, size)))
     }
 
     fn check_diff_id(&self, actual: &Digest) -> Result<(), LayerError> {
@@ -149,6 +152,15 @@ impl Work {
         let (layer, expected) = (self.content.name.clone(), self.diff_id.clone());
         Err(LayerError::DiffId { layer, expected, actual: actual.clone() })
     }
+}
+
+/// Computes the digest of what is compressed in `reader`, and reads it to its end, whatever the decompressor leaves.
+fn digest_within(format: Format, reader: &mut impl BufRead) -> io::Result<Digest> {
+    let mut plain = Measure::new(decompress(format, &mut *reader)?);
+    io::copy(&mut plain, &mut io::sink())?;
+    let (_, diff_id, _) = plain.finish();
+    io::copy(reader, &mut io::sink())?;
+    Ok(diff_id)
 }
 
 impl Layer for DockerLayer {
@@ -229,14 +241,30 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn truncated_gzip_and_what_cannot_be_checked_are_errors() {
+    async fn takes_zstandard_as_it_is_and_compresses_the_rest_again() {
         let scratch = Scratch::new();
         let tar = testing::layer("content");
-        let gzip = testing::compress(&tar);
-        let layer = make(&scratch, &gzip[..gzip.len() - 9], Digest::sha256_of(&tar));
-        assert!(matches!(layer.blob().await, Err(LayerError::Compress { .. })));
-        let layer = make(&scratch, &[0x28, 0xb5, 0x2f, 0xfd, 0, 0], Digest::sha256_of(&tar));
-        assert!(matches!(layer.blob().await, Err(LayerError::Unsupported { format: Format::Zstd, .. })));
+        let zstd = testing::compress_by(Format::Zstd, &tar);
+        let blob = make(&scratch, &zstd, Digest::sha256_of(&tar)).blob().await.unwrap();
+        assert_eq!(blob.descriptor().digest, Digest::sha256_of(&zstd));
+        assert_eq!(blob.descriptor().media_type, MediaType::OCI_LAYER_ZSTD);
+        let plain = make(&scratch, &tar, Digest::sha256_of(&tar)).blob().await.unwrap();
+        for format in [Format::Xz, Format::Bzip2] {
+            let bytes = testing::compress_by(format, &tar);
+            let blob = make(&scratch, &bytes, Digest::sha256_of(&tar)).blob().await.unwrap();
+            assert_eq!(blob.descriptor(), plain.descriptor());
+        }
+    }
+
+    #[tokio::test]
+    async fn truncated_layers_are_errors() {
+        let scratch = Scratch::new();
+        let tar = testing::layer("content");
+        for format in [Format::Gzip, Format::Zstd, Format::Xz, Format::Bzip2] {
+            let bytes = testing::compress_by(format, &tar);
+            let layer = make(&scratch, &bytes[..bytes.len() - 3], Digest::sha256_of(&tar));
+            assert!(matches!(layer.blob().await, Err(LayerError::Compress { .. })), "{format}");
+        }
     }
 
     #[tokio::test]

@@ -10,7 +10,8 @@
 //! | both at once, as docker writes since 25 | both | as of the layout, unless a graph driver made it |
 //! | any other file | – | one layer that holds the file |
 //!
-//! The first two also in gzip.
+//! A tar may be compressed as a whole, by gzip, Zstandard, xz or bzip2: it is told by its first bytes, and decompressed into the
+//! [`Spool`](crate::Spool).
 
 mod combine;
 pub(crate) mod compress;

@@ -7,7 +7,6 @@ use std::{
     sync::Arc,
 };
 
-use flate2::bufread::MultiGzDecoder;
 use tokio::task::JoinError;
 
 use super::{
@@ -21,6 +20,7 @@ use super::{
 };
 use crate::{
     blocking::{self, Stop},
+    decompress::decompress,
     file,
     gzip::Format,
     spool::{Room, Spooled},
@@ -29,6 +29,20 @@ use crate::{
 
 /// How much of a compressed archive is read at once, in bytes.
 const READ_BUFFER: usize = 256 << 10;
+/// What the names of archives end in, compressed or not.
+const ARCHIVE_NAMES: [&str; 11] = [
+    ".tar",
+    ".tar.gz",
+    ".tgz",
+    ".tar.zst",
+    ".tar.zstd",
+    ".tzst",
+    ".tar.xz",
+    ".txz",
+    ".tar.bz2",
+    ".tbz",
+    ".tbz2",
+];
 
 /// Why a source cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -45,14 +59,6 @@ pub enum OpenError {
     /// The source is neither a file nor a folder.
     #[error("{0} is neither a file nor a folder")]
     NotAFile(PathBuf),
-    /// The source is compressed by what is not decompressed here.
-    #[error("{path} is compressed by {format}, which is not supported yet: decompress it first, or use gzip")]
-    Unsupported {
-        /// The source.
-        path: PathBuf,
-        /// The format.
-        format: Format,
-    },
     /// The archive cannot be decompressed into the spool.
     #[error("cannot decompress {path}: {size} bytes came out of it before")]
     Decompress {
@@ -132,11 +138,12 @@ pub enum OpenError {
     },
 }
 
-/// Opens a docker-archive, an OCI archive, either of them in gzip, an OCI layout in a folder, or any other file.
+/// Opens a docker-archive, an OCI archive, either of them compressed, an OCI layout in a folder, or any other file.
 ///
 /// Blobs are checked for presence and size, not for their digests: whoever reads them does that.
 ///
-/// A file whose name ends in `.tar`, `.tar.gz` or `.tgz` must hold images, unless [`Form::File`] is asked for.
+/// A file whose name ends as those of tars do (`.tar`, `.tar.gz`, `.tgz`, `.tar.zst`, `.txz`, …) must hold images, unless
+/// [`Form::File`] is asked for.
 ///
 /// # Errors
 /// When the source cannot be read, is damaged, or holds what is refused.
@@ -179,7 +186,7 @@ impl Source {
     }
 
     fn must_be_images(&self) -> bool {
-        let has_name = || named(&self.path, &[".tar", ".tar.gz", ".tgz"]);
+        let has_name = || named(&self.path, &ARCHIVE_NAMES);
         match self.options.form {
             Form::Detect => has_name(),
             Form::Images => true,
@@ -199,41 +206,30 @@ impl Source {
         file.rewind().map_err(|source| self.unreadable(source))?;
         match Format::of(&head) {
             None if tarball::is_header(&head) => self.tar(Arc::new(file), None),
-            Some(Format::Gzip) if self.is_tar_in_gzip(&file)? => self.gzip(stop),
-            Some(format) if format != Format::Gzip && self.is_compressed_tar() => {
-                Err(OpenError::Unsupported { path: self.path.clone(), format })
+            Some(format) if self.is_tar_in(format, &file)? => {
+                let Spooled { file, room, .. } = self.decompress(format, stop)?;
+                self.tar(file, Some(room))
             }
             _ => Ok(None),
         }
     }
 
-    /// Tells whether a tar starts in the gzip file; what cannot be decompressed is an error only where there must be one.
-    fn is_tar_in_gzip(&self, file: &File) -> Result<bool, OpenError> {
-        match head(MultiGzDecoder::new(BufReader::new(file))) {
+    /// Tells whether a tar starts in the compressed file; what cannot be decompressed is an error only where there must be one.
+    fn is_tar_in(&self, format: Format, file: &File) -> Result<bool, OpenError> {
+        match decompress(format, BufReader::new(file)).and_then(head) {
             Ok(head) => Ok(tarball::is_header(&head)),
             Err(_) if !self.must_be_images() => Ok(false),
             Err(source) => Err(OpenError::Decompress { path: self.path.clone(), size: 0, source }),
         }
     }
 
-    /// Tells by the name whether a file that cannot be decompressed here holds a tar.
-    fn is_compressed_tar(&self) -> bool {
-        const NAMES: [&str; 9] =
-            [".tar", ".tar.zst", ".tzst", ".tar.xz", ".txz", ".tar.bz2", ".tbz", ".tbz2", ".tar.zstd"];
-        self.options.form == Form::Images || named(&self.path, &NAMES)
-    }
-
-    /// Opens the file anew, since its start was read already.
-    fn gzip(&self, stop: &Stop) -> Result<Option<Archive>, OpenError> {
-        let Spooled { file, room, .. } = self.decompress(stop)?;
-        self.tar(file, Some(room))
-    }
-
-    fn decompress(&self, stop: &Stop) -> Result<Spooled, OpenError> {
+    /// Decompresses the file, which is opened anew, since its start was read already.
+    fn decompress(&self, format: Format, stop: &Stop) -> Result<Spooled, OpenError> {
         let failed = |size, source| OpenError::Decompress { path: self.path.clone(), size, source };
         let file = File::open(&self.path).map_err(|source| self.unreadable(source))?;
         let mut out = self.options.spool.create().map_err(|source| failed(0, source))?;
-        let mut reader = MultiGzDecoder::new(BufReader::with_capacity(READ_BUFFER, stop.reader(file)));
+        let reader = BufReader::with_capacity(READ_BUFFER, stop.reader(file));
+        let mut reader = decompress(format, reader).map_err(|source| failed(0, source))?;
         let mut buffer = vec![0; READ_BUFFER];
         let mut size = 0;
         loop {

@@ -80,9 +80,30 @@ pub(crate) fn layer(content: &str) -> Vec<u8> {
 }
 
 pub(crate) fn compress(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    compress_by(gzip::Format::Gzip, bytes)
+}
+
+pub(crate) fn compress_by(format: gzip::Format, bytes: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    match format {
+        gzip::Format::Gzip => write(GzEncoder::new(&mut out, flate2::Compression::fast()), bytes),
+        gzip::Format::Xz => write(liblzma::write::XzEncoder::new(&mut out, 1), bytes),
+        gzip::Format::Bzip2 => {
+            write(bzip2::write::BzEncoder::new(&mut out, bzip2::Compression::fast()), bytes);
+        }
+        gzip::Format::Zstd => {
+            let mut encoder = zstd::stream::write::Encoder::new(&mut out, 1).unwrap();
+            // As the program `zstd` does.
+            encoder.include_checksum(true).unwrap();
+            write(encoder.auto_finish(), bytes);
+        }
+    }
+    out
+}
+
+fn write(mut encoder: impl Write, bytes: &[u8]) {
+    // They end when they are dropped.
     encoder.write_all(bytes).unwrap();
-    encoder.finish().unwrap()
 }
 
 /// A configuration with the diff IDs of `layers`.

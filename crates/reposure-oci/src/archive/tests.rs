@@ -6,11 +6,14 @@ use serde_json::{Value, json};
 
 use super::{
     Archive, Entry, Form, OpenError, open,
-    testing::{OCI_LAYOUT, Scratch, Tar, blob_path, compress, config, describe, index, layer, manifest},
+    testing::{
+        OCI_LAYOUT, Scratch, Tar, blob_path, compress, compress_by, config, describe, index, layer, manifest,
+    },
 };
 use crate::{
     blob::verify,
     digest::Digest,
+    gzip::Format,
     image::{Artifact, Image},
     manifest::{Manifest, RawManifest},
     media_type::MediaType,
@@ -73,7 +76,8 @@ async fn check(image: &dyn Image) -> RawManifest {
     assert_eq!(named.len(), image.parts().len());
     for (part, named) in image.parts().iter().zip(named) {
         let blob = part.prepare().await.unwrap();
-        assert_eq!(blob.descriptor(), named);
+        let described = blob.descriptor();
+        assert_eq!((&described.digest, described.size), (&named.digest, named.size));
         verify(blob.as_ref()).await.unwrap();
     }
     raw
@@ -211,41 +215,58 @@ async fn truncated_archives_are_errors_wherever_they_end() {
 }
 
 #[tokio::test]
-async fn a_whole_archive_in_gzip_is_spooled() {
+async fn a_whole_archive_that_is_compressed_is_spooled() {
     let one = layer("one");
     let bytes = docker_archive(&config(&[&one]), &[&one]).bytes();
-    let gzip = compress(&bytes);
-    for name in ["images.tar.gz", "images.tgz", "images"] {
-        let scratch = Scratch::new();
-        let options = scratch.options();
-        let archive = open(scratch.write(name, &gzip), options.clone()).await.unwrap();
-        assert_eq!(options.spool.used(), bytes.len() as u64);
-        check(image(archive.select(Some("app:v1")).unwrap())).await;
-        drop(archive);
-        assert_eq!(options.spool.used(), 0);
-    }
-    let (_scratch, result) = open_bytes(&gzip[..gzip.len() - 20]).await;
-    assert!(matches!(result, Err(OpenError::Decompress { size, .. }) if size > 0));
+    for format in [Format::Gzip, Format::Zstd, Format::Xz, Format::Bzip2] {
+        let compressed = compress_by(format, &bytes);
+        // The first bytes tell what it is, not the name.
+        for name in ["images.tar.gz", "images.tar.zst", "images"] {
+            let scratch = Scratch::new();
+            let options = scratch.options();
+            let archive = open(scratch.write(name, &compressed), options.clone()).await.unwrap();
+            assert_eq!(options.spool.used(), bytes.len() as u64);
+            check(image(archive.select(Some("app:v1")).unwrap())).await;
+            drop(archive);
+            assert_eq!(options.spool.used(), 0);
+        }
+        let (_scratch, result) = open_bytes(&compressed[..compressed.len() - 20]).await;
+        assert!(matches!(result, Err(OpenError::Decompress { .. })), "{format}");
 
-    let scratch = Scratch::new();
-    let mut options = scratch.options();
-    options.spool = crate::spool::Spool::new(scratch.path(), 1000);
-    let error = open(scratch.write("images.tgz", &gzip), options).await.unwrap_err();
-    assert!(text(&error).contains("more than 1000 bytes"), "{}", text(&error));
+        let scratch = Scratch::new();
+        let mut options = scratch.options();
+        options.spool = crate::spool::Spool::new(scratch.path(), 1000);
+        let error = open(scratch.write("images.tgz", &compressed), options).await.unwrap_err();
+        assert!(text(&error).contains("more than 1000 bytes"), "{}", text(&error));
+    }
 }
 
 #[tokio::test]
-async fn other_compressions_are_named() {
-    for (name, magic, format) in [
-        ("a.tar.zst", &b"\x28\xb5\x2f\xfd"[..], "zstd"),
-        ("a.tar.xz", b"\xfd7zXZ\0", "xz"),
-        ("a.tbz2", b"BZh9", "bzip2"),
-        ("a.tar", b"BZh9", "bzip2"),
+async fn damaged_compression_is_an_error_where_an_archive_must_be() {
+    for (name, magic) in [
+        ("a.tar.zst", &b"\x28\xb5\x2f\xfd"[..]),
+        ("a.tar.xz", b"\xfd7zXZ\0"),
+        ("a.tbz2", b"BZh9"),
+        ("a.tar", b"BZh9"),
     ] {
         let scratch = Scratch::new();
         let error = open(scratch.write(name, magic), scratch.options()).await.unwrap_err();
-        assert!(text(&error).contains(&format!("compressed by {format}, which is not supported")), "{error}");
+        assert!(matches!(error, OpenError::Decompress { size: 0, .. }), "{name}: {}", text(&error));
     }
+}
+
+#[tokio::test]
+async fn a_layer_of_a_kind_that_docker_lacks_makes_an_image_of_oci() {
+    let (one, two) = (layer("one"), layer("two"));
+    let zstd = compress_by(Format::Zstd, &two);
+    let (_scratch, archive) = open_tar(docker_archive(&config(&[&one, &two]), &[&one, &zstd])).await;
+    let manifest = check(image(&archive.entries[0])).await;
+    assert_eq!(manifest.media_type(), &MediaType::OCI_MANIFEST);
+    let Manifest::Image(manifest) = manifest.parse().unwrap() else { panic!("this is no index") };
+    let types: Vec<_> = manifest.layers.iter().map(|layer| layer.media_type.clone()).collect();
+    assert_eq!(types, [MediaType::OCI_LAYER_GZIP, MediaType::OCI_LAYER_ZSTD]);
+    assert_eq!(manifest.config.media_type, MediaType::OCI_CONFIG);
+    assert_eq!(manifest.layers[1].digest, Digest::sha256_of(&zstd));
 }
 
 /// A layout of one image, packed.

@@ -2,9 +2,7 @@
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 
-use flate2::bufread::MultiGzDecoder;
-
-use crate::{gzip::Format, media_type::MediaType, tarball};
+use crate::{decompress::decompress, gzip::Format, media_type::MediaType, tarball};
 
 /// How much is read at once, in bytes.
 const READ_BUFFER: usize = 64 << 10;
@@ -17,9 +15,6 @@ pub enum UnpackError {
     /// The layer cannot be read or decompressed.
     #[error("cannot read the layer")]
     Read(#[source] io::Error),
-    /// The layer is compressed by what is not decompressed here.
-    #[error("the layer is compressed by {0}, which is not supported yet")]
-    Unsupported(Format),
     /// There is no file in the layer.
     #[error("there is no file in the layer")]
     NoFile,
@@ -31,12 +26,12 @@ pub enum UnpackError {
 /// Writes the first regular file in a layer, and returns its size in bytes.
 ///
 /// There are three forms that files have in registries:
-/// - a tar, usually in gzip, with the file in it: what Reposure makes; of an image, it is the first file of its first layer;
+/// - a tar, usually in gzip or Zstandard, with the file in it: what Reposure makes; of an image, it is the first file of its first layer;
 /// - the file itself in gzip, in a layer that says it were a tar in gzip: what Reposure made until 2024;
 /// - the file itself, as ORAS has it.
 ///
-/// A layer whose media type does not end in `gzip` is never decompressed unless a tar is in it, so that a file that is gzip
-/// itself stays what it is.
+/// A layer whose media type does not end in the name of its compression is never decompressed unless a tar is in it, so that a
+/// file that is gzip itself stays what it is.
 ///
 /// This blocks. The caller checks the layer's digest: what is written was not checked before.
 ///
@@ -49,22 +44,21 @@ pub fn unpack_layer(
 ) -> Result<u64, UnpackError> {
     let mut layer = BufReader::with_capacity(READ_BUFFER, layer);
     let head = layer.fill_buf().map_err(UnpackError::Read)?;
-    let says_gzip = media_type.as_str().ends_with("gzip");
     match Format::of(head) {
-        Some(Format::Gzip) if says_gzip || holds_tar(head) => {
-            file(BufReader::with_capacity(READ_BUFFER, MultiGzDecoder::new(layer)), out)
-        }
-        Some(format) if media_type.as_str().ends_with(&format!("tar+{format}")) => {
-            Err(UnpackError::Unsupported(format))
+        Some(format) if media_type.as_str().ends_with(&format.to_string()) || holds_tar(format, head) => {
+            let layer = decompress(format, layer).map_err(UnpackError::Read)?;
+            file(BufReader::with_capacity(READ_BUFFER, layer), out)
         }
         _ => file(layer, out),
     }
 }
 
-fn holds_tar(gzip: &[u8]) -> bool {
+fn holds_tar(format: Format, start: &[u8]) -> bool {
     let mut head = Vec::new();
     // The start of a layer may end in the middle of a block; what came out until then counts.
-    let _ = MultiGzDecoder::new(gzip).take(tarball::BLOCK as u64).read_to_end(&mut head);
+    if let Ok(reader) = decompress(format, start) {
+        let _ = reader.take(tarball::BLOCK as u64).read_to_end(&mut head);
+    }
     tarball::is_header(&head)
 }
 
@@ -113,7 +107,7 @@ fn copy(reader: &mut impl Read, out: &mut impl Write) -> Result<u64, UnpackError
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::archive::testing::{Tar, compress, layer};
+    use crate::archive::testing::{Tar, compress, compress_by, layer};
 
     fn unpack(media_type: &MediaType, layer: &[u8]) -> Result<Vec<u8>, UnpackError> {
         let mut out = Vec::new();
@@ -128,6 +122,7 @@ mod tests {
         for media_type in [MediaType::OCI_LAYER, MediaType::OCI_LAYER_GZIP, MediaType::OCTET_STREAM] {
             assert_eq!(unpack(&media_type, &tar).unwrap(), b"first");
             assert_eq!(unpack(&media_type, &compress(&tar)).unwrap(), b"first");
+            assert_eq!(unpack(&media_type, &compress_by(Format::Zstd, &tar)).unwrap(), b"first");
         }
     }
 
@@ -147,10 +142,7 @@ mod tests {
         let empty = Tar::new().bytes();
         assert!(matches!(unpack(&MediaType::OCI_LAYER, &empty), Err(UnpackError::NoFile)));
         let zstd = [0x28, 0xb5, 0x2f, 0xfd, 0, 0];
-        assert!(matches!(
-            unpack(&MediaType::OCI_LAYER_ZSTD, &zstd),
-            Err(UnpackError::Unsupported(Format::Zstd))
-        ));
+        assert!(matches!(unpack(&MediaType::OCI_LAYER_ZSTD, &zstd), Err(UnpackError::Read(_))));
         let tar = layer(&"content".repeat(1000));
         assert!(matches!(unpack(&MediaType::OCI_LAYER, &tar[..2000]), Err(UnpackError::Read(_))));
         let gzip = compress(&tar);

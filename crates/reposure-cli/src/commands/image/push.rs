@@ -25,8 +25,8 @@ const SPOOL_LIMIT: u64 = 256 << 30;
 
 /// Push an image into a registry
 ///
-/// SOURCE is an archive of `docker save`, `podman save`, `skopeo` or `crane` (docker-archive or OCI archive, `.tar`, `.tar.gz`,
-/// `.tgz`), a folder with an OCI layout, or any other file, which becomes an image of one layer.
+/// SOURCE is an archive of `docker save`, `podman save`, `skopeo` or `crane` (docker-archive or OCI archive, also in gzip,
+/// Zstandard, xz or bzip2), a folder with an OCI layout, or any other file, which becomes an image of one layer.
 ///
 /// The digest of what was pushed goes to standard output.
 #[derive(Debug, Args)]
