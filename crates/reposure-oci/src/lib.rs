@@ -9,6 +9,7 @@
 //! | [`blob`] | [`Blob`]: bytes that can be read from any offset, as often as wanted |
 //! | [`image`] | [`Artifact`]: images and indexes as immutable views |
 //! | [`archive`] | [`Archive`]: images on disk, of every format |
+//! | [`daemon`] | images of docker and podman on this machine |
 //! | [`mod@file`] | files as images |
 //! | [`place`] | [`Place`]: what users write for a source or a target |
 //! | [`sink`] | images to disk |
@@ -24,6 +25,7 @@
 pub mod archive;
 pub mod auth;
 pub mod blob;
+pub mod daemon;
 pub mod digest;
 pub mod direct;
 pub mod endpoint;

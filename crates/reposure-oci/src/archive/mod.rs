@@ -1,6 +1,6 @@
 //! Images on disk: docker-archives, OCI archives, OCI layouts, and files that become images.
 //!
-//! [`open`] finds out what a source is and gives an [`Archive`] of [`Entry`]s. Archives come from anywhere, so that paths,
+//! [`open`] finds out what a source is and gives an [`Archive`] of [`Entry`]s; [`receive`] does so for a stream. Archives come from anywhere, so that paths,
 //! links, sizes and counts in them are checked before anything is taken from them.
 //!
 //! | source | how it is known | its images |
@@ -39,7 +39,7 @@ pub use docker_layer::LayerError;
 pub use entry::{Archive, Entry, SelectError};
 pub use index::{MemberError, TarError};
 pub use layout::LayoutError;
-pub use open::{OpenError, open};
+pub use open::{OpenError, open, receive};
 pub use options::{Form, Options, Workers, host_platform};
 pub use path::PathError;
 pub use store::StoreError;

@@ -14,7 +14,7 @@ use super::{
     docker::{self, DockerError, MANIFEST_FILE, REPOSITORIES_FILE, Reader},
     entry::{Archive, Entry},
     index::{MemberError, TarError, TarIndex},
-    layout::{self, LayoutError},
+    layout::{self, LAYOUT_FILE, LayoutError},
     options::{Form, Options},
     store::{Store, StoreError},
 };
@@ -70,6 +70,20 @@ pub enum OpenError {
         #[source]
         source: io::Error,
     },
+    /// The stream broke off, or cannot be written to the spool.
+    #[error("cannot receive {path}: {size} bytes came before")]
+    Receive {
+        /// What the stream is called.
+        path: PathBuf,
+        /// How many bytes came.
+        size: u64,
+        /// What happened.
+        #[source]
+        source: io::Error,
+    },
+    /// The stream ended before its first byte.
+    #[error("{0} is empty")]
+    Empty(PathBuf),
     /// The archive is damaged or incomplete.
     #[error("the archive cannot be read")]
     Tar(#[source] TarError),
@@ -88,6 +102,12 @@ pub enum OpenError {
     /// The source has the name of an archive of images, or is a folder, but holds none.
     #[error("{0} holds no images: it is neither a docker-archive nor an OCI layout")]
     NotImages(PathBuf),
+    /// The source should be a docker-archive.
+    #[error("{0} is no docker-archive: it has no {MANIFEST_FILE}")]
+    NotDocker(PathBuf),
+    /// The source should be an OCI layout or archive.
+    #[error("{0} is no OCI layout: it has no {LAYOUT_FILE}")]
+    NotLayout(PathBuf),
     /// The source is a docker-archive from before 2016.
     #[error("{0} was saved by docker before 1.10, which is not supported: load and save it again")]
     TooOld(PathBuf),
@@ -157,6 +177,29 @@ pub async fn open(path: impl Into<PathBuf>, options: Options) -> Result<Archive,
     result.map_err(|source| OpenError::Broken { path, source })?
 }
 
+/// Takes an archive that comes from front to back, such as standard input, into the spool and opens it.
+///
+/// The archive may be compressed. It must hold images: what a stream that is a file like any other were called is not known.
+///
+/// # Errors
+/// As [`open`], with `name` for the path; and when the stream fails.
+///
+/// # Cancel safety
+/// Reading ends when this is dropped, at the latest when the stream gives its next bytes.
+pub async fn receive(
+    reader: impl Read + Send + 'static,
+    name: impl Into<PathBuf>,
+    mut options: Options,
+) -> Result<Archive, OpenError> {
+    let path = name.into();
+    if matches!(options.form, Form::Detect | Form::File) {
+        options.form = Form::Images;
+    }
+    let source = Source { path: path.clone(), options };
+    let result = blocking::run(move |stop| source.receive(stop.reader(reader))).await;
+    result.map_err(|source| OpenError::Broken { path, source })?
+}
+
 struct Source {
     path: PathBuf,
     options: Options,
@@ -168,7 +211,7 @@ impl Source {
         if metadata.is_dir() && self.options.form != Form::File {
             let root = self.path.canonicalize().map_err(|source| self.unreadable(source))?;
             let archive = self.images(&mut Store::folder(root))?;
-            return archive.ok_or_else(|| OpenError::NotImages(self.path.clone()));
+            return archive.ok_or_else(|| self.no_images());
         }
         if !metadata.is_file() {
             return Err(OpenError::NotAFile(self.path.clone()));
@@ -176,7 +219,7 @@ impl Source {
         let images = if self.options.form == Form::File { None } else { self.archive(stop)? };
         match images {
             Some(archive) => Ok(archive),
-            None if self.must_be_images() => Err(OpenError::NotImages(self.path.clone())),
+            None if self.must_be_images() => Err(self.no_images()),
             None => Ok(self.file()),
         }
     }
@@ -185,11 +228,20 @@ impl Source {
         OpenError::Read { path: self.path.clone(), source }
     }
 
+    fn no_images(&self) -> OpenError {
+        let path = self.path.clone();
+        match self.options.form {
+            Form::Docker => OpenError::NotDocker(path),
+            Form::Oci => OpenError::NotLayout(path),
+            Form::Detect | Form::Images | Form::File => OpenError::NotImages(path),
+        }
+    }
+
     fn must_be_images(&self) -> bool {
         let has_name = || named(&self.path, &ARCHIVE_NAMES);
         match self.options.form {
             Form::Detect => has_name(),
-            Form::Images => true,
+            Form::Images | Form::Docker | Form::Oci => true,
             Form::File => false,
         }
     }
@@ -207,7 +259,9 @@ impl Source {
         match Format::of(&head) {
             None if tarball::is_header(&head) => self.tar(Arc::new(file), None),
             Some(format) if self.is_tar_in(format, &file)? => {
-                let Spooled { file, room, .. } = self.decompress(format, stop)?;
+                // Opened anew, since its start was read already.
+                let file = File::open(&self.path).map_err(|source| self.unreadable(source))?;
+                let Spooled { file, room, .. } = self.spool(Some(format), stop.reader(file))?;
                 self.tar(file, Some(room))
             }
             _ => Ok(None),
@@ -223,13 +277,35 @@ impl Source {
         }
     }
 
-    /// Decompresses the file, which is opened anew, since its start was read already.
-    fn decompress(&self, format: Format, stop: &Stop) -> Result<Spooled, OpenError> {
-        let failed = |size, source| OpenError::Decompress { path: self.path.clone(), size, source };
-        let file = File::open(&self.path).map_err(|source| self.unreadable(source))?;
+    fn receive(&self, mut reader: impl Read) -> Result<Archive, OpenError> {
+        let broken = |source| OpenError::Receive { path: self.path.clone(), size: 0, source };
+        let head = head(&mut reader).map_err(broken)?;
+        let format = Format::of(&head);
+        if head.is_empty() {
+            return Err(OpenError::Empty(self.path.clone()));
+        }
+        if format.is_none() && !tarball::is_header(&head) {
+            return Err(self.no_images());
+        }
+        let Spooled { file, room, .. } = self.spool(format, io::Cursor::new(head).chain(reader))?;
+        self.tar(file, Some(room))?.ok_or_else(|| self.no_images())
+    }
+
+    /// Brings a tar into the spool, decompressed.
+    fn spool(&self, format: Option<Format>, reader: impl Read) -> Result<Spooled, OpenError> {
+        let failed = |size, source| {
+            let path = self.path.clone();
+            match format {
+                Some(_) => OpenError::Decompress { path, size, source },
+                None => OpenError::Receive { path, size, source },
+            }
+        };
         let mut out = self.options.spool.create().map_err(|source| failed(0, source))?;
-        let reader = BufReader::with_capacity(READ_BUFFER, stop.reader(file));
-        let mut reader = decompress(format, reader).map_err(|source| failed(0, source))?;
+        let reader = BufReader::with_capacity(READ_BUFFER, reader);
+        let mut reader = match format {
+            Some(format) => decompress(format, reader).map_err(|source| failed(0, source))?,
+            None => Box::new(reader),
+        };
         let mut buffer = vec![0; READ_BUFFER];
         let mut size = 0;
         loop {
@@ -254,23 +330,26 @@ impl Source {
     /// Reads the store's images, if it holds any.
     fn images(&self, store: &mut Store) -> Result<Option<Archive>, OpenError> {
         let at = |source| OpenError::Store { path: self.path.clone(), source };
-        let has_layout = layout::is_layout(store).map_err(at)?;
-        if !has_layout && store.find(MANIFEST_FILE).map_err(at)?.is_none() {
+        let form = self.options.form;
+        let has_layout = form != Form::Docker && layout::is_layout(store).map_err(at)?;
+        let has_list = form != Form::Oci && store.find(MANIFEST_FILE).map_err(at)?.is_some();
+        if !has_layout && !has_list {
             let is_old = self.must_be_images() && store.find(REPOSITORIES_FILE).map_err(at)?.is_some();
             return if is_old { Err(OpenError::TooOld(self.path.clone())) } else { Ok(None) };
         }
         if let Some(source) = store.take_problem() {
             return Err(OpenError::Member { path: self.path.clone(), source });
         }
-        self.entries(store, has_layout).map(|entries| Some(Archive { entries }))
+        self.entries(store, has_layout, has_list).map(|entries| Some(Archive { entries }))
     }
 
-    fn entries(&self, store: &Store, has_layout: bool) -> Result<Vec<Entry>, OpenError> {
+    fn entries(&self, store: &Store, has_layout: bool, has_list: bool) -> Result<Vec<Entry>, OpenError> {
         let path = || self.path.clone();
         let layout = if has_layout { layout::read(store) } else { Ok(Vec::new()) };
         let layout = layout.map_err(|source| OpenError::Layout { path: path(), source })?;
         let mut reader = Reader::new(store, &self.options);
-        let docker = reader.find().map_err(|source| OpenError::Docker { path: path(), source })?;
+        let docker = if has_list { reader.find() } else { Ok(None) };
+        let docker = docker.map_err(|source| OpenError::Docker { path: path(), source })?;
         let docker: Vec<docker::Found> = docker.unwrap_or_default();
         let entries = combine::combine(layout, &docker, &mut reader);
         entries.map_err(|source| OpenError::Combine { path: path(), source })

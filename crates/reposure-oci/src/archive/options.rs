@@ -46,6 +46,10 @@ pub enum Form {
     Detect,
     /// Images, or an error.
     Images,
+    /// Images as `manifest.json` lists them, which a docker-archive has; what else there is does not count.
+    Docker,
+    /// Images as `index.json` lists them, which an OCI layout or archive has; what else there is does not count.
+    Oci,
     /// A file, whatever it holds.
     File,
 }

@@ -5,7 +5,7 @@ use std::{error::Error, path::Path};
 use serde_json::{Value, json};
 
 use super::{
-    Archive, Entry, Form, OpenError, open,
+    Archive, Entry, Form, OpenError, open, receive,
     testing::{
         OCI_LAYOUT, Scratch, Tar, blob_path, compress, compress_by, config, describe, index, layer, manifest,
     },
@@ -483,6 +483,69 @@ async fn what_is_named_like_an_archive_must_hold_images() {
     let opened = open(scratch.path().join("nothing"), scratch.options()).await;
     assert!(matches!(opened, Err(OpenError::Read { .. })));
     assert!(matches!(open("/dev/null", scratch.options()).await, Err(OpenError::NotAFile(_))));
+}
+
+#[tokio::test]
+async fn a_stream_is_spooled_once_and_opened() {
+    let one = layer("one");
+    let bytes = docker_archive(&config(&[&one]), &[&one]).bytes();
+    let scratch = Scratch::new();
+    let options = scratch.options();
+    let take = |bytes: Vec<u8>| receive(std::io::Cursor::new(bytes), "standard input", options.clone());
+    for stream in [bytes.clone(), compress(&bytes), compress_by(Format::Zstd, &bytes)] {
+        let archive = take(stream).await.unwrap();
+        assert_eq!(options.spool.used(), bytes.len() as u64);
+        check(image(archive.select(None).unwrap())).await;
+    }
+    assert_eq!(options.spool.used(), 0);
+
+    assert!(matches!(take(Vec::new()).await, Err(OpenError::Empty(_))));
+    for stream in [b"text".to_vec(), vec![0; 2000], Tar::new().file("a", "1").bytes()] {
+        assert!(matches!(take(stream).await, Err(OpenError::NotImages(_))));
+    }
+    assert!(matches!(take(bytes[..bytes.len() / 2].to_vec()).await, Err(OpenError::Tar(_))));
+    let cut = compress(&bytes);
+    let result = take(cut[..cut.len() - 9].to_vec()).await;
+    assert!(matches!(result, Err(OpenError::Decompress { .. })));
+    let broken = std::io::Read::chain(std::io::Cursor::new(bytes.clone()), Broken);
+    let error = receive(broken, "standard input", options.clone()).await.unwrap_err();
+    let said = format!("cannot receive standard input: {} bytes came before: the pipe broke", bytes.len());
+    assert_eq!(text(&error), said);
+    let mut options = scratch.options();
+    options.spool = crate::spool::Spool::new(scratch.path(), 1000);
+    let error = receive(std::io::Cursor::new(bytes), "standard input", options).await.unwrap_err();
+    assert!(text(&error).contains("more than 1000 bytes"), "{}", text(&error));
+}
+
+struct Broken;
+
+impl std::io::Read for Broken {
+    fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+        Err(std::io::Error::other("the pipe broke"))
+    }
+}
+
+#[tokio::test]
+async fn of_an_archive_of_both_forms_either_may_be_asked_for() {
+    let (tar, _) = graph_driver_archive(&json!({}));
+    let scratch = Scratch::new();
+    let path = scratch.write("both.tar", tar.bytes());
+    for (form, media_type) in
+        [(Form::Docker, MediaType::DOCKER_MANIFEST), (Form::Oci, MediaType::OCI_MANIFEST)]
+    {
+        let mut options = scratch.options();
+        options.form = form;
+        let archive = open(&path, options.clone()).await.unwrap();
+        assert_eq!(check(image(&archive.entries[0])).await.media_type(), &media_type);
+        let other = if form == Form::Docker {
+            pack(&index(&[]), Vec::new())
+        } else {
+            docker_archive(&config(&[]), &[])
+        };
+        let other = scratch.write("other", other.bytes());
+        let error = open(&other, options).await.unwrap_err();
+        assert!(matches!(error, OpenError::NotDocker(_) | OpenError::NotLayout(_)), "{error}");
+    }
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-use std::{fmt, str::FromStr};
+use std::{borrow::Cow, fmt, str::FromStr};
 
 use super::PlaceError;
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
 
 /// The name that a daemon on this machine has for an image: `docker.io/library/app:v1`, `app`, `app@sha256:…`, or an ID.
 ///
-/// What is left out of a name is the daemon's business; docker and podman differ there.
+/// A host that is left out is the daemon's business; docker and podman differ there. A tag that is left out is `latest`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LocalName(String);
 
@@ -31,6 +31,18 @@ impl LocalName {
         let is_hex = |text: &str| text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
         self.0.parse::<Digest>().is_ok_and(|digest| digest.algorithm() == Algorithm::Sha256)
             || (SHORT_ID..=64).contains(&self.0.len()) && is_hex(&self.0)
+    }
+}
+
+impl LocalName {
+    /// Returns the name with its tag, unless it is an ID or has a digest: docker takes a name without a tag for all tags of it.
+    pub(crate) fn with_tag(&self) -> Cow<'_, str> {
+        let last = self.0.rsplit('/').next().unwrap_or(&self.0);
+        if self.is_id() || last.contains([':', '@']) {
+            Cow::Borrowed(&self.0)
+        } else {
+            Cow::Owned(format!("{}:latest", self.0))
+        }
     }
 }
 
@@ -92,6 +104,18 @@ mod tests {
         }
         for id in [&hex, &hex[..12], &format!("sha256:{hex}")] {
             assert!(id.parse::<LocalName>().unwrap().is_id(), "{id}");
+        }
+    }
+
+    #[test]
+    fn a_tag_that_is_left_out_is_latest() {
+        let hex = Digest::sha256_of("x").hex().to_owned();
+        let with_tag = |text: &str| text.parse::<LocalName>().unwrap().with_tag().into_owned();
+        assert_eq!(with_tag("localhost:5000/app"), "localhost:5000/app:latest");
+        for name in
+            ["app:v1", "localhost:5000/app:v1", &format!("app@sha256:{hex}"), &hex, &format!("sha256:{hex}")]
+        {
+            assert_eq!(with_tag(name), name);
         }
     }
 
