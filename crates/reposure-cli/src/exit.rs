@@ -7,7 +7,7 @@ mod report;
 use std::{error::Error as StdError, fmt};
 
 pub(crate) use classify::kind;
-pub(crate) use report::{report, warn};
+pub(crate) use report::{chain, report, warn};
 
 /// What kind of failure ended the command. The codes are part of the interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,9 +6,11 @@
 //! | `commands` | a folder per noun, a file per verb |
 //! | `context` | kubeconfig, namespace and output of one run |
 //! | `connect` | from a registry's name to a session with its surrogate |
+//! | `daemon` | where docker and podman listen |
 //! | `format` | the formats of standard output |
 //! | `reference` | the reference of all commands, as Markdown |
 //! | `exit` | what an error's exit code is, and what to try |
+//! | `place` | sources and targets on the command line |
 //! | `output` | tables, JSON and YAML on standard output |
 //! | `bars` | progress bars on standard error, on a terminal |
 //!
@@ -21,9 +23,11 @@ mod bars;
 mod commands;
 mod connect;
 mod context;
+mod daemon;
 mod exit;
 mod format;
 mod output;
+mod place;
 mod reference;
 mod run;
 

@@ -4,6 +4,7 @@ mod delete;
 mod list;
 mod pull;
 mod push;
+mod source;
 
 use anyhow::Result;
 use clap::Subcommand;

@@ -5,7 +5,7 @@ use std::error::Error as StdError;
 use kube::config::KubeconfigError;
 use reposure_admin::AdminError;
 use reposure_client::{pull::PullError, push::PushError, session::SessionError, token::TokenError};
-use reposure_oci::{archive, registry, sink};
+use reposure_oci::{archive, daemon::DaemonError, registry, sink};
 use reposure_parcel::problem::Code;
 
 use super::{Failure, Kind};
@@ -18,7 +18,7 @@ pub(crate) fn kind(error: &anyhow::Error) -> Kind {
 }
 
 fn kind_of(cause: Cause<'_>) -> Option<Kind> {
-    const OF: [fn(Cause<'_>) -> Option<Kind>; 4] = [of_own, of_cluster, of_exchange, of_images];
+    const OF: [fn(Cause<'_>) -> Option<Kind>; 5] = [of_own, of_cluster, of_exchange, of_daemon, of_images];
     OF.into_iter().find_map(|of| of(cause))
 }
 
@@ -188,8 +188,28 @@ fn of_registry(error: &registry::Error) -> Option<Kind> {
     }
 }
 
+/// What docker and podman say.
+fn of_daemon(cause: Cause<'_>) -> Option<Kind> {
+    Some(match cause.downcast_ref::<DaemonError>()? {
+        DaemonError::NotFound { .. } => Kind::NotFound,
+        DaemonError::Denied { .. } => Kind::Denied,
+        DaemonError::Refused { status, .. } if matches!(status.as_u16(), 401 | 403) => Kind::Denied,
+        DaemonError::NotRunning { .. }
+        | DaemonError::Unreachable { .. }
+        | DaemonError::Timeout { .. }
+        | DaemonError::Broken { .. }
+        | DaemonError::Stranger { .. } => Kind::Unreachable,
+        DaemonError::Refused { .. } | DaemonError::NotLoaded { .. } => Kind::Other,
+        // What is wrong with the archive is the next cause.
+        DaemonError::Archive { .. } => return None,
+    })
+}
+
 /// Images on disk: what is not there was found by its IO error, so what is left is damaged.
 fn of_images(cause: Cause<'_>) -> Option<Kind> {
+    if matches!(cause.downcast_ref(), Some(archive::OpenError::Receive { .. })) {
+        return None;
+    }
     if let Some(error) = cause.downcast_ref::<archive::OpenError>() {
         return Some(error.source().and_then(kind_of).unwrap_or(Kind::Verification));
     }

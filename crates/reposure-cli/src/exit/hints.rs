@@ -4,7 +4,10 @@ use std::error::Error as StdError;
 
 use reposure_admin::AdminError;
 use reposure_client::{channel::Hop, session::SessionError, token::TokenError};
-use reposure_oci::archive::OpenError;
+use reposure_oci::{
+    archive::OpenError,
+    daemon::{DaemonError, Engine},
+};
 use reposure_parcel::problem::Code;
 
 use super::Failure;
@@ -32,8 +35,11 @@ fn of_cause(cause: &(dyn StdError + 'static)) -> Option<String> {
     if let Some(error) = cause.downcast_ref::<SessionError>() {
         return of_session(error);
     }
-    if let Some(OpenError::NotImages(path)) = cause.downcast_ref() {
-        return Some(of_no_images(path));
+    if let Some(error) = cause.downcast_ref::<DaemonError>() {
+        return of_daemon(error);
+    }
+    if let Some(error) = cause.downcast_ref::<OpenError>() {
+        return of_source(error);
     }
     let silent = matches!(cause.downcast_ref(), Some(kube::Error::Service(_) | kube::Error::HyperError(_)));
     silent.then(|| API_SERVER.into())
@@ -106,10 +112,46 @@ fn of_problem(code: Code) -> Option<String> {
     Some(hint.into())
 }
 
+fn of_daemon(error: &DaemonError) -> Option<String> {
+    let hint = match error {
+        DaemonError::NotRunning { engine: Engine::Docker, .. }
+        | DaemonError::Unreachable { engine: Engine::Docker, .. } => {
+            "systemctl start docker, or the environment variable DOCKER_HOST=unix:///PATH"
+        }
+        DaemonError::NotRunning { engine: Engine::Podman, .. }
+        | DaemonError::Unreachable { engine: Engine::Podman, .. } => {
+            "systemctl start podman.socket, for your own images with --user, or the environment variable \
+             CONTAINER_HOST=unix:///PATH"
+        }
+        DaemonError::Denied { engine: Engine::Docker, .. } => {
+            "join the group docker, or: sudo docker save IMAGE | reposure image push REGISTRY IMAGE -"
+        }
+        DaemonError::Denied { engine: Engine::Podman, .. } => {
+            "sudo podman save IMAGE | reposure image push REGISTRY IMAGE -"
+        }
+        DaemonError::NotFound { engine: Engine::Docker, .. } => "see which there are: docker images",
+        DaemonError::NotFound { engine: Engine::Podman, .. } => "see which there are: podman images",
+        _ => return None,
+    };
+    Some(hint.into())
+}
+
+fn of_source(error: &OpenError) -> Option<String> {
+    match error {
+        OpenError::NotImages(path) => Some(of_no_images(path)),
+        OpenError::NotDocker(path) | OpenError::NotLayout(path) => {
+            Some(format!("without a prefix it is found out what it is: {}", path.display()))
+        }
+        _ => None,
+    }
+}
+
 fn of_no_images(path: &std::path::Path) -> String {
     if path.is_dir() {
         "name a folder with an OCI layout in it, or a file".into()
+    } else if path.exists() {
+        format!("to push a file as it is, as an image of one layer: file:{}", path.display())
     } else {
-        "to push a file that is no image, give it a name that does not end as those of archives do (.tar, .tgz, .tar.zst, …)".into()
+        "a stream must be an archive of images; write anything else to a file, and push that".into()
     }
 }

@@ -17,6 +17,12 @@ pub(crate) fn warn(text: &str) {
     eprintln!("warning: {text}");
 }
 
+/// Returns an error with its causes in one line, as command line errors are.
+pub(crate) fn chain(error: &(dyn StdError + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |error| (*error).source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
 fn render(error: &anyhow::Error, api_server: Option<&str>) -> String {
     let causes = causes(error, api_server);
     let mut text = String::new();

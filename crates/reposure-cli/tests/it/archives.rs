@@ -131,7 +131,7 @@ fn damaged_sources_are_refused() {
     insta::assert_snapshot!(push("noise.tar"), @r#"
     [6]
     error: noise.tar holds no images: it is neither a docker-archive nor an OCI layout
-      try: to push a file that is no image, give it a name that does not end as those of archives do (.tar, .tgz, .tar.zst, …)
+      try: to push a file as it is, as an image of one layer: file:noise.tar
     "#);
     insta::assert_snapshot!(push("cut.tar"), @r#"
     [6]
@@ -165,4 +165,74 @@ fn a_layout_in_a_folder_is_pushed() {
     tar::Archive::new(archive).unpack(environment.path("layout")).unwrap();
     let digest = environment.ok(&["image", "push", "default", "app", "layout"]);
     assert_eq!(digest.trim(), image.digest());
+}
+
+#[test]
+fn an_archive_may_come_by_standard_input() {
+    let environment = TestEnvironment::new();
+    let image = RandomImage::new(7, 2, 50_000).unwrap();
+    environment.write_oci_archive("app.tar", &image);
+    let archive = std::fs::read(environment.path("app.tar")).unwrap();
+    let push = |input: &[u8]| environment.run_with(&["image", "push", "default", "app", "-"], input);
+    let output = push(&archive);
+    assert_eq!((output.code, output.text().trim()), (0, image.digest().as_str()), "{output}");
+    insta::assert_snapshot!(push(b"text"), @r#"
+    [6]
+    error: standard input holds no images: it is neither a docker-archive nor an OCI layout
+      try: a stream must be an archive of images; write anything else to a file, and push that
+    "#);
+    insta::assert_snapshot!(push(b""), @r#"
+    [6]
+    error: standard input is empty
+    "#);
+    let cut = push(&archive[..archive.len() / 2 + 100]);
+    assert_eq!(cut.code, 6, "{cut}");
+    assert!(cut.stderr.contains("error: standard input"), "{cut}");
+}
+
+#[test]
+fn a_prefix_says_what_a_source_is() {
+    let environment = TestEnvironment::new();
+    let image = RandomImage::new(8, 1, 1000).unwrap();
+    environment.write_oci_archive("app.tar", &image);
+    environment.write_oci_archive("a:b.tar", &image);
+    let push = |source: &str| environment.run(&["image", "push", "default", "app", source]);
+    for source in ["oci-archive:app.tar", "oci-archive:app.tar:v1", "oci-archive:app.tar:@0", "./a:b.tar"] {
+        let output = push(source);
+        assert_eq!((output.code, output.text().trim()), (0, image.digest().as_str()), "{output}");
+    }
+    let file = push("file:app.tar");
+    assert_eq!(file.code, 0, "{file}");
+    assert_ne!(file.text().trim(), image.digest());
+    let pulled = environment.run(&["image", "pull", "default", "app", "--unpack"]);
+    assert!(pulled.stdout == std::fs::read(environment.path("app.tar")).unwrap());
+    insta::assert_snapshot!(push("docker-archive:app.tar"), @r#"
+    [6]
+    error: app.tar is no docker-archive: it has no manifest.json
+      try: without a prefix it is found out what it is: app.tar
+    "#);
+    insta::assert_snapshot!(push("oci-archive:app.tar:v2"), @r#"
+    [2]
+    error: cannot choose an image of oci-archive:app.tar:v2
+      because: there is not exactly one image "v2", name one of: v1
+      try: --source-tag NAME, or --source-tag @0 for the first
+    "#);
+    insta::assert_snapshot!(push("docker-deamon:app"), @r#"
+    [3]
+    error: there is no file docker-deamon:app
+      try: SOURCE begins with docker-archive:, oci-archive:, oci:, file:, docker-daemon:, podman: or registry:, or is a path
+    "#);
+    insta::assert_snapshot!(push("oci:"), @r#"
+    [2]
+    error: invalid value 'oci:' for '<SOURCE>': a path is missing
+
+    For more information, try '--help'.
+    "#);
+    let both =
+        environment.run(&["image", "push", "default", "app", "oci-archive:app.tar:v1", "--source-tag", "v1"]);
+    insta::assert_snapshot!(both, @r#"
+    [2]
+    error: oci-archive:app.tar:v1 names image v1, and --source-tag v1
+      try: leave one of them out
+    "#);
 }

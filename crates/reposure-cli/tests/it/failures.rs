@@ -158,3 +158,24 @@ fn a_log_that_cannot_be_written() {
       because: No such file or directory (os error 2)
     "#);
 }
+
+#[test]
+fn daemons_that_are_away_are_named() {
+    let environment = TestEnvironment::new();
+    let push = |source: &str, variable: &str, address: &str| {
+        let args = ["image", "push", "default", "app", source];
+        let mut command = environment.command(env!("CARGO_BIN_EXE_reposure"));
+        environment.finish(command.args(args).env(variable, address), b"")
+    };
+    insta::assert_snapshot!(push("docker-daemon:app", "DOCKER_HOST", "unix:///nowhere/docker.sock"), @r#"
+    [5]
+    error: docker does not run: there is no socket at unix:///nowhere/docker.sock
+      try: systemctl start docker, or the environment variable DOCKER_HOST=unix:///PATH
+    "#);
+    let away = push("podman:app", "CONTAINER_HOST", "unix:///nowhere/podman.sock");
+    assert_eq!(away.code, 5, "{away}");
+    insta::assert_snapshot!(push("podman:app", "CONTAINER_HOST", "ssh://me@host"), @r#"
+    [2]
+    error: CONTAINER_HOST: "ssh://me@host" is an address that is not supported here: write unix:///PATH or tcp://HOST:PORT
+    "#);
+}

@@ -1,32 +1,27 @@
 //! `reposure image push REGISTRY IMAGE SOURCE`
 
-use std::path::PathBuf;
-
 use anyhow::{Context as _, Result};
 use clap::Args;
 use reposure_client::push::{PushOptions, push};
-use reposure_oci::{
-    Digest, ImageName, Spool,
-    archive::{self, SelectError},
-};
+use reposure_oci::{Digest, ImageName, Place};
 use reposure_parcel::wire::Right;
 use serde::Serialize;
 
-use crate::{
-    bars::Bars,
-    connect,
-    context::Context,
-    exit::{self, Failure},
-    output,
-};
-
-/// What compressed layers and unpacked archives may take on disk together, in bytes: more than any image should have.
-const SPOOL_LIMIT: u64 = 256 << 30;
+use super::source::Source;
+use crate::{bars::Bars, connect, context::Context, exit, output, place::PlaceParser};
 
 /// Push an image into a registry
 ///
 /// SOURCE is an archive of `docker save`, `podman save`, `skopeo` or `crane` (docker-archive or OCI archive, also in gzip,
 /// Zstandard, xz or bzip2), a folder with an OCI layout, or any other file, which becomes an image of one layer.
+///
+/// `-` is standard input, which must be an archive. A prefix says what SOURCE is, where that is not to be found out:
+/// `docker-archive:PATH[:NAME]`, `oci-archive:PATH[:NAME]`, `oci:PATH[:NAME]` (a folder), `file:PATH` (the file as it is, even if
+/// it is an archive). NAME chooses one of several images, as `--source-tag` does; a path that begins like a prefix is written
+/// with its folder: `./oci:x`.
+///
+/// `docker-daemon:NAME` and `podman:NAME` are images of the daemons on this machine, by name or ID, through their sockets: that of
+/// `DOCKER_HOST` or /var/run/docker.sock, that of `CONTAINER_HOST` or podman/podman.sock in `XDG_RUNTIME_DIR` or /run.
 ///
 /// The digest of what was pushed goes to standard output.
 #[derive(Debug, Args)]
@@ -35,19 +30,15 @@ pub(crate) struct PushArgs {
     registry: String,
     /// The name that the image gets: NAME[:TAG], without a host; the tag is `latest` by default
     image: ImageName,
-    /// The archive, folder or file
-    source: PathBuf,
+    /// The archive, folder, file or image
+    #[arg(value_parser = PlaceParser)]
+    source: Place,
     /// Which image of an archive that holds several: its name there, or @N for the Nth from 0
     #[arg(long, value_name = "NAME")]
     source_tag: Option<String>,
     /// How many chunks are sent at once
     #[arg(long, value_name = "N", default_value_t = PushOptions::default().jobs)]
     jobs: usize,
-}
-
-fn unchosen(args: &PushArgs, error: SelectError) -> Failure {
-    let failure = Failure::because(format!("cannot choose an image of {}", args.source.display()), error);
-    failure.hint("--source-tag NAME, or --source-tag @0 for the first")
 }
 
 #[derive(Serialize)]
@@ -58,13 +49,12 @@ struct Pushed {
 
 pub(super) async fn run(context: &Context, args: PushArgs) -> Result<()> {
     // What is wrong with the source is said before anything is asked of the cluster.
-    let spool = Spool::new(std::env::temp_dir(), SPOOL_LIMIT);
-    let archive = archive::open(&args.source, archive::Options::new(spool)).await?;
-    let entry = archive.select(args.source_tag.as_deref()).map_err(|error| unchosen(&args, error))?;
+    let source = Source::open(args.source).await?;
+    let entry = source.select(args.source_tag.as_deref())?;
     for digest in &entry.omitted {
         exit::warn(&format!(
             "{} does not hold {digest}, which its index names: it is left out",
-            args.source.display()
+            source.describe()
         ));
     }
     let session = connect::session(context, &args.registry, Right::Push).await?;
@@ -73,7 +63,7 @@ pub(super) async fn run(context: &Context, args: PushArgs) -> Result<()> {
     let pushed = push(session, &entry.artifact, &args.image, options, progress).await;
     bars.finish().await;
     let digest = pushed.with_context(|| {
-        format!("cannot push {} to {} of registry {}", args.source.display(), args.image, args.registry)
+        format!("cannot push {} to {} of registry {}", source.describe(), args.image, args.registry)
     })?;
     let line = digest.to_string();
     output::fact(context.format(), &Pushed { name: args.image, digest }, &line)
