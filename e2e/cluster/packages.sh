@@ -13,6 +13,7 @@ PACKAGES=(
 	"conntrack conntrack"
 	"containernetworking-plugins /usr/lib/cni/bridge"
 	"docker-registry docker-registry"
+	"docker.io dockerd"
 	"etcd-client etcdctl"
 	"etcd-server etcd"
 	"iproute2 ip"
@@ -22,7 +23,7 @@ PACKAGES=(
 	"runc runc"
 	"skopeo skopeo"
 )
-SERVICES_NOT_WANTED=(docker-registry etcd podman.socket podman podman-auto-update.timer podman-restart)
+SERVICES_NOT_WANTED=(containerd docker docker.socket docker-registry etcd podman.socket podman podman-auto-update.timer podman-restart)
 
 present() { if [[ $1 == /* ]]; then [[ -e $1 ]]; else command -v "$1" >/dev/null; fi; }
 

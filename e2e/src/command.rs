@@ -3,6 +3,7 @@
 use std::{
     ffi::OsStr,
     fmt,
+    fs::File,
     io::{Read, Write as _},
     path::Path,
     process::{Child, Command, Stdio},
@@ -115,6 +116,20 @@ impl Run {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("cannot start {:?}", self.command))
+    }
+
+    /// Starts the program and leaves it running, with what it says going to a file; whoever holds the child ends it.
+    ///
+    /// # Errors
+    /// When it cannot be started, or the file cannot be written.
+    pub fn spawn_logged(mut self, log: &Path) -> Result<Child> {
+        let file = File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
+        self.command
+            .stdin(Stdio::null())
+            .stdout(file.try_clone()?)
+            .stderr(file)
             .spawn()
             .with_context(|| format!("cannot start {:?}", self.command))
     }

@@ -4,12 +4,14 @@
 //! tools: skopeo, crane, oras. They run on the cluster of `make cluster`, or on the one that `REPOSURE_E2E_KUBECONFIG` names.
 
 mod command;
+mod daemons;
 mod environment;
 mod forward;
 mod images;
 mod stage;
 
 pub use command::{Output, Run};
+pub use daemons::TestDaemon;
 pub use environment::Environment;
 pub use forward::Forward;
 pub use images::{SourceImage, random_bytes};

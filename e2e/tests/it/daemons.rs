@@ -1,0 +1,56 @@
+//! Images go from the docker and podman of this machine into the registry, without an archive between.
+
+use anyhow::{Result, ensure};
+use reposure_e2e::{Run, SourceImage, Stage, TestDaemon};
+
+#[test]
+fn an_image_of_docker_is_pushed() -> Result<()> {
+    Stage::play("docker-daemon", |stage| {
+        let daemon = TestDaemon::docker(stage)?;
+        pushes(stage, &daemon, "docker-daemon", "DOCKER_HOST")
+    })
+}
+
+#[test]
+fn an_image_of_podman_is_pushed() -> Result<()> {
+    Stage::play("podman", |stage| {
+        let daemon = TestDaemon::podman(stage)?;
+        pushes(stage, &daemon, "podman", "CONTAINER_HOST")
+    })
+}
+
+/// Loads an image into a daemon, and sees to it that it arrives with its ID, by its name and by its ID.
+fn pushes(stage: &Stage, daemon: &TestDaemon, prefix: &str, variable: &str) -> Result<()> {
+    let source = SourceImage::busybox(stage, &stage.namespace)?;
+    load(daemon, &source)?;
+    let push = |name: &str, place: &str| {
+        let source = format!("{prefix}:{place}");
+        stage.reposure(&["image", "push", "default", name, &source]).env(variable, daemon.address())
+    };
+    let from_archive = ["image", "push", "default", "archive:v1", "busybox.tar"];
+    let digest = stage.reposure(&from_archive).ok()?.text();
+    // Compressed to the same bytes, the image has the same digest whichever way it comes.
+    ensure!(push("name:v1", "e2e:v1").ok()?.text() == digest, "the name gave another image");
+    ensure!(push("long:v1", "docker.io/library/e2e:v1").ok()?.text() == digest, "the long name did");
+    let manifest = stage.beside("crane", &["manifest", "--insecure", "@name:v1"])?;
+    let manifest: serde_json::Value = serde_json::from_slice(&manifest.stdout)?;
+    let id = manifest["config"]["digest"].as_str().unwrap_or_default();
+    ensure!(push("id:v1", id).ok()?.text() == digest, "the ID {id} gave another image");
+    stage.beside("crane", &["validate", "--insecure", "--remote", "@id:v1"])?;
+    for missing in ["e2e", "e2e:v2", "nothing"] {
+        let refused = push("nothing:v1", missing).output()?;
+        ensure!(refused.code == Some(3) && refused.stderr.contains("has no image"), "{refused}");
+    }
+    Ok(())
+}
+
+fn load(daemon: &TestDaemon, source: &SourceImage) -> Result<()> {
+    let socket = daemon.address().replace("unix://", "");
+    let archive = format!("@{}", source.archive.display());
+    Run::new("curl")
+        .args(["--fail", "--silent", "--show-error", "--unix-socket", &socket])
+        .args(["--header", "Content-Type: application/x-tar", "--data-binary", &archive])
+        .args(["http://localhost/images/load?quiet=1"])
+        .ok()
+        .map(drop)
+}
