@@ -269,7 +269,7 @@ pub async fn verify(blob: &dyn Blob) -> Result<(), BlobError> {
     verifier.finish()
 }
 
-fn within(offset: u64, length: usize, size: u64) -> Result<(), BlobError> {
+pub(crate) fn within(offset: u64, length: usize, size: u64) -> Result<(), BlobError> {
     match offset.checked_add(length as u64) {
         Some(end) if end <= size => Ok(()),
         _ => Err(BlobError::Range { offset, length, size }),

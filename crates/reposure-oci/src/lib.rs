@@ -11,6 +11,7 @@
 //! | [`archive`] | [`Archive`]: images on disk, of every format |
 //! | [`daemon`] | images of docker and podman on this machine |
 //! | [`mod@file`] | files as images |
+//! | [`platform`] | platforms as users write them, and choosing by them |
 //! | [`place`] | [`Place`]: what users write for a source or a target |
 //! | [`sink`] | images to disk |
 //! | [`spool`] | [`Spool`]: bounded temporary files |
@@ -18,6 +19,7 @@
 //! | [`transport`] | [`Transport`]: the one HTTP exchange on which the registry client rests |
 //! | [`direct`] | [`DirectTransport`]: connections to a registry at an [`Endpoint`] |
 //! | [`auth`] | credentials, challenges, and tokens |
+//! | [`remote`] | images of another registry as a source |
 //! | [`registry`] | [`Client`](registry::Client) of the distribution API, over any transport |
 //!
 //! Nothing here knows of Kubernetes. The library prints nothing and reads no environment.
@@ -36,7 +38,9 @@ pub mod manifest;
 pub mod media_type;
 pub mod name;
 pub mod place;
+pub mod platform;
 pub mod registry;
+pub mod remote;
 pub mod sink;
 pub mod spool;
 pub mod transport;
@@ -53,7 +57,7 @@ pub use digest::{Algorithm, Digest, Digester};
 pub use direct::{DirectOptions, DirectTransport, TrustAnchors};
 pub use endpoint::{Endpoint, Scheme};
 pub use image::{Artifact, Image, Index, Layer};
-pub use manifest::{Descriptor, Manifest, RawManifest};
+pub use manifest::{Descriptor, Manifest, Platform, RawManifest};
 pub use media_type::MediaType;
 pub use name::{ImageName, Reference, RepositoryName, Tag};
 pub use place::Place;

@@ -1,13 +1,18 @@
 //! Making entries of what a layout's index and a docker-archive's manifest say; many archives have both.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use super::{
     docker::{self, DockerError, Reader},
     entry::{Entry, normalize},
     layout::{self, IMAGE_NAME, LayoutImage, REF_NAME},
 };
-use crate::{digest::Digest, image::Artifact, manifest::Descriptor};
+use crate::{
+    digest::Digest,
+    image::Artifact,
+    manifest::{Descriptor, Platform},
+    platform,
+};
 
 /// How many missing digests an error names.
 const NAMED_LIMIT: usize = 8;
@@ -48,6 +53,7 @@ struct Group {
 pub(crate) fn combine(
     layout: Vec<layout::Found>,
     docker: &[docker::Found],
+    only: Option<&Platform>,
     reader: &mut Reader<'_>,
 ) -> Result<Vec<Entry>, CombineError> {
     let mut groups = group(layout);
@@ -60,7 +66,12 @@ pub(crate) fn combine(
     }
     let mut entries = Vec::new();
     for group in groups {
-        entries.push(entry(group, docker, reader)?);
+        entries.push(match only.and_then(|only| of_platform(&group, only)) {
+            Some(image) => {
+                Entry { names: group.names, artifact: Artifact::Image(image), omitted: Vec::new() }
+            }
+            None => entry(group, docker, reader)?,
+        });
     }
     for found in alone {
         let artifact = reader.image(found).map_err(CombineError::Docker)?;
@@ -98,6 +109,16 @@ fn add_names(groups: &mut [Group], position: usize, names: &[String]) {
             groups[position].names.push(name.clone());
         }
     }
+}
+
+/// Chooses the image of a platform where there is an index, whether all of its images are there or not.
+fn of_platform(group: &Group, only: &Platform) -> Option<Arc<LayoutImage>> {
+    let node = &group.found.node;
+    if matches!(node.artifact, Some(Artifact::Image(_))) {
+        return None;
+    }
+    let named = node.images.iter().filter_map(|image| Some((image.platform.clone()?, image.clone())));
+    platform::choose(only, named)
 }
 
 fn entry(group: Group, docker: &[docker::Found], reader: &mut Reader<'_>) -> Result<Entry, CombineError> {

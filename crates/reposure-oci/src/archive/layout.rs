@@ -16,7 +16,8 @@ use crate::{
     digest::Digest,
     image::{Artifact, Image, Index, Layer, SourceError},
     manifest::{
-        Descriptor, ImageManifest, IndexManifest, MANIFEST_LIMIT, Manifest, ManifestError, RawManifest,
+        Descriptor, ImageManifest, IndexManifest, MANIFEST_LIMIT, Manifest, ManifestError, Platform,
+        RawManifest,
     },
     media_type::MediaType,
 };
@@ -150,7 +151,7 @@ impl Walk<'_> {
         };
         let malformed = |source| LayoutError::Manifest { digest: descriptor.digest.clone(), source };
         match manifest.parse().map_err(malformed)? {
-            Manifest::Image(image) => self.image(manifest, &image),
+            Manifest::Image(image) => self.image(manifest, &image, descriptor.platform.clone()),
             Manifest::Index(index) => self.index(manifest, &index, depth),
         }
     }
@@ -185,7 +186,12 @@ impl Walk<'_> {
         Ok(node)
     }
 
-    fn image(&self, manifest: RawManifest, parsed: &ImageManifest) -> Result<Node, LayoutError> {
+    fn image(
+        &self,
+        manifest: RawManifest,
+        parsed: &ImageManifest,
+        platform: Option<Platform>,
+    ) -> Result<Node, LayoutError> {
         if parsed.layers.len() > LAYERS_LIMIT {
             let digest = manifest.digest().clone();
             return Err(LayoutError::TooManyLayers { digest, layers: parsed.layers.len() });
@@ -206,7 +212,8 @@ impl Walk<'_> {
         }
         let is_plain = |layer: &Descriptor| layer.media_type == MediaType::OCI_LAYER;
         let has_plain_layers = parsed.layers.iter().any(is_plain);
-        let image = LayoutImage { manifest, config: parsed.config.digest.clone(), has_plain_layers, parts };
+        let config = parsed.config.digest.clone();
+        let image = LayoutImage { manifest, config, platform, has_plain_layers, parts };
         let image = Arc::new(image);
         Ok(Node { artifact: Some(Artifact::Image(image.clone())), images: vec![image], missing })
     }
@@ -242,6 +249,8 @@ pub(crate) struct LayoutImage {
     manifest: RawManifest,
     /// The configuration's digest.
     pub(crate) config: Digest,
+    /// The platform that its index says it is of.
+    pub(crate) platform: Option<Platform>,
     /// Whether a layer is uncompressed.
     pub(crate) has_plain_layers: bool,
     parts: Vec<Arc<dyn Layer>>,

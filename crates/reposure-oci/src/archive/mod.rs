@@ -34,6 +34,7 @@ mod tests;
 
 pub use combine::CombineError;
 pub use docker::DockerError;
+pub(crate) use docker::LAYERS_LIMIT;
 pub use docker_image::MakeManifestError;
 pub use docker_layer::LayerError;
 pub use entry::{Archive, Entry, SelectError};

@@ -351,7 +351,7 @@ impl Source {
         let docker = if has_list { reader.find() } else { Ok(None) };
         let docker = docker.map_err(|source| OpenError::Docker { path: path(), source })?;
         let docker: Vec<docker::Found> = docker.unwrap_or_default();
-        let entries = combine::combine(layout, &docker, &mut reader);
+        let entries = combine::combine(layout, &docker, self.options.only.as_ref(), &mut reader);
         entries.map_err(|source| OpenError::Combine { path: path(), source })
     }
 }

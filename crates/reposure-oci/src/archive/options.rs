@@ -21,6 +21,9 @@ pub struct Options {
     pub threads: NonZeroUsize,
     /// The platform of an image that is made of a file.
     pub platform: Platform,
+    /// Which image of an index is wanted, if only one is. An index becomes that image, if it has it; see
+    /// [`Artifact::of_platform`](crate::Artifact::of_platform) for making sure of it.
+    pub only: Option<Platform>,
 }
 
 impl Options {
@@ -34,6 +37,7 @@ impl Options {
             workers: Workers::default(),
             threads: parallelism(),
             platform: host_platform(),
+            only: None,
         }
     }
 }

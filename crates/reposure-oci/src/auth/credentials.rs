@@ -5,6 +5,9 @@ use http::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer};
 
+/// What docker sends an identity token with.
+pub(crate) const TOKEN_USERNAME: &str = "<token>";
+
 /// What a registry knows its users by.
 #[derive(Clone, Debug)]
 pub enum Credentials {

@@ -11,15 +11,13 @@ use base64::{
 use secrecy::{SecretSlice, SecretString};
 use serde::Deserialize;
 
-use super::credentials::{Credentials, secret};
+use super::credentials::{Credentials, TOKEN_USERNAME, secret};
 
 /// Padded or not: both are met.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
-/// What docker sends an identity token with.
-const TOKEN_USERNAME: &str = "<token>";
 /// Docker Hub's names, which all mean the same.
 const DOCKER_HUB: [&str; 3] = ["docker.io", "index.docker.io", "registry-1.docker.io"];
 
@@ -120,8 +118,13 @@ fn without_scheme(name: &str) -> &str {
     name.strip_prefix("https://").or_else(|| name.strip_prefix("http://")).unwrap_or(name)
 }
 
+/// Tells whether a host is Docker Hub's.
+pub(crate) fn is_docker_hub(host: &str) -> bool {
+    same_host(host, DOCKER_HUB[0])
+}
+
 /// Names are the same if they differ only by the port that everyone takes.
-fn same_host(one: &str, other: &str) -> bool {
+pub(crate) fn same_host(one: &str, other: &str) -> bool {
     let plain = |host: &str| {
         let host = host.to_ascii_lowercase();
         let host = host.strip_suffix(":443").unwrap_or(&host);

@@ -129,7 +129,7 @@ fn read_text(path: &Path) -> Result<Option<SecretString>, CredentialsError> {
     Ok(Some(text.trim_end_matches(['\r', '\n']).into()))
 }
 
-fn read_file(path: &Path) -> Result<Option<SecretSlice<u8>>, CredentialsError> {
+pub(crate) fn read_file(path: &Path) -> Result<Option<SecretSlice<u8>>, CredentialsError> {
     let file = match std::fs::File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
@@ -144,7 +144,7 @@ fn read_file(path: &Path) -> Result<Option<SecretSlice<u8>>, CredentialsError> {
     Ok(Some(bytes.into()))
 }
 
-fn unreadable(path: &Path, source: io::Error) -> CredentialsError {
+pub(crate) fn unreadable(path: &Path, source: io::Error) -> CredentialsError {
     CredentialsError::Read { path: path.into(), source }
 }
 

@@ -4,7 +4,7 @@ use std::{fmt, io, path::PathBuf, sync::Arc};
 
 use futures::future::BoxFuture;
 
-use super::{credentials::Credentials, docker_config::DockerConfigError};
+use super::{credentials::Credentials, docker_config::DockerConfigError, helper::HelperError};
 
 /// Why there are no credentials.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +49,9 @@ pub enum CredentialsError {
         /// The entries that there are.
         known: String,
     },
+    /// A program that keeps credentials does not give them.
+    #[error("cannot use the credential helper that the docker configuration names")]
+    Helper(#[source] HelperError),
     /// There is none of the files that are known.
     #[error("{path} holds none of .dockerconfigjson, .dockercfg, token, or username and password")]
     Nothing {

@@ -1,7 +1,8 @@
-use std::{fmt, str::FromStr};
+use std::{fmt, net::IpAddr, str::FromStr};
 
 use super::PlaceError;
 use crate::{
+    auth::is_localhost,
     endpoint::{Endpoint, Scheme},
     name::ImageName,
 };
@@ -40,6 +41,15 @@ impl RemoteName {
     /// Returns where the registry is dialled, which is elsewhere for `docker.io`.
     pub fn endpoint(&self, scheme: Scheme) -> Endpoint {
         self.dialled.clone().with_scheme(scheme)
+    }
+}
+
+impl RemoteName {
+    /// Tells whether the registry is on this machine.
+    pub fn is_loopback(&self) -> bool {
+        let host = self.dialled.host_name();
+        let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+        address.map_or_else(|_| is_localhost(host), |address| address.is_loopback())
     }
 }
 
@@ -113,6 +123,19 @@ mod tests {
         assert_eq!(name.endpoint(Scheme::Https).to_string(), "https://registry-1.docker.io");
         let name: RemoteName = "localhost:5000/app".parse().unwrap();
         assert_eq!(name.endpoint(Scheme::Http).to_string(), "http://localhost:5000");
+    }
+
+    #[test]
+    fn this_machine_is_known_by_its_names() {
+        for (text, is_loopback) in [
+            ("localhost:5000/a", true),
+            ("127.0.0.1:5000/a", true),
+            ("[::1]:5000/a", true),
+            ("10.0.0.1/a", false),
+            ("app", false),
+        ] {
+            assert_eq!(text.parse::<RemoteName>().unwrap().is_loopback(), is_loopback, "{text}");
+        }
     }
 
     #[test]
