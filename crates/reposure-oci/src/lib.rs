@@ -12,7 +12,8 @@
 //! | [`mod@file`] | files as images |
 //! | [`sink`] | images to disk |
 //! | [`spool`] | [`Spool`]: bounded temporary files |
-//! | [`gzip`] | compressed formats, and gzip that is the same for the same content |
+//! | [`compression`] | [`Compression`]: how layers are compressed |
+//! | [`gzip`] | compressed formats by their first bytes, and the levels of gzip |
 //! | [`transport`] | [`Transport`]: the one HTTP exchange on which the registry client rests |
 //! | [`direct`] | [`DirectTransport`]: connections to a registry at an [`Endpoint`] |
 //! | [`auth`] | credentials, challenges, and tokens |
@@ -23,6 +24,7 @@
 pub mod archive;
 pub mod auth;
 pub mod blob;
+pub mod compression;
 pub mod digest;
 pub mod direct;
 pub mod endpoint;
@@ -44,6 +46,7 @@ mod tarball;
 
 pub use archive::Archive;
 pub use blob::{Blob, BlobError, FileSlice, MemoryBlob, PathBlob};
+pub use compression::{Compression, ZstdLevel};
 pub use digest::{Algorithm, Digest, Digester};
 pub use direct::{DirectOptions, DirectTransport, TrustAnchors};
 pub use endpoint::{Endpoint, Scheme};

@@ -9,7 +9,7 @@ use super::{options::Options, store::hold};
 use crate::{
     blob::{Blob, FileSlice},
     digest::Digest,
-    encoder::GzipEncoder,
+    encoder::Encoder,
     manifest::Descriptor,
     measure::Measure,
     media_type::MediaType,
@@ -18,7 +18,7 @@ use crate::{
 
 /// Takes a layer's uncompressed bytes and compresses them into the spool.
 #[derive(Debug)]
-pub(crate) struct Compressor(Measure<GzipEncoder<Measure<SpoolWriter>>>);
+pub(crate) struct Compressor(Measure<Encoder<Measure<SpoolWriter>>>);
 
 /// A compressed layer.
 #[derive(Debug)]
@@ -34,7 +34,7 @@ impl Compressor {
     /// Starts a layer.
     pub(crate) fn new(options: &Options) -> io::Result<Self> {
         let out = Measure::new(options.spool.create()?);
-        Ok(Self(Measure::new(GzipEncoder::new(out, options.level, options.threads)?)))
+        Ok(Self(Measure::new(Encoder::new(out, options.compression, options.threads)?)))
     }
 
     /// Ends the layer.

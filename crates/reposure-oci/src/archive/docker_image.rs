@@ -51,9 +51,21 @@ impl DockerImage {
         // The layers' own workers bound how many are compressed at once.
         let blobs = try_join_all(self.layers.iter().map(|layer| layer.blob())).await;
         let blobs = blobs.map_err(MakeManifestError::Layer)?;
-        let layers = blobs.iter().map(|blob| blob.descriptor().clone()).collect();
-        write_manifest(MediaType::DOCKER_MANIFEST, self.config.clone(), layers, [])
+        let layers: Vec<_> = blobs.iter().map(|blob| blob.descriptor().clone()).collect();
+        if layers.iter().all(|layer| layer.media_type == MediaType::DOCKER_LAYER_GZIP) {
+            return write_manifest(MediaType::DOCKER_MANIFEST, self.config.clone(), layers, []);
+        }
+        let config = Descriptor { media_type: MediaType::OCI_CONFIG, ..self.config.clone() };
+        write_manifest(MediaType::OCI_MANIFEST, config, layers.into_iter().map(to_oci).collect(), [])
     }
+}
+
+/// Docker's manifests have only gzip: where there is another layer, all are named as OCI has them.
+fn to_oci(mut layer: Descriptor) -> Descriptor {
+    if layer.media_type == MediaType::DOCKER_LAYER_GZIP {
+        layer.media_type = MediaType::OCI_LAYER_GZIP;
+    }
+    layer
 }
 
 /// Writes a manifest as compact JSON with the fields in one order, so that the same image has the same digest.

@@ -13,6 +13,7 @@ use super::{compress::Compressor, options::Options, parts::label, store::Content
 use crate::{
     blob::Blob,
     blocking::{self, Stop},
+    compression::Compression,
     digest::Digest,
     gzip::Format,
     image::{Layer, SourceError},
@@ -114,6 +115,7 @@ impl Work {
         let format = self.content.format().map_err(read)?;
         let reader = stop.reader(self.content.open().map_err(read)?);
         match format {
+            None if options.compression == Compression::None => self.pass(reader),
             None => self.compress(BufReader::with_capacity(READ_BUFFER, reader), options),
             Some(Format::Gzip) => self.check(BufReader::with_capacity(READ_BUFFER, Measure::new(reader))),
             Some(format) => Err(LayerError::Unsupported { layer: self.content.name.clone(), format }),
@@ -126,8 +128,18 @@ impl Work {
         io::copy(&mut reader, &mut compressor).map_err(failed)?;
         let compressed = compressor.finish().map_err(failed)?;
         self.check_diff_id(&compressed.diff_id)?;
-        let descriptor = compressed.descriptor(MediaType::DOCKER_LAYER_GZIP);
+        let descriptor = compressed.descriptor(layer_type(options.compression));
         Ok(compressed.into_blob(descriptor))
+    }
+
+    /// Takes a layer that is to stay uncompressed, where it is.
+    fn pass(&self, reader: impl Read) -> Result<Arc<dyn Blob>, LayerError> {
+        let failed = |source| LayerError::Read { layer: self.content.name.clone(), source };
+        let mut reader = BufReader::with_capacity(READ_BUFFER, Measure::new(reader));
+        io::copy(&mut reader, &mut io::sink()).map_err(failed)?;
+        let (_, diff_id, size) = reader.into_inner().finish();
+        self.check_diff_id(&diff_id)?;
+        Ok(self.content.blob(Descriptor::new(layer_type(Compression::None), diff_id, size)))
     }
 
     /// Takes a layer that is gzip already, as it is.
@@ -148,6 +160,14 @@ impl Work {
         }
         let (layer, expected) = (self.content.name.clone(), self.diff_id.clone());
         Err(LayerError::DiffId { layer, expected, actual: actual.clone() })
+    }
+}
+
+/// Returns the media type of a layer: docker's where it has one, which all registries and runtimes know.
+fn layer_type(compression: Compression) -> MediaType {
+    match compression {
+        Compression::Gzip(_) | Compression::GzipSingleMember(_) => MediaType::DOCKER_LAYER_GZIP,
+        Compression::None | Compression::Zstd(_) => compression.layer_type(),
     }
 }
 
@@ -175,6 +195,7 @@ mod tests {
     use crate::{
         archive::testing::{self, Scratch},
         blob::verify,
+        gzip::Level,
     };
 
     fn make(scratch: &Scratch, bytes: &[u8], diff_id: Digest) -> DockerLayer {
@@ -200,6 +221,26 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn compresses_as_it_is_told() {
+        let scratch = Scratch::new();
+        let tar = testing::layer("content");
+        let cases = [
+            (Compression::GzipSingleMember(Level::default()), MediaType::DOCKER_LAYER_GZIP),
+            (Compression::ZSTD, MediaType::OCI_LAYER_ZSTD),
+            (Compression::None, MediaType::OCI_LAYER),
+        ];
+        for (compression, media_type) in cases {
+            let mut layer = make(&scratch, &tar, Digest::sha256_of(&tar));
+            layer.options.compression = compression;
+            let blob = layer.blob().await.unwrap();
+            assert_eq!(blob.descriptor().media_type, media_type);
+            verify(blob.as_ref()).await.unwrap();
+            let is_spooled = layer.options.spool.used() == blob.descriptor().size;
+            assert_eq!(is_spooled, compression != Compression::None, "what stays as it is needs no spool");
+        }
+    }
+
+    #[tokio::test]
     async fn takes_gzip_as_it_is() {
         let scratch = Scratch::new();
         let tar = testing::layer("content");
@@ -218,8 +259,11 @@ mod tests {
         let tar = testing::layer("content");
         let mut flipped = tar.clone();
         flipped[515] ^= 1;
-        for bytes in [flipped.clone(), testing::compress(&flipped)] {
-            let layer = make(&scratch, &bytes, Digest::sha256_of(&tar));
+        let plain = (flipped.clone(), Compression::default());
+        let gzip = (testing::compress(&flipped), Compression::default());
+        for (bytes, compression) in [plain, gzip, (flipped.clone(), Compression::None)] {
+            let mut layer = make(&scratch, &bytes, Digest::sha256_of(&tar));
+            layer.options.compression = compression;
             let error = layer.blob().await.unwrap_err();
             assert!(
                 matches!(&error, LayerError::DiffId { actual, .. } if *actual == Digest::sha256_of(&flipped))

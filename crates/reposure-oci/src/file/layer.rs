@@ -19,9 +19,9 @@ use crate::{
     },
     blob::Blob,
     blocking::{self, Stop},
+    compression::Compression,
     digest::Digest,
     image::{Layer, SourceError},
-    media_type::MediaType,
     tarball,
 };
 
@@ -129,7 +129,7 @@ impl Work {
         self.copy(stop.reader(file), metadata.size(), &mut out)?;
         out.write_all(&tarball::END[..tarball::padding(metadata.size())]).map_err(failed)?;
         out.write_all(&tarball::END).map_err(failed)?;
-        Ok(self.made(out.finish().map_err(failed)?))
+        Ok(self.made(out.finish().map_err(failed)?, options.compression))
     }
 
     fn unreadable(&self, source: io::Error) -> FileError {
@@ -144,9 +144,9 @@ impl Work {
         if copied == size && more == 0 { Ok(()) } else { Err(changed()) }
     }
 
-    fn made(&self, compressed: Compressed) -> Made {
+    fn made(&self, compressed: Compressed, compression: Compression) -> Made {
         let diff_id = compressed.diff_id.clone();
-        let mut descriptor = compressed.descriptor(MediaType::OCI_LAYER_GZIP);
+        let mut descriptor = compressed.descriptor(compression.layer_type());
         descriptor.annotations.insert(TITLE.into(), self.name.clone());
         Made { diff_id, blob: compressed.into_blob(descriptor) }
     }

@@ -31,12 +31,12 @@ pub enum UnpackError {
 /// Writes the first regular file in a layer, and returns its size in bytes.
 ///
 /// There are three forms that files have in registries:
-/// - a tar, usually in gzip, with the file in it: what Reposure makes; of an image, it is the first file of its first layer;
+/// - a tar, usually in gzip or zstd, with the file in it: what Reposure makes; of an image, it is the first file of its first layer;
 /// - the file itself in gzip, in a layer that says it were a tar in gzip: what Reposure made until 2024;
 /// - the file itself, as ORAS has it.
 ///
 /// A layer whose media type does not end in `gzip` is never decompressed unless a tar is in it, so that a file that is gzip
-/// itself stays what it is.
+/// itself stays what it is; and one is taken for zstd only where its media type says so.
 ///
 /// This blocks. The caller checks the layer's digest: what is written was not checked before.
 ///
@@ -53,6 +53,9 @@ pub fn unpack_layer(
     match Format::of(head) {
         Some(Format::Gzip) if says_gzip || holds_tar(head) => {
             file(BufReader::with_capacity(READ_BUFFER, MultiGzDecoder::new(layer)), out)
+        }
+        Some(Format::Zstd) if media_type.as_str().ends_with("zstd") => {
+            file(zstd::Decoder::with_buffer(layer).map_err(UnpackError::Read)?, out)
         }
         Some(format) if media_type.as_str().ends_with(&format!("tar+{format}")) => {
             Err(UnpackError::Unsupported(format))
@@ -132,6 +135,13 @@ mod tests {
     }
 
     #[test]
+    fn takes_zstd_where_the_media_type_says_so() {
+        let zstd = zstd::bulk::compress(&Tar::new().file("a", "first").bytes(), 1).unwrap();
+        assert_eq!(unpack(&MediaType::OCI_LAYER_ZSTD, &zstd).unwrap(), b"first");
+        assert_eq!(unpack(&MediaType::OCTET_STREAM, &zstd).unwrap(), zstd);
+    }
+
+    #[test]
     fn takes_what_is_no_tar_as_the_file() {
         let gzip = compress(b"text");
         // What Reposure made until 2024.
@@ -146,10 +156,14 @@ mod tests {
     fn layers_without_files_and_broken_ones_are_errors() {
         let empty = Tar::new().bytes();
         assert!(matches!(unpack(&MediaType::OCI_LAYER, &empty), Err(UnpackError::NoFile)));
-        let zstd = [0x28, 0xb5, 0x2f, 0xfd, 0, 0];
         assert!(matches!(
-            unpack(&MediaType::OCI_LAYER_ZSTD, &zstd),
-            Err(UnpackError::Unsupported(Format::Zstd))
+            unpack(&MediaType::new("application/x.tar+xz"), b"\xfd7zXZ\0"),
+            Err(UnpackError::Unsupported(Format::Xz))
+        ));
+        let zstd = zstd::bulk::compress(&empty, 1).unwrap();
+        assert!(matches!(
+            unpack(&MediaType::OCI_LAYER_ZSTD, &zstd[..zstd.len() - 2]),
+            Err(UnpackError::Read(_))
         ));
         let tar = layer(&"content".repeat(1000));
         assert!(matches!(unpack(&MediaType::OCI_LAYER, &tar[..2000]), Err(UnpackError::Read(_))));
