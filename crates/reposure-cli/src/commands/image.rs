@@ -1,5 +1,6 @@
 //! `reposure image …`
 
+mod compression;
 mod delete;
 mod list;
 mod pull;

@@ -4,6 +4,7 @@
 
 mod archives;
 mod compatibility;
+mod compression;
 mod environment;
 mod failures;
 mod formats;

@@ -12,6 +12,7 @@ use reposure_oci::{
 use reposure_parcel::wire::Right;
 use serde::Serialize;
 
+use super::compression::CompressionArgs;
 use crate::{
     bars::Bars,
     connect,
@@ -43,6 +44,8 @@ pub(crate) struct PushArgs {
     /// How many chunks are sent at once
     #[arg(long, value_name = "N", default_value_t = PushOptions::default().jobs)]
     jobs: usize,
+    #[command(flatten)]
+    compression: CompressionArgs,
 }
 
 fn unchosen(args: &PushArgs, error: SelectError) -> Failure {
@@ -59,7 +62,9 @@ struct Pushed {
 pub(super) async fn run(context: &Context, args: PushArgs) -> Result<()> {
     // What is wrong with the source is said before anything is asked of the cluster.
     let spool = Spool::new(std::env::temp_dir(), SPOOL_LIMIT);
-    let archive = archive::open(&args.source, archive::Options::new(spool)).await?;
+    let mut options = archive::Options::new(spool);
+    options.compression = args.compression.compression()?;
+    let archive = archive::open(&args.source, options).await?;
     let entry = archive.select(args.source_tag.as_deref()).map_err(|error| unchosen(&args, error))?;
     for digest in &entry.omitted {
         exit::warn(&format!(
