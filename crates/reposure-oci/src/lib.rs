@@ -12,6 +12,7 @@
 //! | [`mod@file`] | files as images |
 //! | [`sink`] | images to disk |
 //! | [`spool`] | [`Spool`]: bounded temporary files |
+//! | [`cache`] | [`LayerCache`]: what layers became, so that one that a registry has is not compressed again |
 //! | [`compression`] | [`Compression`]: how layers are compressed |
 //! | [`gzip`] | compressed formats by their first bytes, and the levels of gzip |
 //! | [`transport`] | [`Transport`]: the one HTTP exchange on which the registry client rests |
@@ -24,6 +25,7 @@
 pub mod archive;
 pub mod auth;
 pub mod blob;
+pub mod cache;
 pub mod compression;
 pub mod digest;
 pub mod direct;
@@ -46,6 +48,7 @@ mod tarball;
 
 pub use archive::Archive;
 pub use blob::{Blob, BlobError, FileSlice, MemoryBlob, PathBlob};
+pub use cache::LayerCache;
 pub use compression::{Compression, ZstdLevel};
 pub use digest::{Algorithm, Digest, Digester};
 pub use direct::{DirectOptions, DirectTransport, TrustAnchors};

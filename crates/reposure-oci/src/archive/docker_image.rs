@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use futures::future::{BoxFuture, try_join_all};
-use tokio::sync::OnceCell;
 
 use super::{
     docker_layer::{DockerLayer, LayerError},
@@ -35,7 +34,6 @@ pub(crate) struct DockerImage {
     parts: Vec<Arc<dyn Layer>>,
     config: Descriptor,
     layers: Vec<Arc<DockerLayer>>,
-    manifest: OnceCell<RawManifest>,
 }
 
 impl DockerImage {
@@ -44,14 +42,13 @@ impl DockerImage {
         let descriptor = config.descriptor().clone();
         let mut parts: Vec<Arc<dyn Layer>> = vec![Arc::new(config)];
         parts.extend(layers.iter().map(|layer| layer.clone() as Arc<dyn Layer>));
-        Self { parts, config: descriptor, layers, manifest: OnceCell::new() }
+        Self { parts, config: descriptor, layers }
     }
 
     async fn make_manifest(&self) -> Result<RawManifest, MakeManifestError> {
         // The layers' own workers bound how many are compressed at once.
-        let blobs = try_join_all(self.layers.iter().map(|layer| layer.blob())).await;
-        let blobs = blobs.map_err(MakeManifestError::Layer)?;
-        let layers: Vec<_> = blobs.iter().map(|blob| blob.descriptor().clone()).collect();
+        let layers = try_join_all(self.layers.iter().map(|layer| layer.descriptor())).await;
+        let layers = layers.map_err(MakeManifestError::Layer)?;
         if layers.iter().all(|layer| layer.media_type == MediaType::DOCKER_LAYER_GZIP) {
             return write_manifest(MediaType::DOCKER_MANIFEST, self.config.clone(), layers, []);
         }
@@ -92,9 +89,7 @@ impl Image for DockerImage {
     }
 
     fn manifest(&self) -> BoxFuture<'_, Result<RawManifest, SourceError>> {
-        Box::pin(async {
-            let manifest = self.manifest.get_or_try_init(|| self.make_manifest()).await;
-            manifest.cloned().map_err(Into::into)
-        })
+        // Made anew each time: a layer that was settled for one registry may be prepared for another one.
+        Box::pin(async { self.make_manifest().await.map_err(Into::into) })
     }
 }

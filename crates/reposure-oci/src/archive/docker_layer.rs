@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, BufReader, Read},
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 use flate2::bufread::MultiGzDecoder;
@@ -18,7 +18,7 @@ use crate::{
     gzip::Format,
     image::{Layer, SourceError},
     manifest::Descriptor,
-    measure::Measure,
+    measure::{Measure, measure},
     media_type::MediaType,
 };
 
@@ -81,6 +81,8 @@ pub(crate) struct DockerLayer {
     work: Arc<Work>,
     options: Options,
     blob: OnceCell<Arc<dyn Blob>>,
+    /// What a registry has confirmed, where the layer was not compressed.
+    settled: OnceLock<Descriptor>,
 }
 
 /// What is to be done, for the thread that does it.
@@ -93,7 +95,12 @@ struct Work {
 impl DockerLayer {
     /// Takes a layer's content and the diff ID that it must have.
     pub(crate) fn new(content: Content, diff_id: Digest, options: Options) -> Self {
-        Self { work: Arc::new(Work { content, diff_id }), options, blob: OnceCell::new() }
+        Self {
+            work: Arc::new(Work { content, diff_id }),
+            options,
+            blob: OnceCell::new(),
+            settled: OnceLock::new(),
+        }
     }
 
     /// Returns the blob, compressed now if it must be.
@@ -101,11 +108,26 @@ impl DockerLayer {
         self.blob.get_or_try_init(|| self.make()).await.cloned()
     }
 
+    /// Returns what the manifest says of the blob, which is compressed now if it must be.
+    pub(crate) async fn descriptor(&self) -> Result<Descriptor, LayerError> {
+        match (self.blob.get(), self.settled.get()) {
+            (None, Some(settled)) => Ok(settled.clone()),
+            _ => Ok(self.blob().await?.descriptor().clone()),
+        }
+    }
+
     async fn make(&self) -> Result<Arc<dyn Blob>, LayerError> {
+        self.run(Work::make).await
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        job: fn(&Work, &Options, &Stop) -> Result<T, LayerError>,
+    ) -> Result<T, LayerError> {
         let _permit = self.options.workers.permit().await;
         let (work, options) = (self.work.clone(), self.options.clone());
-        let made = blocking::run(move |stop| work.make(&options, stop)).await;
-        made.map_err(|source| LayerError::Broken { layer: self.work.content.name.clone(), source })?
+        let done = blocking::run(move |stop| job(&work, &options, stop)).await;
+        done.map_err(|source| LayerError::Broken { layer: self.work.content.name.clone(), source })?
     }
 }
 
@@ -122,6 +144,21 @@ impl Work {
         }
     }
 
+    /// Finds what the layer became before, and measures it then.
+    fn remember(&self, options: &Options, stop: &Stop) -> Result<Option<Descriptor>, LayerError> {
+        let Some(cache) = &options.cache else { return Ok(None) };
+        let Some(known) = cache.find(&self.diff_id, &options.compression.to_string()) else {
+            return Ok(None);
+        };
+        let read = |source| LayerError::Read { layer: self.content.name.clone(), source };
+        if self.content.format().map_err(read)?.is_some() {
+            return Ok(None); // it goes as it is
+        }
+        let (diff_id, _) = measure(stop.reader(self.content.open().map_err(read)?)).map_err(read)?;
+        self.check_diff_id(&diff_id)?;
+        Ok(Some(Descriptor::new(layer_type(options.compression), known.digest, known.size)))
+    }
+
     fn compress(&self, mut reader: impl Read, options: &Options) -> Result<Arc<dyn Blob>, LayerError> {
         let failed = |source| LayerError::Compress { layer: self.content.name.clone(), source };
         let mut compressor = Compressor::new(options).map_err(failed)?;
@@ -135,9 +172,7 @@ impl Work {
     /// Takes a layer that is to stay uncompressed, where it is.
     fn pass(&self, reader: impl Read) -> Result<Arc<dyn Blob>, LayerError> {
         let failed = |source| LayerError::Read { layer: self.content.name.clone(), source };
-        let mut reader = BufReader::with_capacity(READ_BUFFER, Measure::new(reader));
-        io::copy(&mut reader, &mut io::sink()).map_err(failed)?;
-        let (_, diff_id, size) = reader.into_inner().finish();
+        let (diff_id, size) = measure(reader).map_err(failed)?;
         self.check_diff_id(&diff_id)?;
         Ok(self.content.blob(Descriptor::new(layer_type(Compression::None), diff_id, size)))
     }
@@ -187,6 +222,15 @@ impl Layer for DockerLayer {
     fn prepare(&self) -> BoxFuture<'_, Result<Arc<dyn Blob>, SourceError>> {
         Box::pin(async { self.blob().await.map_err(Into::into) })
     }
+
+    fn remembered(&self) -> BoxFuture<'_, Result<Option<Descriptor>, SourceError>> {
+        Box::pin(async { Ok(self.run(Work::remember).await?) })
+    }
+
+    fn settle(&self, remembered: Descriptor) {
+        // Whatever a registry confirmed first is as good.
+        let _ = self.settled.set(remembered);
+    }
 }
 
 #[cfg(test)]
@@ -195,6 +239,7 @@ mod tests {
     use crate::{
         archive::testing::{self, Scratch},
         blob::verify,
+        cache::LayerCache,
         gzip::Level,
     };
 
@@ -238,6 +283,37 @@ mod tests {
             let is_spooled = layer.options.spool.used() == blob.descriptor().size;
             assert_eq!(is_spooled, compression != Compression::None, "what stays as it is needs no spool");
         }
+    }
+
+    #[tokio::test]
+    async fn what_a_layer_became_is_remembered_once_it_is_measured() {
+        let scratch = Scratch::new();
+        let tar = testing::layer("content");
+        let with_cache = |bytes: &[u8]| {
+            let mut layer = make(&scratch, bytes, Digest::sha256_of(&tar));
+            layer.options.cache = Some(LayerCache::new(scratch.path().join("cache")));
+            layer
+        };
+        assert_eq!(with_cache(&tar).remembered().await.unwrap(), None);
+        let made = with_cache(&tar).blob().await.unwrap().descriptor().clone();
+
+        let layer = with_cache(&tar);
+        assert_eq!(layer.remembered().await.unwrap().as_ref(), Some(&made));
+        assert!(layer.ready().is_none(), "nobody has confirmed it");
+        layer.settle(made.clone());
+        assert_eq!(layer.descriptor().await.unwrap(), made);
+        assert!(layer.ready().is_none() && layer.options.spool.used() == 0, "it was compressed");
+        verify(layer.prepare().await.unwrap().as_ref()).await.unwrap();
+
+        let mut layer = with_cache(&tar);
+        layer.options.compression = Compression::ZSTD;
+        assert_eq!(layer.remembered().await.unwrap(), None, "it is of another encoder");
+        let mut flipped = tar.clone();
+        flipped[515] ^= 1;
+        let error = with_cache(&flipped).remembered().await.unwrap_err();
+        assert!(matches!(error.downcast_ref(), Some(LayerError::DiffId { .. })), "{error}");
+        let gzip = testing::compress(&tar);
+        assert_eq!(with_cache(&gzip).remembered().await.unwrap(), None, "it goes as it is");
     }
 
     #[tokio::test]
