@@ -1,5 +1,6 @@
 //! `reposure image …`
 
+mod cache;
 mod compression;
 mod delete;
 mod list;

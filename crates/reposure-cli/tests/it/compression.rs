@@ -97,3 +97,19 @@ fn levels_that_a_format_does_not_have_are_refused() {
     assert_eq!(push(&["--compression=xz"]).code, 2);
     assert_eq!(environment.ok(&["image", "list", "default"]), "", "an image was pushed");
 }
+
+#[test]
+fn what_layers_became_is_kept_in_the_users_cache() {
+    let environment = with_docker_archive();
+    let file = environment.path("../home/.cache/reposure/layers");
+    environment.ok(&["image", "push", "default", "app", "docker.tar", "--no-cache"]);
+    assert!(!file.exists());
+    let digest = environment.ok(&["image", "push", "default", "app", "docker.tar"]);
+    assert_eq!(std::fs::read_to_string(&file).unwrap().matches("reposure-gzip/1").count(), 2);
+    assert_eq!(environment.ok(&["image", "push", "default", "app", "docker.tar"]), digest);
+    // What another form of the layers was is no answer.
+    environment.ok(&["image", "push", "default", "zstd", "docker.tar", "--compression=zstd"]);
+    assert_eq!(media_types(&environment, "zstd")[2], "application/vnd.oci.image.layer.v1.tar+zstd");
+    std::fs::remove_dir_all(file.parent().unwrap()).unwrap();
+    assert_eq!(environment.ok(&["image", "push", "default", "app", "docker.tar"]), digest);
+}

@@ -12,7 +12,7 @@ use reposure_oci::{
 use reposure_parcel::wire::Right;
 use serde::Serialize;
 
-use super::compression::CompressionArgs;
+use super::{cache::CacheArgs, compression::CompressionArgs};
 use crate::{
     bars::Bars,
     connect,
@@ -46,6 +46,8 @@ pub(crate) struct PushArgs {
     jobs: usize,
     #[command(flatten)]
     compression: CompressionArgs,
+    #[command(flatten)]
+    cache: CacheArgs,
 }
 
 fn unchosen(args: &PushArgs, error: SelectError) -> Failure {
@@ -64,6 +66,7 @@ pub(super) async fn run(context: &Context, args: PushArgs) -> Result<()> {
     let spool = Spool::new(std::env::temp_dir(), SPOOL_LIMIT);
     let mut options = archive::Options::new(spool);
     options.compression = args.compression.compression()?;
+    options.cache = args.cache.cache();
     let archive = archive::open(&args.source, options).await?;
     let entry = archive.select(args.source_tag.as_deref()).map_err(|error| unchosen(&args, error))?;
     for digest in &entry.omitted {
