@@ -10,6 +10,7 @@ mod failures;
 mod formats;
 mod plugin;
 mod pulls;
+mod readers;
 mod reference;
 mod usage;
 
