@@ -13,6 +13,7 @@ use super::{compress::Compressor, options::Options, parts::label, store::Content
 use crate::{
     blob::Blob,
     blocking::{self, Stop},
+    cache::{LayerCache, Stamp},
     compression::Compression,
     digest::Digest,
     gzip::Format,
@@ -154,16 +155,34 @@ impl Work {
         if self.content.format().map_err(read)?.is_some() {
             return Ok(None); // it goes as it is
         }
-        let (diff_id, _) = measure(stop.reader(self.content.open().map_err(read)?)).map_err(read)?;
+        let stamp = self.content.stamp();
+        let diff_id = if let Some(measured) = stamp.as_ref().and_then(|stamp| cache.measured(stamp)) {
+            measured
+        } else {
+            let (diff_id, _) = measure(stop.reader(self.content.open().map_err(read)?)).map_err(read)?;
+            self.note(cache, stamp, &diff_id);
+            diff_id
+        };
         self.check_diff_id(&diff_id)?;
         Ok(Some(Descriptor::new(layer_type(options.compression), known.digest, known.size)))
     }
 
+    /// Keeps what was measured of a file that is as it was before.
+    fn note(&self, cache: &LayerCache, before: Option<Stamp>, diff_id: &Digest) {
+        if let Some(stamp) = before.filter(|stamp| self.content.stamp().as_ref() == Some(stamp)) {
+            cache.keep_measured(stamp, diff_id.clone(), self.content.size);
+        }
+    }
+
     fn compress(&self, mut reader: impl Read, options: &Options) -> Result<Arc<dyn Blob>, LayerError> {
         let failed = |source| LayerError::Compress { layer: self.content.name.clone(), source };
+        let stamp = self.content.stamp();
         let mut compressor = Compressor::new(options).map_err(failed)?;
         io::copy(&mut reader, &mut compressor).map_err(failed)?;
         let compressed = compressor.finish().map_err(failed)?;
+        if let Some(cache) = &options.cache {
+            self.note(cache, stamp, &compressed.diff_id);
+        }
         self.check_diff_id(&compressed.diff_id)?;
         let descriptor = compressed.descriptor(layer_type(options.compression));
         Ok(compressed.into_blob(descriptor))
@@ -239,7 +258,6 @@ mod tests {
     use crate::{
         archive::testing::{self, Scratch},
         blob::verify,
-        cache::LayerCache,
         gzip::Level,
     };
 
@@ -314,6 +332,30 @@ mod tests {
         assert!(matches!(error.downcast_ref(), Some(LayerError::DiffId { .. })), "{error}");
         let gzip = testing::compress(&tar);
         assert_eq!(with_cache(&gzip).remembered().await.unwrap(), None, "it goes as it is");
+    }
+
+    #[tokio::test]
+    async fn a_file_that_nobody_touched_is_not_read_again() {
+        let scratch = Scratch::new();
+        // A file that is older than this test, of whatever content.
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
+        let bytes = std::fs::read(&path).unwrap();
+        let content = Content::file("layer.tar".into(), path, bytes.len() as u64);
+        let stamp = content.stamp().unwrap();
+        let cache = LayerCache::new(scratch.path().join("cache"));
+        let layer = || {
+            let mut layer = DockerLayer::new(content.clone(), Digest::sha256_of(&bytes), scratch.options());
+            layer.options.cache = Some(cache.clone());
+            layer
+        };
+        let made = layer().blob().await.unwrap().descriptor().clone();
+        assert_eq!(cache.measured(&stamp), Some(Digest::sha256_of(&bytes)));
+        assert_eq!(layer().remembered().await.unwrap(), Some(made));
+        // What the cache says of the file is believed, so the file was not read.
+        let other = Digest::sha256_of("other");
+        cache.keep_measured(stamp, other.clone(), 1);
+        let error = layer().remembered().await.unwrap_err();
+        assert!(matches!(error.downcast_ref(), Some(LayerError::DiffId { actual, .. }) if *actual == other));
     }
 
     #[tokio::test]

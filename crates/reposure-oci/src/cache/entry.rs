@@ -11,16 +11,19 @@ const START: &str = "reposure layers 1";
 /// What stands before the digest of all lines above it.
 const END: &str = "end ";
 
+/// What is in the place of an encoder's name, where bytes were only measured.
+pub(super) const MEASURED: &str = "measured";
+
 /// What a layer became.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
-    /// The digest of the uncompressed bytes, as they were measured.
+    /// The digest of the uncompressed bytes, as they were measured; that of a stamp in an entry of what was measured.
     pub(crate) diff_id: Digest,
     /// How many there are.
     pub(crate) plain_size: u64,
-    /// By what they were compressed: a word.
+    /// By what they were compressed, or [`MEASURED`]: a word.
     pub(crate) encoder: String,
-    /// The digest of the compressed bytes.
+    /// The digest of the compressed bytes, or of the uncompressed ones in an entry of what was measured.
     pub(crate) digest: Digest,
     /// How many there are.
     pub(crate) size: u64,

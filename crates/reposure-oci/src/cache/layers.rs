@@ -8,7 +8,10 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use super::entry::{self, BYTES, ENTRIES, Entry};
+use super::{
+    entry::{self, BYTES, ENTRIES, Entry, MEASURED},
+    stamp::Stamp,
+};
 use crate::digest::Digest;
 
 /// The file in the cache's folder.
@@ -45,6 +48,17 @@ impl LayerCache {
     /// Tells whether an encoder has compressed any layer of so many bytes. This blocks.
     pub(crate) fn knows_size(&self, plain_size: u64, encoder: &str) -> bool {
         self.read().iter().any(|entry| entry.plain_size == plain_size && entry.encoder == encoder)
+    }
+
+    /// Finds what was measured of a stretch of a file in this state. This blocks.
+    pub(crate) fn measured(&self, stamp: &Stamp) -> Option<Digest> {
+        self.find(&stamp.0, MEASURED).map(|entry| entry.digest)
+    }
+
+    /// Keeps what was measured of a stretch of a file, which is in this state before and after. This blocks.
+    pub(crate) fn keep_measured(&self, stamp: Stamp, diff_id: Digest, size: u64) {
+        let encoder = MEASURED.into();
+        self.keep(Entry { diff_id: stamp.0, plain_size: size, encoder, digest: diff_id, size });
     }
 
     /// Keeps what a layer became, as the newest entry. This blocks.
