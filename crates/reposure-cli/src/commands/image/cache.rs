@@ -14,7 +14,8 @@ pub(crate) struct CacheArgs {
     /// Compress every layer, even if the registry has it
     ///
     /// What layers became when they were compressed is kept in `$XDG_CACHE_HOME/reposure`, or else in `~/.cache/reposure`: digests
-    /// and sizes, at most 4 MiB, which may be deleted at any time. A layer is measured and the registry is asked before it counts.
+    /// and sizes, at most 4 MiB, which may be deleted at any time. The layers of an archive are measured unless nobody has touched it
+    /// since, and the registry is asked before anything counts.
     #[arg(long)]
     no_cache: bool,
 }
