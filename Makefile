@@ -60,8 +60,9 @@ test-e2e: build image ## Run the end-to-end tests, on the cluster of REPOSURE_E2
 packages: cluster-packages ## Install what the tests need and this machine lacks
 
 .PHONY: bench
-bench: build image ## Print the table of Reposure and its peers, as ratios of one run
-	@scripts/bench.sh
+bench: build image ## Print the tables of Reposure and its peers, as ratios of one run
+	@scripts/bench.sh cluster
+	@scripts/bench.sh archives
 
 .PHONY: check
 check: build/tools/bin/cargo-deny ## Check format, lints, licences, documentation and generated files

@@ -1,8 +1,14 @@
 #!/usr/bin/env bash
-# Prints the table of Reposure and its peers on the local cluster: scripts/bench.sh [--runs N] [--layers MIB,…]
+# Prints the tables of Reposure and its peers.
+#   scripts/bench.sh [cluster] [--runs N] [--layers MIB,…]    on the local cluster
+#   scripts/bench.sh archives [--runs N] [--size MIB] …        archives to a registry on this machine, without a cluster
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-make cluster
-e2e/cluster/cluster.sh load build/reposure-image.tar
-cargo run --release --locked -q -p reposure-bench -- "$@"
+what=cluster
+case "${1:-}" in cluster|archives) what=$1; shift ;; esac
+if [ "$what" = cluster ]; then
+  make cluster
+  e2e/cluster/cluster.sh load build/reposure-image.tar
+fi
+cargo run --release --locked -q -p reposure-bench -- "$what" "$@"

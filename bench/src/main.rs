@@ -1,21 +1,36 @@
-//! Reposure against its peers on the cluster of `make cluster`, as ratios of one run.
+//! Reposure against its peers, as ratios of one run: images to and from a registry on the cluster of `make cluster`, and archives
+//! to a registry on this machine.
 //!
 //! Runs are interleaved, so that a slow minute of the machine hits all of them; medians are compared, never single times.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "it prints a table")]
 
+mod archives;
 mod memory;
 mod peer;
 mod table;
 mod task;
 
 use anyhow::Result;
-use clap::Parser;
+use clap::{Args, Parser, Subcommand};
 use reposure_e2e::Stage;
 
-/// Compare Reposure with other tools on the local cluster
+/// Compare Reposure with other tools
 #[derive(Debug, Parser)]
-struct Args {
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Cluster(ClusterArgs),
+    Archives(archives::ArchivesArgs),
+}
+
+/// Compare how tools push to the local cluster and pull from it
+#[derive(Debug, Args)]
+struct ClusterArgs {
     /// How many runs of each tool
     #[arg(long, default_value_t = 5)]
     runs: usize,
@@ -25,7 +40,13 @@ struct Args {
 }
 
 fn main() -> Result<()> {
-    let args = Args::parse();
+    match Cli::parse().command {
+        Command::Cluster(args) => cluster(&args),
+        Command::Archives(args) => archives::run(&args),
+    }
+}
+
+fn cluster(args: &ClusterArgs) -> Result<()> {
     let stage = Stage::with_registry("bench")?;
     let task = task::Task::prepare(&stage, &args.layers)?;
     let mut table = table::Table::new(task.mebibytes());

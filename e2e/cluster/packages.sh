@@ -18,10 +18,13 @@ PACKAGES=(
 	"etcd-server etcd"
 	"iproute2 ip"
 	"iptables iptables"
+	"isal igzip"
 	"openssl openssl"
+	"pigz unpigz"
 	"podman podman"
 	"runc runc"
 	"skopeo skopeo"
+	"zstd zstd"
 )
 SERVICES_NOT_WANTED=(containerd docker docker.socket docker-registry etcd podman.socket podman podman-auto-update.timer podman-restart)
 

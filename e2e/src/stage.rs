@@ -88,6 +88,8 @@ impl Stage {
         self.environment
             .reposure()
             .folder(self.folder.path())
+            // What other tests pushed is none of this one's business.
+            .env("XDG_CACHE_HOME", self.folder.path())
             .args(["--namespace", &self.namespace])
             .args(args)
     }

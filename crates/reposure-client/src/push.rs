@@ -158,6 +158,11 @@ async fn prepare_and_store(
     number: usize,
     part: Arc<dyn Layer>,
 ) -> Result<(), PushError> {
+    if let Some(size) = recall(&context, part.as_ref()).await? {
+        context.progress.send(Event::Sized { part: number, size });
+        context.progress.send(Event::Finished { part: number, how: How::Existed });
+        return Ok(());
+    }
     let blob = {
         let _permit = context.preparations.acquire().await;
         part.prepare().await.map_err(|source| PushError::Source { part: part.label(), source })?
@@ -169,6 +174,25 @@ async fn prepare_and_store(
         return Ok(());
     }
     store(context, number, blob).await
+}
+
+/// Settles a part whose blob is remembered from an earlier push, if the registry confirms it; returns its size in bytes then.
+async fn recall(context: &Context, part: &dyn Layer) -> Result<Option<u64>, PushError> {
+    let remembered = {
+        let _permit = context.preparations.acquire().await;
+        part.remembered().await.map_err(|source| PushError::Source { part: part.label(), source })?
+    };
+    let Some(descriptor) = remembered else { return Ok(None) };
+    let client = registry::Client::new(context.session.clone());
+    match client.head_blob(&context.repository, &descriptor.digest).await {
+        Ok(Some(size)) if size == descriptor.size => {
+            context.reached.store(true, Ordering::Relaxed);
+            part.settle(descriptor);
+            Ok(Some(size))
+        }
+        // What cannot be asked now is asked again once the blob is there, and patiently.
+        _ => Ok(None),
+    }
 }
 
 /// Asks which of `digests` the repository lacks, in as few round trips as the surrogate allows.

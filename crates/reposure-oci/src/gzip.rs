@@ -49,6 +49,8 @@ impl fmt::Display for Format {
 pub struct Level(u8);
 
 impl Level {
+    pub(crate) const DEFAULT: Self = Self(6);
+
     /// Takes a level, unless it is none of 1 to 9.
     pub const fn new(level: u8) -> Option<Self> {
         if 1 <= level && level <= 9 { Some(Self(level)) } else { None }
@@ -63,7 +65,7 @@ impl Level {
 impl Default for Level {
     /// 6, as in gzip itself.
     fn default() -> Self {
-        Self(6)
+        Self::DEFAULT
     }
 }
 

@@ -7,7 +7,11 @@ use std::{fmt, sync::Arc};
 
 use futures::future::BoxFuture;
 
-use crate::{blob::Blob, digest::Digest, manifest::RawManifest};
+use crate::{
+    blob::Blob,
+    digest::Digest,
+    manifest::{Descriptor, RawManifest},
+};
 
 /// Why a part of an image cannot be had from its source: a boxed error of the source's own type.
 pub type SourceError = Box<dyn std::error::Error + Send + Sync>;
@@ -40,6 +44,24 @@ pub trait Layer: Send + Sync + fmt::Debug {
     /// # Cancel safety
     /// Work that was begun goes on or starts again at the next call.
     fn prepare(&self) -> BoxFuture<'_, Result<Arc<dyn Blob>, SourceError>>;
+
+    /// Returns what the blob became when the same bytes were prepared before, if that is remembered. The bytes are read and measured
+    /// for it, which is far quicker than to compress them.
+    ///
+    /// Nobody vouches for what is remembered: it is good where a registry confirms a blob of this digest and size. Then
+    /// [`Layer::settle`] spares the preparation.
+    ///
+    /// # Errors
+    /// When the source cannot be read, or does not hold what it says.
+    ///
+    /// # Cancel safety
+    /// Work that was begun is lost.
+    fn remembered(&self) -> BoxFuture<'_, Result<Option<Descriptor>, SourceError>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
+
+    /// Takes what is remembered for the blob, unless it is prepared: a registry has confirmed it, and the manifest may name it.
+    fn settle(&self, _remembered: Descriptor) {}
 }
 
 /// An immutable image.
@@ -47,7 +69,7 @@ pub trait Image: Send + Sync + fmt::Debug {
     /// Returns configuration and layers, in the order in which the manifest names them (the configuration first).
     fn parts(&self) -> &[Arc<dyn Layer>];
 
-    /// Returns the manifest; prepares every part first where the manifest is made here.
+    /// Returns the manifest; prepares every part that is not settled first where the manifest is made here.
     ///
     /// # Errors
     /// As [`Layer::prepare`].

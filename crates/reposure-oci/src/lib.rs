@@ -15,7 +15,9 @@
 //! | [`place`] | [`Place`]: what users write for a source or a target |
 //! | [`sink`] | images to disk |
 //! | [`spool`] | [`Spool`]: bounded temporary files |
-//! | [`gzip`] | compressed formats, and gzip that is the same for the same content |
+//! | [`cache`] | [`LayerCache`]: what layers became, so that one that a registry has is not compressed again |
+//! | [`compression`] | [`Compression`]: how layers are compressed |
+//! | [`gzip`] | compressed formats by their first bytes, and the levels of gzip |
 //! | [`transport`] | [`Transport`]: the one HTTP exchange on which the registry client rests |
 //! | [`direct`] | [`DirectTransport`]: connections to a registry at an [`Endpoint`] |
 //! | [`auth`] | credentials, challenges, and tokens |
@@ -27,6 +29,8 @@
 pub mod archive;
 pub mod auth;
 pub mod blob;
+pub mod cache;
+pub mod compression;
 pub mod daemon;
 pub mod digest;
 pub mod direct;
@@ -53,6 +57,8 @@ mod tarball;
 
 pub use archive::Archive;
 pub use blob::{Blob, BlobError, FileSlice, MemoryBlob, PathBlob};
+pub use cache::LayerCache;
+pub use compression::{Compression, ZstdLevel};
 pub use digest::{Algorithm, Digest, Digester};
 pub use direct::{DirectOptions, DirectTransport, TrustAnchors};
 pub use endpoint::{Endpoint, Scheme};

@@ -4,6 +4,9 @@ use std::io::{self, Read, Write};
 
 use crate::digest::{Algorithm, Digest, Digester};
 
+/// How much is read at once where bytes are only measured: what stays in a core's cache.
+const BUFFER: usize = 256 << 10;
+
 /// A reader or writer that computes digest and size of what passes.
 #[derive(Debug)]
 pub(crate) struct Measure<T> {
@@ -32,6 +35,21 @@ impl<T> Measure<T> {
         self.digester.update(bytes);
         self.size += bytes.len() as u64;
     }
+}
+
+/// Reads all there is, and returns its digest and its size in bytes.
+pub(crate) fn measure(reader: impl Read) -> io::Result<(Digest, u64)> {
+    let mut reader = Measure::new(reader);
+    let mut buffer = vec![0; BUFFER];
+    loop {
+        match reader.read(&mut buffer) {
+            Ok(0) => break,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            done => drop(done?),
+        }
+    }
+    let (_, digest, size) = reader.finish();
+    Ok((digest, size))
 }
 
 impl<T: Read> Read for Measure<T> {

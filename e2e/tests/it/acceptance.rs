@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use reposure_e2e::{SourceImage, Stage};
 
 #[test]
@@ -28,14 +28,42 @@ fn an_image_pushed_from_outside_runs_on_every_node() -> Result<()> {
         let image = format!("{host}/catalog/myimage");
         let nodes = stage.kubectl(&["get", "nodes", "-o", "jsonpath={.items[*].metadata.name}"]).ok()?.text();
         for node in nodes.split_whitespace() {
-            runs(stage, node, &image)?;
+            runs(stage, node, &image, &stage.namespace)?;
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn images_of_every_compression_are_valid_and_run() -> Result<()> {
+    Stage::play("compression", |stage| {
+        let host = stage.host()?;
+        if stage.environment.local {
+            stage.environment.trust(&host)?;
+        }
+        let nodes = stage.kubectl(&["get", "nodes", "-o", "jsonpath={.items[*].metadata.name}"]).ok()?.text();
+        let node = nodes.split_whitespace().next().context("there are no nodes")?;
+        for (name, option) in [
+            ("zstd", "--compression=zstd"),
+            ("none", "--compression=none"),
+            ("single", "--compression-single-member"),
+        ] {
+            // A layer of its own: one that a node has is not unpacked again.
+            let content = format!("{} {name}", stage.namespace);
+            SourceImage::busybox(stage, &content)?;
+            let image = format!("compression/{name}:v1");
+            stage.reposure(&["image", "push", "default", &image, "busybox.tar", option]).ok()?;
+            // Validating reads every layer and compares its diff ID with the configuration.
+            stage.beside("crane", &["validate", "--insecure", "--remote", &format!("@{image}")])?;
+            runs(stage, node, &format!("{host}/{image}"), &content)?;
+            stage.kubectl(&["delete", "pod", &format!("app-{node}"), "--now"]).ok()?;
         }
         Ok(())
     })
 }
 
 /// Runs a pod on a node that prints what only the pushed image holds.
-fn runs(stage: &Stage, node: &str, image: &str) -> Result<()> {
+fn runs(stage: &Stage, node: &str, image: &str, content: &str) -> Result<()> {
     let pod = format!("app-{node}");
     let overrides = format!(
         r#"{{"spec":{{"nodeName":"{node}","securityContext":{{"runAsNonRoot":true,"seccompProfile":{{"type":"RuntimeDefault"}}}},
@@ -48,6 +76,6 @@ fn runs(stage: &Stage, node: &str, image: &str) -> Result<()> {
     let wait = format!("pod/{pod}");
     stage.kubectl(&["wait", "--for=jsonpath={.status.phase}=Succeeded", &wait, "--timeout=60s"]).ok()?;
     let logs = stage.kubectl(&["logs", &pod]).ok()?;
-    ensure!(logs.text() == stage.namespace, "{logs}");
+    ensure!(logs.text() == content, "{logs}");
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! `reposure image …`
 
+mod cache;
+mod compression;
 mod delete;
 mod list;
 mod pull;

@@ -4,11 +4,13 @@
 
 mod archives;
 mod compatibility;
+mod compression;
 mod environment;
 mod failures;
 mod formats;
 mod plugin;
 mod pulls;
+mod readers;
 mod reference;
 mod usage;
 

@@ -3,6 +3,7 @@
 use std::{
     fs::{self, File},
     future::ready,
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -12,7 +13,8 @@ use std::{
 use futures::{FutureExt as _, future::BoxFuture};
 use reposure_client::push::PushError;
 use reposure_oci::{
-    Artifact, Blob, Descriptor, Digest, Image, Layer, MediaType, MemoryBlob, RawManifest, image::SourceError,
+    Artifact, Blob, Descriptor, Digest, Image, Layer, LayerCache, MediaType, MemoryBlob, RawManifest, Spool,
+    archive, image::SourceError,
 };
 use reposure_testing::{RandomImage, api_server::Behaviour};
 
@@ -59,6 +61,77 @@ async fn a_docker_archive_arrives_compressed_under_a_manifest_of_ours() {
     let config = Digest::sha256_of(image.config()).to_string();
     assert_eq!(manifest["config"]["digest"], config);
     assert_eq!(manifest["layers"].as_array().unwrap().len(), 3);
+}
+
+/// Opens a source anew, with the cache that is in the scene's folder.
+async fn open_again(scene: &Scene, path: &Path) -> Artifact {
+    let spool = Spool::new(scene.folder.path(), 1 << 30);
+    let mut options = archive::Options::new(spool);
+    options.cache = Some(LayerCache::new(scene.path("cache")));
+    archive::open(path, options).await.unwrap().select(None).unwrap().artifact.clone()
+}
+
+/// Tells how many blobs were sent since the requests were last forgotten.
+fn sent(scene: &Scene) -> usize {
+    let count = scene.api_server.seen().iter().filter(|seen| seen.path == "/reposure/v1/uploads").count();
+    scene.api_server.forget();
+    count
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn layers_that_the_registry_has_are_not_compressed_again() {
+    let scene = Scene::new().await;
+    let docker = scene.path("docker.tar");
+    let image = RandomImage::new(3, 3, 500_000).unwrap();
+    image.write_docker_archive("app:v1", File::create(&docker).unwrap()).unwrap();
+    let file = scene.path("file");
+    fs::write(&file, vec![b'x'; 500_000]).unwrap();
+    for (source, layers) in [(docker, 3), (file, 1)] {
+        let digest = scene.push(&open_again(&scene, &source).await, "app:v1").await.unwrap();
+        assert_eq!(sent(&scene), layers + 1);
+
+        let artifact = open_again(&scene, &source).await;
+        assert_eq!(scene.push(&artifact, "app:v2").await.unwrap(), digest);
+        assert_eq!(sent(&scene), 0);
+        let Artifact::Image(image) = &artifact else { panic!("an index") };
+        let prepared = image.parts().iter().filter(|part| part.ready().is_some()).count();
+        assert_eq!(prepared, 1, "only the configuration was");
+
+        // Another repository lacks the blobs, so that they are compressed and sent, or mounted.
+        assert_eq!(scene.push(&artifact, "other:v1").await.unwrap(), digest);
+        assert_eq!(sent(&scene), layers + 1);
+        assert!(image.parts().iter().all(|part| part.ready().is_some()));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cache_that_is_wrong_costs_time_alone() {
+    let scene = Scene::new().await;
+    let path = scene.path("docker.tar");
+    let image = RandomImage::new(3, 2, 100_000).unwrap();
+    image.write_docker_archive("app:v1", File::create(&path).unwrap()).unwrap();
+    let digest = scene.push(&open_again(&scene, &path).await, "app:v1").await.unwrap();
+    let cache = scene.path("cache/layers");
+    let good = fs::read_to_string(&cache).unwrap();
+    // Sizes that the registry does not confirm, under a sum that is right.
+    let (head, _) = good.rsplit_once("end ").unwrap();
+    let lines: Vec<_> =
+        head.lines().map(|line| line.rsplit_once(' ').map_or(line, |(rest, _)| rest)).collect();
+    let wrong = format!("reposure layers 1\n{} 7\n", lines[1..].join(" 7\n"));
+    let wrong = format!("{wrong}end {}\n", Digest::sha256_of(&wrong));
+    for (number, text) in [wrong, good[..good.len() / 2].into(), "noise".into()].iter().enumerate() {
+        fs::write(&cache, text).unwrap();
+        let artifact = open_again(&scene, &path).await;
+        let name = format!("app:again{number}");
+        assert_eq!(scene.push(&artifact, &name).await.unwrap(), digest);
+        let Artifact::Image(image) = &artifact else { panic!("an index") };
+        assert!(
+            image.parts().iter().all(|part| part.ready().is_some()),
+            "something was taken from the cache"
+        );
+    }
+    let again = fs::read_to_string(&cache).unwrap();
+    assert_eq!(again.matches("reposure-gzip/1").count(), 2, "the cache is not whole again");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,17 +8,23 @@ use std::{
 use super::{options::Options, store::hold};
 use crate::{
     blob::{Blob, FileSlice},
+    cache::{Entry, LayerCache},
+    compression::Compression,
     digest::Digest,
-    encoder::GzipEncoder,
+    encoder::Encoder,
     manifest::Descriptor,
     measure::Measure,
     media_type::MediaType,
     spool::{SpoolWriter, Spooled},
 };
 
-/// Takes a layer's uncompressed bytes and compresses them into the spool.
+/// Takes a layer's uncompressed bytes and compresses them into the spool; the cache keeps what came of them.
 #[derive(Debug)]
-pub(crate) struct Compressor(Measure<GzipEncoder<Measure<SpoolWriter>>>);
+pub(crate) struct Compressor {
+    out: Measure<Encoder<Measure<SpoolWriter>>>,
+    compression: Compression,
+    cache: Option<LayerCache>,
+}
 
 /// A compressed layer.
 #[derive(Debug)]
@@ -34,24 +40,29 @@ impl Compressor {
     /// Starts a layer.
     pub(crate) fn new(options: &Options) -> io::Result<Self> {
         let out = Measure::new(options.spool.create()?);
-        Ok(Self(Measure::new(GzipEncoder::new(out, options.level, options.threads)?)))
+        let out = Measure::new(Encoder::new(out, options.compression, options.threads)?);
+        Ok(Self { out, compression: options.compression, cache: options.cache.clone() })
     }
 
     /// Ends the layer.
     pub(crate) fn finish(self) -> io::Result<Compressed> {
-        let (encoder, diff_id, _) = self.0.finish();
+        let (encoder, diff_id, plain_size) = self.out.finish();
         let (writer, digest, size) = encoder.finish()?.finish();
+        if let Some(cache) = self.cache {
+            let (diff_id, digest) = (diff_id.clone(), digest.clone());
+            cache.keep(Entry { diff_id, plain_size, encoder: self.compression.to_string(), digest, size });
+        }
         Ok(Compressed { diff_id, digest, size, spooled: writer.finish() })
     }
 }
 
 impl Write for Compressor {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.write(bytes)
+        self.out.write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
+        self.out.flush()
     }
 }
 

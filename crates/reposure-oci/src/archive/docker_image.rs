@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use futures::future::{BoxFuture, try_join_all};
-use tokio::sync::OnceCell;
 
 use super::{
     docker_layer::{DockerLayer, LayerError},
@@ -35,7 +34,6 @@ pub(crate) struct DockerImage {
     parts: Vec<Arc<dyn Layer>>,
     config: Descriptor,
     layers: Vec<Arc<DockerLayer>>,
-    manifest: OnceCell<RawManifest>,
 }
 
 impl DockerImage {
@@ -44,33 +42,27 @@ impl DockerImage {
         let descriptor = config.descriptor().clone();
         let mut parts: Vec<Arc<dyn Layer>> = vec![Arc::new(config)];
         parts.extend(layers.iter().map(|layer| layer.clone() as Arc<dyn Layer>));
-        Self { parts, config: descriptor, layers, manifest: OnceCell::new() }
+        Self { parts, config: descriptor, layers }
     }
 
     async fn make_manifest(&self) -> Result<RawManifest, MakeManifestError> {
         // The layers' own workers bound how many are compressed at once.
-        let blobs = try_join_all(self.layers.iter().map(|layer| layer.blob())).await;
-        let blobs = blobs.map_err(MakeManifestError::Layer)?;
-        let layers = blobs.iter().map(|blob| blob.descriptor().clone()).collect();
-        let (media_type, config, layers) = as_one_kind(self.config.clone(), layers);
-        write_manifest(media_type, config, layers, [])
+        let layers = try_join_all(self.layers.iter().map(|layer| layer.descriptor())).await;
+        let layers = layers.map_err(MakeManifestError::Layer)?;
+        if layers.iter().all(|layer| layer.media_type == MediaType::DOCKER_LAYER_GZIP) {
+            return write_manifest(MediaType::DOCKER_MANIFEST, self.config.clone(), layers, []);
+        }
+        let config = Descriptor { media_type: MediaType::OCI_CONFIG, ..self.config.clone() };
+        write_manifest(MediaType::OCI_MANIFEST, config, layers.into_iter().map(to_oci).collect(), [])
     }
 }
 
-/// Makes an image's media types all Docker's or, where Docker has none for a layer, all OCI's.
-fn as_one_kind(config: Descriptor, layers: Vec<Descriptor>) -> (MediaType, Descriptor, Vec<Descriptor>) {
-    if !layers.iter().any(|layer| layer.media_type == MediaType::OCI_LAYER_ZSTD) {
-        return (MediaType::DOCKER_MANIFEST, config, layers);
+/// Docker's manifests have only gzip: where there is another layer, all are named as OCI has them.
+fn to_oci(mut layer: Descriptor) -> Descriptor {
+    if layer.media_type == MediaType::DOCKER_LAYER_GZIP {
+        layer.media_type = MediaType::OCI_LAYER_GZIP;
     }
-    let convert = |descriptor: Descriptor| {
-        let media_type = match descriptor.media_type {
-            known if known == MediaType::DOCKER_CONFIG => MediaType::OCI_CONFIG,
-            known if known == MediaType::DOCKER_LAYER_GZIP => MediaType::OCI_LAYER_GZIP,
-            other => other,
-        };
-        Descriptor { media_type, ..descriptor }
-    };
-    (MediaType::OCI_MANIFEST, convert(config), layers.into_iter().map(convert).collect())
+    layer
 }
 
 /// Writes a manifest as compact JSON with the fields in one order, so that the same image has the same digest.
@@ -97,9 +89,7 @@ impl Image for DockerImage {
     }
 
     fn manifest(&self) -> BoxFuture<'_, Result<RawManifest, SourceError>> {
-        Box::pin(async {
-            let manifest = self.manifest.get_or_try_init(|| self.make_manifest()).await;
-            manifest.cloned().map_err(Into::into)
-        })
+        // Made anew each time: a layer that was settled for one registry may be prepared for another one.
+        Box::pin(async { self.make_manifest().await.map_err(Into::into) })
     }
 }

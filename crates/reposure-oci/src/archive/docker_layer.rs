@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, BufRead, BufReader, Read},
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 use futures::future::BoxFuture;
@@ -12,12 +12,14 @@ use super::{compress::Compressor, options::Options, parts::label, store::Content
 use crate::{
     blob::Blob,
     blocking::{self, Stop},
+    cache::{LayerCache, Stamp},
+    compression::Compression,
     decompress::decompress,
     digest::Digest,
     gzip::Format,
     image::{Layer, SourceError},
     manifest::Descriptor,
-    measure::Measure,
+    measure::{Measure, measure},
     media_type::MediaType,
 };
 
@@ -72,6 +74,8 @@ pub(crate) struct DockerLayer {
     work: Arc<Work>,
     options: Options,
     blob: OnceCell<Arc<dyn Blob>>,
+    /// What a registry has confirmed, where the layer was not compressed.
+    settled: OnceLock<Descriptor>,
 }
 
 /// What is to be done, for the thread that does it.
@@ -84,7 +88,12 @@ struct Work {
 impl DockerLayer {
     /// Takes a layer's content and the diff ID that it must have.
     pub(crate) fn new(content: Content, diff_id: Digest, options: Options) -> Self {
-        Self { work: Arc::new(Work { content, diff_id }), options, blob: OnceCell::new() }
+        Self {
+            work: Arc::new(Work { content, diff_id }),
+            options,
+            blob: OnceCell::new(),
+            settled: OnceLock::new(),
+        }
     }
 
     /// Returns the blob, compressed now if it must be.
@@ -92,11 +101,26 @@ impl DockerLayer {
         self.blob.get_or_try_init(|| self.make()).await.cloned()
     }
 
+    /// Returns what the manifest says of the blob, which is compressed now if it must be.
+    pub(crate) async fn descriptor(&self) -> Result<Descriptor, LayerError> {
+        match (self.blob.get(), self.settled.get()) {
+            (None, Some(settled)) => Ok(settled.clone()),
+            _ => Ok(self.blob().await?.descriptor().clone()),
+        }
+    }
+
     async fn make(&self) -> Result<Arc<dyn Blob>, LayerError> {
+        self.run(Work::make).await
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        job: fn(&Work, &Options, &Stop) -> Result<T, LayerError>,
+    ) -> Result<T, LayerError> {
         let _permit = self.options.workers.permit().await;
         let (work, options) = (self.work.clone(), self.options.clone());
-        let made = blocking::run(move |stop| work.make(&options, stop)).await;
-        made.map_err(|source| LayerError::Broken { layer: self.work.content.name.clone(), source })?
+        let done = blocking::run(move |stop| job(&work, &options, stop)).await;
+        done.map_err(|source| LayerError::Broken { layer: self.work.content.name.clone(), source })?
     }
 }
 
@@ -106,6 +130,7 @@ impl Work {
         let format = self.content.format().map_err(read)?;
         let reader = stop.reader(self.content.open().map_err(read)?);
         match format {
+            None if options.compression == Compression::None => self.pass(reader),
             None => self.compress(BufReader::with_capacity(READ_BUFFER, reader), options),
             Some(Format::Gzip) => self.check(Format::Gzip, MediaType::DOCKER_LAYER_GZIP, reader),
             Some(Format::Zstd) => self.check(Format::Zstd, MediaType::OCI_LAYER_ZSTD, reader),
@@ -121,14 +146,55 @@ impl Work {
         LayerError::Compress { layer: self.content.name.clone(), source }
     }
 
+    /// Finds what the layer became before, and measures it then.
+    fn remember(&self, options: &Options, stop: &Stop) -> Result<Option<Descriptor>, LayerError> {
+        let Some(cache) = &options.cache else { return Ok(None) };
+        let Some(known) = cache.find(&self.diff_id, &options.compression.to_string()) else {
+            return Ok(None);
+        };
+        let read = |source| LayerError::Read { layer: self.content.name.clone(), source };
+        if self.content.format().map_err(read)?.is_some() {
+            return Ok(None); // it goes as it is
+        }
+        let stamp = self.content.stamp();
+        let diff_id = if let Some(measured) = stamp.as_ref().and_then(|stamp| cache.measured(stamp)) {
+            measured
+        } else {
+            let (diff_id, _) = measure(stop.reader(self.content.open().map_err(read)?)).map_err(read)?;
+            self.note(cache, stamp, &diff_id);
+            diff_id
+        };
+        self.check_diff_id(&diff_id)?;
+        Ok(Some(Descriptor::new(layer_type(options.compression), known.digest, known.size)))
+    }
+
+    /// Keeps what was measured of a file that is as it was before.
+    fn note(&self, cache: &LayerCache, before: Option<Stamp>, diff_id: &Digest) {
+        if let Some(stamp) = before.filter(|stamp| self.content.stamp().as_ref() == Some(stamp)) {
+            cache.keep_measured(stamp, diff_id.clone(), self.content.size);
+        }
+    }
+
     fn compress(&self, mut reader: impl Read, options: &Options) -> Result<Arc<dyn Blob>, LayerError> {
         let failed = |source| self.failed(source);
+        let stamp = self.content.stamp();
         let mut compressor = Compressor::new(options).map_err(failed)?;
         io::copy(&mut reader, &mut compressor).map_err(failed)?;
         let compressed = compressor.finish().map_err(failed)?;
+        if let Some(cache) = &options.cache {
+            self.note(cache, stamp, &compressed.diff_id);
+        }
         self.check_diff_id(&compressed.diff_id)?;
-        let descriptor = compressed.descriptor(MediaType::DOCKER_LAYER_GZIP);
+        let descriptor = compressed.descriptor(layer_type(options.compression));
         Ok(compressed.into_blob(descriptor))
+    }
+
+    /// Takes a layer that is to stay uncompressed, where it is.
+    fn pass(&self, reader: impl Read) -> Result<Arc<dyn Blob>, LayerError> {
+        let failed = |source| LayerError::Read { layer: self.content.name.clone(), source };
+        let (diff_id, size) = measure(reader).map_err(failed)?;
+        self.check_diff_id(&diff_id)?;
+        Ok(self.content.blob(Descriptor::new(layer_type(Compression::None), diff_id, size)))
     }
 
     /// Takes a layer that is compressed already, as it is.
@@ -163,6 +229,14 @@ fn digest_within(format: Format, reader: &mut impl BufRead) -> io::Result<Digest
     Ok(diff_id)
 }
 
+/// Returns the media type of a layer: docker's where it has one, which all registries and runtimes know.
+fn layer_type(compression: Compression) -> MediaType {
+    match compression {
+        Compression::Gzip(_) | Compression::GzipSingleMember(_) => MediaType::DOCKER_LAYER_GZIP,
+        Compression::None | Compression::Zstd(_) => compression.layer_type(),
+    }
+}
+
 impl Layer for DockerLayer {
     fn diff_id(&self) -> Option<&Digest> {
         Some(&self.work.diff_id)
@@ -179,6 +253,15 @@ impl Layer for DockerLayer {
     fn prepare(&self) -> BoxFuture<'_, Result<Arc<dyn Blob>, SourceError>> {
         Box::pin(async { self.blob().await.map_err(Into::into) })
     }
+
+    fn remembered(&self) -> BoxFuture<'_, Result<Option<Descriptor>, SourceError>> {
+        Box::pin(async { Ok(self.run(Work::remember).await?) })
+    }
+
+    fn settle(&self, remembered: Descriptor) {
+        // Whatever a registry confirmed first is as good.
+        let _ = self.settled.set(remembered);
+    }
 }
 
 #[cfg(test)]
@@ -187,6 +270,7 @@ mod tests {
     use crate::{
         archive::testing::{self, Scratch},
         blob::verify,
+        gzip::Level,
     };
 
     fn make(scratch: &Scratch, bytes: &[u8], diff_id: Digest) -> DockerLayer {
@@ -212,6 +296,81 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn compresses_as_it_is_told() {
+        let scratch = Scratch::new();
+        let tar = testing::layer("content");
+        let cases = [
+            (Compression::GzipSingleMember(Level::default()), MediaType::DOCKER_LAYER_GZIP),
+            (Compression::ZSTD, MediaType::OCI_LAYER_ZSTD),
+            (Compression::None, MediaType::OCI_LAYER),
+        ];
+        for (compression, media_type) in cases {
+            let mut layer = make(&scratch, &tar, Digest::sha256_of(&tar));
+            layer.options.compression = compression;
+            let blob = layer.blob().await.unwrap();
+            assert_eq!(blob.descriptor().media_type, media_type);
+            verify(blob.as_ref()).await.unwrap();
+            let is_spooled = layer.options.spool.used() == blob.descriptor().size;
+            assert_eq!(is_spooled, compression != Compression::None, "what stays as it is needs no spool");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_a_layer_became_is_remembered_once_it_is_measured() {
+        let scratch = Scratch::new();
+        let tar = testing::layer("content");
+        let with_cache = |bytes: &[u8]| {
+            let mut layer = make(&scratch, bytes, Digest::sha256_of(&tar));
+            layer.options.cache = Some(LayerCache::new(scratch.path().join("cache")));
+            layer
+        };
+        assert_eq!(with_cache(&tar).remembered().await.unwrap(), None);
+        let made = with_cache(&tar).blob().await.unwrap().descriptor().clone();
+
+        let layer = with_cache(&tar);
+        assert_eq!(layer.remembered().await.unwrap().as_ref(), Some(&made));
+        assert!(layer.ready().is_none(), "nobody has confirmed it");
+        layer.settle(made.clone());
+        assert_eq!(layer.descriptor().await.unwrap(), made);
+        assert!(layer.ready().is_none() && layer.options.spool.used() == 0, "it was compressed");
+        verify(layer.prepare().await.unwrap().as_ref()).await.unwrap();
+
+        let mut layer = with_cache(&tar);
+        layer.options.compression = Compression::ZSTD;
+        assert_eq!(layer.remembered().await.unwrap(), None, "it is of another encoder");
+        let mut flipped = tar.clone();
+        flipped[515] ^= 1;
+        let error = with_cache(&flipped).remembered().await.unwrap_err();
+        assert!(matches!(error.downcast_ref(), Some(LayerError::DiffId { .. })), "{error}");
+        let gzip = testing::compress(&tar);
+        assert_eq!(with_cache(&gzip).remembered().await.unwrap(), None, "it goes as it is");
+    }
+
+    #[tokio::test]
+    async fn a_file_that_nobody_touched_is_not_read_again() {
+        let scratch = Scratch::new();
+        // A file that is older than this test, of whatever content.
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
+        let bytes = std::fs::read(&path).unwrap();
+        let content = Content::file("layer.tar".into(), path, bytes.len() as u64);
+        let stamp = content.stamp().unwrap();
+        let cache = LayerCache::new(scratch.path().join("cache"));
+        let layer = || {
+            let mut layer = DockerLayer::new(content.clone(), Digest::sha256_of(&bytes), scratch.options());
+            layer.options.cache = Some(cache.clone());
+            layer
+        };
+        let made = layer().blob().await.unwrap().descriptor().clone();
+        assert_eq!(cache.measured(&stamp), Some(Digest::sha256_of(&bytes)));
+        assert_eq!(layer().remembered().await.unwrap(), Some(made));
+        // What the cache says of the file is believed, so the file was not read.
+        let other = Digest::sha256_of("other");
+        cache.keep_measured(stamp, other.clone(), 1);
+        let error = layer().remembered().await.unwrap_err();
+        assert!(matches!(error.downcast_ref(), Some(LayerError::DiffId { actual, .. }) if *actual == other));
+    }
+
+    #[tokio::test]
     async fn takes_gzip_as_it_is() {
         let scratch = Scratch::new();
         let tar = testing::layer("content");
@@ -230,8 +389,11 @@ mod tests {
         let tar = testing::layer("content");
         let mut flipped = tar.clone();
         flipped[515] ^= 1;
-        for bytes in [flipped.clone(), testing::compress(&flipped)] {
-            let layer = make(&scratch, &bytes, Digest::sha256_of(&tar));
+        let plain = (flipped.clone(), Compression::default());
+        let gzip = (testing::compress(&flipped), Compression::default());
+        for (bytes, compression) in [plain, gzip, (flipped.clone(), Compression::None)] {
+            let mut layer = make(&scratch, &bytes, Digest::sha256_of(&tar));
+            layer.options.compression = compression;
             let error = layer.blob().await.unwrap_err();
             assert!(
                 matches!(&error, LayerError::DiffId { actual, .. } if *actual == Digest::sha256_of(&flipped))

@@ -4,7 +4,7 @@ use std::{num::NonZeroUsize, sync::Arc, thread};
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use crate::{gzip::Level, manifest::Platform, spool::Spool};
+use crate::{cache::LayerCache, compression::Compression, manifest::Platform, spool::Spool};
 
 /// How a source is opened.
 #[derive(Clone, Debug)]
@@ -13,8 +13,10 @@ pub struct Options {
     pub spool: Spool,
     /// What the source is, where that is not to be found out.
     pub form: Form,
-    /// How hard layers are compressed.
-    pub level: Level,
+    /// How layers are compressed.
+    pub compression: Compression,
+    /// What layers became when they were compressed before; none, and they are always compressed.
+    pub cache: Option<LayerCache>,
     /// How many layers are compressed at once.
     pub workers: Workers,
     /// How many threads compress each of them; the bytes are the same for any number.
@@ -27,13 +29,14 @@ pub struct Options {
 }
 
 impl Options {
-    /// Takes a spool, and the defaults for the rest: the form is found out, level 6, a worker and a thread for each processor,
+    /// Takes a spool, and the defaults for the rest: the form is found out, gzip, no cache, a worker and a thread for each processor,
     /// Linux on this machine's architecture.
     pub fn new(spool: Spool) -> Self {
         Self {
             spool,
             form: Form::default(),
-            level: Level::default(),
+            compression: Compression::default(),
+            cache: None,
             workers: Workers::default(),
             threads: parallelism(),
             platform: host_platform(),

@@ -6,6 +6,7 @@ use std::{
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
     sync::Arc,
+    time::SystemTime,
 };
 
 use bytes::Bytes;
@@ -18,6 +19,7 @@ use super::{
 };
 use crate::{
     blob::{Blob, BlobError, FileSlice, PathBlob},
+    cache::Stamp,
     gzip::Format,
     manifest::Descriptor,
     spool::Room,
@@ -198,6 +200,15 @@ impl Content {
         let mut head = Vec::new();
         self.open()?.take(Format::MAGIC_LENGTH as u64).read_to_end(&mut head)?;
         Ok(Format::of(&head))
+    }
+
+    /// Tells the state of the file; none for a temporary one, which nobody sees again, and one that has just changed.
+    pub(crate) fn stamp(&self) -> Option<Stamp> {
+        if let Place::Slice { room: Some(_), .. } = self.place {
+            return None;
+        }
+        let ContentReader { file, position, left } = self.open().ok()?;
+        Stamp::new(&file.metadata().ok()?, position, left, SystemTime::now())
     }
 
     /// Reads all of it, at most `limit` bytes.

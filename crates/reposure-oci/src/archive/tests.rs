@@ -5,17 +5,18 @@ use std::{error::Error, path::Path};
 use serde_json::{Value, json};
 
 use super::{
-    Archive, Entry, Form, OpenError, open, receive,
+    Archive, Entry, Form, OpenError, Options, open, receive,
     testing::{
         OCI_LAYOUT, Scratch, Tar, blob_path, compress, compress_by, config, describe, index, layer, manifest,
     },
 };
 use crate::{
     blob::verify,
+    compression::Compression,
     digest::Digest,
     gzip::Format,
     image::{Artifact, Image},
-    manifest::{Manifest, RawManifest},
+    manifest::{ImageManifest, Manifest, RawManifest},
     media_type::MediaType,
 };
 
@@ -43,6 +44,36 @@ fn docker_archive(config: &str, layers: &[&[u8]]) -> Tar {
 fn text(error: &(dyn Error + 'static)) -> String {
     let chain = std::iter::successors(Some(error), |error: &&(dyn Error + 'static)| (*error).source());
     chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+/// A docker-archive's manifest, when its layers are compressed so.
+async fn manifest_with(compression: Compression, archive: Tar) -> ImageManifest {
+    let scratch = Scratch::new();
+    let options = Options { compression, ..scratch.options() };
+    let archive = open(scratch.write("images.tar", archive.bytes()), options).await.unwrap();
+    let raw = image(&archive.entries[0]).manifest().await.unwrap();
+    let Manifest::Image(manifest) = raw.parse().unwrap() else { panic!("{raw:?} is an index") };
+    assert_eq!(manifest.media_type.as_ref(), Some(raw.media_type()));
+    manifest
+}
+
+#[tokio::test]
+async fn what_docker_has_no_name_for_makes_an_oci_image() {
+    let (one, two) = (layer("one"), layer("two"));
+    let archive = || docker_archive(&config(&[&one, &two]), &[&one, &compress(&two)]);
+    for (compression, media_type) in
+        [(Compression::ZSTD, MediaType::OCI_LAYER_ZSTD), (Compression::None, MediaType::OCI_LAYER)]
+    {
+        let manifest = manifest_with(compression, archive()).await;
+        assert_eq!(manifest.media_type, Some(MediaType::OCI_MANIFEST));
+        assert_eq!(manifest.config.media_type, MediaType::OCI_CONFIG);
+        let types: Vec<_> = manifest.layers.into_iter().map(|layer| layer.media_type).collect();
+        // What is gzip already stays gzip.
+        assert_eq!(types, [media_type, MediaType::OCI_LAYER_GZIP], "{compression}");
+    }
+    let manifest = manifest_with(Compression::default(), archive()).await;
+    assert_eq!(manifest.media_type, Some(MediaType::DOCKER_MANIFEST));
+    assert_eq!(manifest.config.media_type, MediaType::DOCKER_CONFIG);
 }
 
 async fn open_bytes(bytes: &[u8]) -> (Scratch, Result<Archive, OpenError>) {

@@ -64,7 +64,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::encoder::gzip::tests::noise;
+    use crate::encoder::stream::tests::noise;
 
     fn pieces(bytes: &[u8], step: usize) -> Vec<Vec<u8>> {
         let (mut cutter, mut pieces) = (Cutter::new(), Vec::new());

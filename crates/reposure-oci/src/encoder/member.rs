@@ -7,16 +7,14 @@
 use std::io;
 
 use libdeflater::{CompressionLvl, Compressor, crc32};
-use sha2::{Digest as _, Sha256};
 
+use super::pool::{Pack, Packed, sum};
 use crate::gzip::Level;
 
 /// What every member starts with: magic, deflate, an extra field and nothing else; no time; no statement on effort; no system.
 const START: [u8; 10] = [0x1f, 0x8b, 8, 1 << 2, 0, 0, 0, 0, 0, 255];
 /// The subfield's name.
 const NAME: [u8; 2] = *b"RP";
-/// The bytes of SHA-256 that are kept.
-const SUM: usize = 16;
 /// The length of the subfield's content.
 const SUBFIELD: u16 = 20;
 /// The length of a header, with the subfield's name and both lengths.
@@ -32,25 +30,26 @@ impl Members {
         // libdeflate has gzip's levels, and some more.
         Self(Compressor::new(CompressionLvl::new(level.get().into()).unwrap_or_default()))
     }
+}
 
-    /// Compresses a piece.
-    pub(super) fn make(&mut self, plain: &[u8]) -> io::Result<Vec<u8>> {
+impl Pack for Members {
+    fn pack(&mut self, plain: &[u8]) -> io::Result<Packed> {
         let mut member = vec![0; HEADER + self.0.deflate_compress_bound(plain.len()) + TRAILER];
         let deflated = self.0.deflate_compress(plain, &mut member[HEADER..]).map_err(io::Error::other)?;
         member.truncate(HEADER + deflated);
         member.extend(crc32(plain).to_le_bytes());
         member.extend(length(plain.len())?.to_le_bytes());
-        let total = length(member.len())?;
+        let (total, sum) = (length(member.len())?, sum(plain));
         let header = [
             &START[..],
             &(SUBFIELD + 4).to_le_bytes(),
             &NAME,
             &SUBFIELD.to_le_bytes(),
             &total.to_le_bytes(),
-            &Sha256::digest(plain)[..SUM],
+            &sum,
         ];
         member[..HEADER].copy_from_slice(&header.concat());
-        Ok(member)
+        Ok(Packed { bytes: member, sum })
     }
 }
 
@@ -65,13 +64,14 @@ mod tests {
 
     use flate2::read::GzDecoder;
     use proptest::prelude::*;
+    use sha2::{Digest as _, Sha256};
 
     use super::*;
 
     proptest! {
         #[test]
         fn a_member_holds_its_piece_and_says_so(plain in proptest::collection::vec(any::<u8>(), 0..5000), level in 1u8..=9) {
-            let member = Members::new(Level::new(level).unwrap()).make(&plain).unwrap();
+            let member = Members::new(Level::new(level).unwrap()).pack(&plain).unwrap().bytes;
             let mut decoder = GzDecoder::new(member.as_slice());
             let mut back = Vec::new();
             decoder.read_to_end(&mut back).unwrap();

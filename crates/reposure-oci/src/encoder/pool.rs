@@ -1,4 +1,4 @@
-//! Threads that compress pieces; the members come back in order.
+//! Threads that compress pieces; what they make comes back in order.
 
 use std::{
     collections::VecDeque,
@@ -11,63 +11,87 @@ use std::{
     thread,
 };
 
-use super::member::Members;
-use crate::gzip::Level;
+use sha2::{Digest as _, Sha256};
 
 /// The pieces under way for each thread: one that it works on, and one that waits for it.
 const PIECES: usize = 2;
 
-type Member = io::Result<Vec<u8>>;
+/// The first bytes of a SHA-256.
+pub(super) type Sum = [u8; 16];
+
+/// Compresses pieces, each by itself.
+pub(super) trait Pack: Send + 'static {
+    /// Compresses a piece.
+    fn pack(&mut self, plain: &[u8]) -> io::Result<Packed>;
+}
+
+/// A piece that is compressed.
+#[derive(Debug)]
+pub(super) struct Packed {
+    /// The compressed bytes.
+    pub(super) bytes: Vec<u8>,
+    /// The sum of the plain ones.
+    pub(super) sum: Sum,
+}
+
+/// Returns the sum that tells pieces apart.
+pub(super) fn sum(plain: &[u8]) -> Sum {
+    let mut sum = Sum::default();
+    let length = sum.len();
+    sum.copy_from_slice(&Sha256::digest(plain)[..length]);
+    sum
+}
+
+type Answer = io::Result<Packed>;
 
 struct Job {
     plain: Vec<u8>,
-    answer: SyncSender<Member>,
+    answer: SyncSender<Answer>,
 }
 
 /// Threads that end with it.
 #[derive(Debug)]
 pub(super) struct Pool {
     jobs: Sender<Job>,
-    /// The members to come, in the pieces' order.
-    members: VecDeque<Receiver<Member>>,
+    /// What is to come, in the pieces' order.
+    answers: VecDeque<Receiver<Answer>>,
     limit: usize,
 }
 
 impl Pool {
-    /// Starts `threads` threads.
-    pub(super) fn new(level: Level, threads: NonZeroUsize) -> io::Result<Self> {
+    /// Starts `threads` threads, each with a packer of its own.
+    pub(super) fn new<P: Pack>(threads: NonZeroUsize, make: impl Fn() -> io::Result<P>) -> io::Result<Self> {
         let (sender, receiver) = channel::<Job>();
         let jobs = Arc::new(Mutex::new(receiver));
         for _ in 0..threads.get() {
-            let jobs = jobs.clone();
-            thread::Builder::new().name("compress".into()).spawn(move || work(&jobs, level))?;
+            let (jobs, packer) = (jobs.clone(), make()?);
+            thread::Builder::new().name("compress".into()).spawn(move || work(&jobs, packer))?;
         }
-        Ok(Self { jobs: sender, members: VecDeque::new(), limit: threads.get().saturating_mul(PIECES) })
+        Ok(Self { jobs: sender, answers: VecDeque::new(), limit: threads.get().saturating_mul(PIECES) })
     }
 
-    /// Gives a piece to the threads; returns the first of the members to come, once there are as many as there may be.
-    pub(super) fn give(&mut self, plain: Vec<u8>) -> Option<Member> {
-        let (answer, member) = sync_channel(1);
+    /// Gives a piece to the threads; returns the first of what is to come, once there are as many as there may be.
+    pub(super) fn give(&mut self, plain: Vec<u8>) -> Option<Answer> {
+        let (answer, packed) = sync_channel(1);
         // Where all threads are gone, the answer's end says so.
         let _ = self.jobs.send(Job { plain, answer });
-        self.members.push_back(member);
-        if self.members.len() < self.limit { None } else { self.next() }
+        self.answers.push_back(packed);
+        if self.answers.len() < self.limit { None } else { self.next() }
     }
 
-    /// Waits for the next member; there is none when all pieces are back.
-    pub(super) fn next(&mut self) -> Option<Member> {
+    /// Waits for the next piece; there is none when all are back.
+    pub(super) fn next(&mut self) -> Option<Answer> {
         let gone = |_| Err(io::Error::other("a thread that compresses has ended"));
-        Some(self.members.pop_front()?.recv().unwrap_or_else(gone))
+        Some(self.answers.pop_front()?.recv().unwrap_or_else(gone))
     }
 }
 
-fn work(jobs: &Mutex<Receiver<Job>>, level: Level) {
-    let mut members = Members::new(level);
+fn work(jobs: &Mutex<Receiver<Job>>, mut packer: impl Pack) {
     loop {
         // Held while waiting: one thread waits for a job, the others for it.
         let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(Job { plain, answer }) = job else { return };
         // Whoever asked may be gone.
-        let _ = answer.send(members.make(&plain));
+        let _ = answer.send(packer.pack(&plain));
     }
 }

@@ -29,7 +29,7 @@ pub(crate) fn image(path: &Path, options: &Options) -> Artifact {
     let config = FileConfig { layer: layer.clone(), name: name.clone(), platform, made: OnceCell::new() };
     let config = Arc::new(config);
     let parts: [Arc<dyn Layer>; 2] = [config.clone(), layer.clone()];
-    Artifact::Image(Arc::new(FileImage { parts, config, layer, name, manifest: OnceCell::new() }))
+    Artifact::Image(Arc::new(FileImage { parts, config, layer, name }))
 }
 
 #[derive(Debug)]
@@ -38,13 +38,12 @@ struct FileImage {
     config: Arc<FileConfig>,
     layer: Arc<FileLayer>,
     name: String,
-    manifest: OnceCell<RawManifest>,
 }
 
 impl FileImage {
     async fn make_manifest(&self) -> Result<RawManifest, FileError> {
         let config = self.config.made().await?.descriptor().clone();
-        let layer = self.layer.made().await?.blob.descriptor().clone();
+        let layer = self.layer.descriptor().await?;
         let annotations = [(FILE_ANNOTATION.into(), self.name.clone())];
         write_manifest(MediaType::OCI_MANIFEST, config, vec![layer], annotations).map_err(FileError::Manifest)
     }
@@ -57,8 +56,8 @@ impl Image for FileImage {
 
     fn manifest(&self) -> BoxFuture<'_, Result<RawManifest, SourceError>> {
         Box::pin(async {
-            let manifest = self.manifest.get_or_try_init(|| self.make_manifest()).await;
-            manifest.cloned().map_err(Into::into)
+            // Made anew each time: a layer that was settled for one registry may be prepared for another one.
+            self.make_manifest().await.map_err(Into::into)
         })
     }
 }
@@ -78,8 +77,8 @@ impl FileConfig {
     }
 
     async fn make(&self) -> Result<Arc<dyn Blob>, FileError> {
-        let layer = self.layer.made().await?;
-        let bytes = config::write(&self.name, &layer.diff_id, &self.platform).map_err(FileError::Config)?;
+        let diff_id = self.layer.measured().await?;
+        let bytes = config::write(&self.name, &diff_id, &self.platform).map_err(FileError::Config)?;
         Ok(ReadyPart::config(MediaType::OCI_CONFIG, bytes.into()).into_blob())
     }
 }

@@ -7,7 +7,7 @@ use reposure_oci::{Digest, ImageName, Place};
 use reposure_parcel::wire::Right;
 use serde::Serialize;
 
-use super::source::Source;
+use super::{cache::CacheArgs, compression::CompressionArgs, source::{self, Source}};
 use crate::{bars::Bars, connect, context::Context, exit, output, place::PlaceParser};
 
 /// Push an image into a registry
@@ -39,6 +39,10 @@ pub(crate) struct PushArgs {
     /// How many chunks are sent at once
     #[arg(long, value_name = "N", default_value_t = PushOptions::default().jobs)]
     jobs: usize,
+    #[command(flatten)]
+    compression: CompressionArgs,
+    #[command(flatten)]
+    cache: CacheArgs,
 }
 
 #[derive(Serialize)]
@@ -49,7 +53,10 @@ struct Pushed {
 
 pub(super) async fn run(context: &Context, args: PushArgs) -> Result<()> {
     // What is wrong with the source is said before anything is asked of the cluster.
-    let source = Source::open(args.source).await?;
+    let mut options = source::options();
+    options.compression = args.compression.compression()?;
+    options.cache = args.cache.cache();
+    let source = Source::open(args.source, options).await?;
     let entry = source.select(args.source_tag.as_deref())?;
     for digest in &entry.omitted {
         exit::warn(&format!(

@@ -19,6 +19,11 @@ const SPOOL_LIMIT: u64 = 256 << 30;
 /// What a path is none of, if it is not there and has a colon.
 const PREFIXES: &str = "SOURCE begins with docker-archive:, oci-archive:, oci:, file:, docker-daemon:, podman: or registry:, or is a path";
 
+/// Returns how sources are read where nothing else is said.
+pub(super) fn options() -> Options {
+    Options::new(Spool::new(std::env::temp_dir(), SPOOL_LIMIT))
+}
+
 /// A source that is open.
 pub(super) struct Source {
     place: Place,
@@ -26,9 +31,8 @@ pub(super) struct Source {
 }
 
 impl Source {
-    /// Opens a source; `tag` is the option `--source-tag`.
-    pub(super) async fn open(place: Place) -> Result<Self> {
-        let options = Options::new(Spool::new(std::env::temp_dir(), SPOOL_LIMIT));
+    /// Opens a source.
+    pub(super) async fn open(place: Place, options: Options) -> Result<Self> {
         let archive = match &place {
             Place::Path(path) => {
                 archive::open(path, options).await.map_err(|error| unopened(&place, error))?
