@@ -30,7 +30,7 @@ pub enum LayerError {
     /// The layer cannot be read.
     #[error("cannot read layer {layer}")]
     Read {
-        /// The layer's path in the archive.
+        /// The layer's path in the archive, and where it is there.
         layer: String,
         /// What happened.
         #[source]
@@ -39,7 +39,7 @@ pub enum LayerError {
     /// The layer cannot be compressed into the spool, or is gzip that cannot be decompressed.
     #[error("cannot compress or check layer {layer}")]
     Compress {
-        /// The layer's path in the archive.
+        /// The layer's path in the archive, and where it is there.
         layer: String,
         /// What happened.
         #[source]
@@ -48,7 +48,7 @@ pub enum LayerError {
     /// The layer is compressed by what cannot be checked here.
     #[error("layer {layer} is compressed by {format}, which is not supported yet")]
     Unsupported {
-        /// The layer's path in the archive.
+        /// The layer's path in the archive, and where it is there.
         layer: String,
         /// The format.
         format: Format,
@@ -56,7 +56,7 @@ pub enum LayerError {
     /// The layer is another than the one that the image's configuration names.
     #[error("layer {layer} is damaged: its diff ID is {actual}, where the configuration has {expected}")]
     DiffId {
-        /// The layer's path in the archive.
+        /// The layer's path in the archive, and where it is there.
         layer: String,
         /// The diff ID in the configuration.
         expected: Digest,
@@ -66,7 +66,7 @@ pub enum LayerError {
     /// The thread that compresses ended early.
     #[error("the work on layer {layer} was broken off")]
     Broken {
-        /// The layer's path in the archive.
+        /// The layer's path in the archive, and where it is there.
         layer: String,
         /// What happened.
         #[source]
@@ -104,24 +104,24 @@ impl DockerLayer {
         let _permit = self.options.workers.permit().await;
         let (work, options) = (self.work.clone(), self.options.clone());
         let made = blocking::run(move |stop| work.make(&options, stop)).await;
-        made.map_err(|source| LayerError::Broken { layer: self.work.content.name.clone(), source })?
+        made.map_err(|source| LayerError::Broken { layer: self.work.content.place(), source })?
     }
 }
 
 impl Work {
     fn make(&self, options: &Options, stop: &Stop) -> Result<Arc<dyn Blob>, LayerError> {
-        let read = |source| LayerError::Read { layer: self.content.name.clone(), source };
+        let read = |source| LayerError::Read { layer: self.content.place(), source };
         let format = self.content.format().map_err(read)?;
         let reader = stop.reader(self.content.open().map_err(read)?);
         match format {
             None => self.compress(BufReader::with_capacity(READ_BUFFER, reader), options),
             Some(Format::Gzip) => self.check(BufReader::with_capacity(READ_BUFFER, Measure::new(reader))),
-            Some(format) => Err(LayerError::Unsupported { layer: self.content.name.clone(), format }),
+            Some(format) => Err(LayerError::Unsupported { layer: self.content.place(), format }),
         }
     }
 
     fn compress(&self, mut reader: impl Read, options: &Options) -> Result<Arc<dyn Blob>, LayerError> {
-        let failed = |source| LayerError::Compress { layer: self.content.name.clone(), source };
+        let failed = |source| LayerError::Compress { layer: self.content.place(), source };
         let mut compressor = Compressor::new(options).map_err(failed)?;
         io::copy(&mut reader, &mut compressor).map_err(failed)?;
         let compressed = compressor.finish().map_err(failed)?;
@@ -132,7 +132,7 @@ impl Work {
 
     /// Takes a layer that is gzip already, as it is.
     fn check(&self, reader: BufReader<Measure<impl Read>>) -> Result<Arc<dyn Blob>, LayerError> {
-        let failed = |source| LayerError::Compress { layer: self.content.name.clone(), source };
+        let failed = |source| LayerError::Compress { layer: self.content.place(), source };
         let mut plain = Measure::new(MultiGzDecoder::new(reader));
         io::copy(&mut plain, &mut io::sink()).map_err(failed)?;
         let (decoder, diff_id, _) = plain.finish();
@@ -146,7 +146,7 @@ impl Work {
         if *actual == self.diff_id {
             return Ok(());
         }
-        let (layer, expected) = (self.content.name.clone(), self.diff_id.clone());
+        let (layer, expected) = (self.content.place(), self.diff_id.clone());
         Err(LayerError::DiffId { layer, expected, actual: actual.clone() })
     }
 }
