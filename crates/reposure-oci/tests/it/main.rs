@@ -5,6 +5,7 @@
 mod auth;
 mod blobs;
 mod deletes;
+mod examples;
 mod fixture;
 mod lists;
 mod manifests;
