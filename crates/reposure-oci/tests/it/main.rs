@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that fails may say so by panicking")]
 
 mod auth;
+mod bad_archives;
+mod bad_registries;
 mod blobs;
 mod deletes;
 mod examples;
