@@ -129,6 +129,32 @@ async fn archives_with_a_flipped_bit_give_the_right_image_or_none() {
     }
 }
 
+#[tokio::test]
+async fn damaged_gzip_gives_the_right_image_or_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("images.tar.gz");
+    for tar in tars() {
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        gzip.write_all(&tar).unwrap();
+        let gzip = gzip.finish().unwrap();
+        fs::write(&path, &gzip).unwrap();
+        let right = read(&path).await.unwrap();
+        for at in (0..gzip.len()).step_by(STRIDE) {
+            fs::write(&path, &gzip[..at]).unwrap();
+            let error = refused(&path).await;
+            assert!(says_where(&error, "images.tar.gz", &[]), "{at}: {error}");
+            let mut flipped = gzip.clone();
+            flipped[at] ^= 1 << (at % 8);
+            fs::write(&path, &flipped).unwrap();
+            match read(&path).await {
+                // Times mean nothing, and a stretch of zeros may be copied from anywhere in it.
+                Ok(digest) => assert_eq!(digest, right, "byte {at}"),
+                Err(error) => assert!(says_where(&error, "images.tar.gz", &[]), "byte {at}: {error}"),
+            }
+        }
+    }
+}
+
 /// The files of a layout by path.
 fn layout() -> BTreeMap<String, Vec<u8>> {
     let folder = tempfile::tempdir().unwrap();
@@ -348,21 +374,28 @@ async fn a_huge_member_takes_nothing() {
 async fn a_member_that_says_it_is_sparse_is_refused() {
     let scratch = tempfile::tempdir().unwrap();
     let path = scratch.path().join("images.tar");
-    let mut tar = Builder::new(Vec::new());
-    let mut header = Header::new_gnu();
-    header.set_entry_type(EntryType::GNUSparse);
-    header.set_size(0);
-    let gnu = header.as_gnu_mut().unwrap();
-    gnu.set_real_size(10 * GIB);
-    gnu.sparse[0].set_offset(10 * GIB);
-    gnu.sparse[0].set_length(0);
-    tar.append_data(&mut header, "huge", &b""[..]).unwrap();
-    let mut header = Header::new_gnu();
-    header.set_size(2);
-    tar.append_data(&mut header, "manifest.json", &b"[]"[..]).unwrap();
-    fs::write(&path, tar.into_inner().unwrap()).unwrap();
-    let error = refused(&path).await;
-    assert!(error.contains("images.tar") && error.contains("huge is a sparse file"), "{error}");
+    let mut gnu = Header::new_gnu();
+    gnu.set_entry_type(EntryType::GNUSparse);
+    let fields = gnu.as_gnu_mut().unwrap();
+    fields.set_real_size(10 * GIB);
+    fields.sparse[0].set_offset(10 * GIB);
+    fields.sparse[0].set_length(0);
+    let plain = Header::new_ustar();
+    let extension = [("GNU.sparse.major", &b"1"[..]), ("GNU.sparse.realsize", b"10737418240")];
+    for (mut header, extensions) in [(gnu, None), (plain, Some(extension))] {
+        let mut tar = Builder::new(Vec::new());
+        header.set_size(0);
+        if let Some(extensions) = extensions {
+            tar.append_pax_extensions(extensions).unwrap();
+        }
+        tar.append_data(&mut header, "huge", &b""[..]).unwrap();
+        let mut header = Header::new_gnu();
+        header.set_size(2);
+        tar.append_data(&mut header, "manifest.json", &b"[]"[..]).unwrap();
+        fs::write(&path, tar.into_inner().unwrap()).unwrap();
+        let error = refused(&path).await;
+        assert!(error.contains("images.tar") && error.contains("huge is a sparse file"), "{error}");
+    }
 }
 
 #[tokio::test]
