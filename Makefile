@@ -83,6 +83,24 @@ generate: ## Write the generated files: deploy/, docs/cli.md
 build/tools/bin/cargo-deny:
 	@env -u CARGO_BUILD_TARGET -u CARGO_TARGET_$(TRIPLE)_RUSTFLAGS cargo install cargo-deny --version $(CARGO_DENY) --locked --root build/tools
 
+# How long each target is fuzzed, in seconds. The library forbids unsafe code, so that the sanitizers would only slow it down.
+FUZZ_SECONDS := 600
+FUZZ_TARGETS := archive layer names answers
+CARGO_FUZZ := 0.13.2
+# It builds for the host, with flags of its own, and asks for coverage, which the stable compiler does not offer by itself.
+FUZZ = env -u CARGO_BUILD_TARGET -u CARGO_TARGET_$(TRIPLE)_RUSTFLAGS RUSTC_BOOTSTRAP=1 $(abspath $<) fuzz
+
+.PHONY: fuzz
+fuzz: build/tools/bin/cargo-fuzz ## Fuzz each target for FUZZ_SECONDS (10 minutes); what fails is kept in fuzz/artifacts
+	@for target in $(FUZZ_TARGETS); do \
+	  mkdir -p fuzz/corpus/$$target; \
+	  $(FUZZ) run --sanitizer none $$target fuzz/corpus/$$target fuzz/seeds/$$target -- \
+	    -max_total_time=$(FUZZ_SECONDS) -timeout=30 -rss_limit_mb=1024 -max_len=65536; \
+	done
+
+build/tools/bin/cargo-fuzz:
+	@env -u CARGO_BUILD_TARGET -u CARGO_TARGET_$(TRIPLE)_RUSTFLAGS cargo install cargo-fuzz --version $(CARGO_FUZZ) --locked --root build/tools
+
 .PHONY: clean
 clean: ## Remove what was built, except for the cluster's binaries
 	cargo clean

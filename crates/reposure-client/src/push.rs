@@ -6,7 +6,6 @@
 mod chunk_size;
 mod chunks;
 mod error;
-mod node;
 mod upload;
 
 use std::{
@@ -21,6 +20,7 @@ use std::{
 use http::Method;
 use reposure_oci::{
     Artifact, Blob, Digest, ImageName, Layer, RawManifest, Reference, RepositoryName, registry,
+    transfer::{self, Node},
 };
 use reposure_parcel::{
     exists::{Exists, Missing},
@@ -38,7 +38,6 @@ use crate::{
 
 use chunk_size::ChunkSize;
 pub use error::PushError;
-use node::Node;
 
 /// How long a push waits for a link, API server or surrogate that is away, since it last got further.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -110,8 +109,8 @@ pub async fn push(
         reached: AtomicBool::new(false),
         session,
     });
-    let nodes = node::walk(artifact);
-    store_parts(&context, node::parts(&nodes)).await?;
+    let nodes = transfer::walk(artifact);
+    store_parts(&context, transfer::parts(&nodes)).await?;
     put_manifests(&context, &nodes, &name.reference).await
 }
 

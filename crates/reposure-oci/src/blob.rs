@@ -3,18 +3,20 @@
 //! A push reads a blob in chunks, several at once, and reads a chunk again after a cut; so a source is replayable until the
 //! registry has confirmed the blob.
 
-use std::{fmt, fs::File, io, os::unix::fs::FileExt, path::PathBuf, sync::Arc};
+use std::{fmt, fs::File, io, os::unix::fs::FileExt, path::PathBuf, pin::pin, sync::Arc};
 
 use bytes::Bytes;
-use futures::future::BoxFuture;
+use futures::{Stream, StreamExt, future::BoxFuture, stream};
 
 use crate::{
     digest::{Digest, Digester},
     manifest::Descriptor,
 };
 
-/// How much [`verify`] reads at once, in bytes: enough that the blocking pool's overhead does not show.
-const VERIFY_CHUNK: u64 = 1 << 20;
+/// How much is read at once of a blob that is read whole, in bytes: enough that the blocking pool's overhead does not show.
+const PIECE: u64 = 1 << 20;
+/// How many pieces are read at once of a blob that is read whole: one is being used while the next one comes.
+const PIECES: usize = 2;
 
 /// Why a blob cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +65,15 @@ pub enum BlobError {
         /// The bytes that were seen; where there are too many, those until that was noticed.
         actual: u64,
     },
+    /// What is wrong is at the source, which is named.
+    #[error("the source is damaged: {origin}")]
+    Damaged {
+        /// Where the bytes are, as [`Blob::origin`] has it.
+        origin: String,
+        /// What is wrong.
+        #[source]
+        source: Box<BlobError>,
+    },
     /// The bytes have another digest than was said.
     #[error("blob {expected} holds other bytes, of digest {actual}")]
     Digest {
@@ -86,6 +97,53 @@ pub trait Blob: Send + Sync + fmt::Debug {
     /// # Cancel safety
     /// A read that is dropped has no effect.
     fn read_at(&self, offset: u64, length: usize) -> BoxFuture<'_, Result<Bytes, BlobError>>;
+
+    /// Returns where the bytes are, for errors: a file and a place in it, for example.
+    fn origin(&self) -> Option<String> {
+        None
+    }
+
+    /// Returns how many bytes are best read at once by who reads all of it, at least 1: more where each read is a request.
+    fn piece(&self) -> u64 {
+        PIECE
+    }
+}
+
+/// Reads all of a blob in order. The bytes are not checked.
+pub(crate) fn pieces(blob: &dyn Blob) -> impl Stream<Item = Result<Bytes, BlobError>> + Send + '_ {
+    stream::iter(spans(blob)).map(|(offset, length)| blob.read_at(offset, length)).buffered(PIECES)
+}
+
+/// As [`pieces`], for as long as anybody wants.
+pub(crate) fn owned_pieces(
+    blob: Arc<dyn Blob>,
+) -> impl Stream<Item = Result<Bytes, BlobError>> + Send + 'static {
+    let spans = spans(blob.as_ref());
+    let read = move |(offset, length)| {
+        let blob = blob.clone();
+        async move { blob.read_at(offset, length).await }
+    };
+    stream::iter(spans).map(read).buffered(PIECES)
+}
+
+/// Adds to what is wrong with a blob's bytes where they are.
+pub(crate) fn damaged(blob: &dyn Blob, error: BlobError) -> BlobError {
+    match (error, blob.origin()) {
+        (error @ (BlobError::Size { .. } | BlobError::Digest { .. }), Some(origin)) => {
+            BlobError::Damaged { origin, source: error.into() }
+        }
+        (error, _) => error,
+    }
+}
+
+/// Cuts a blob into pieces, as they are needed: a manifest may name any size.
+fn spans(blob: &dyn Blob) -> impl Iterator<Item = (u64, usize)> + Send + use<> {
+    let (size, piece) = (blob.descriptor().size, blob.piece().max(1));
+    (0..size.div_ceil(piece)).map(move |number| {
+        let offset = number * piece;
+        // Reading so much at once would fail in any case.
+        (offset, usize::try_from(piece.min(size - offset)).unwrap_or(usize::MAX))
+    })
 }
 
 /// A blob in memory.
@@ -159,6 +217,11 @@ impl Blob for FileSlice {
                 .map_err(|source| BlobError::Fetch { offset, length, source: source.into() })?
         })
     }
+
+    fn origin(&self) -> Option<String> {
+        let (size, start, path) = (self.descriptor.size, self.start, self.path.display());
+        Some(format!("{size} bytes from byte {start} of {path}"))
+    }
 }
 
 /// A blob that is a whole file, opened anew for each read, so that a folder of many blobs needs no file handles.
@@ -198,6 +261,10 @@ impl Blob for PathBlob {
                 .await
                 .map_err(|source| BlobError::Fetch { offset, length, source: source.into() })?
         })
+    }
+
+    fn origin(&self) -> Option<String> {
+        Some(self.path.display().to_string())
     }
 }
 
@@ -256,17 +323,12 @@ impl Verifier {
 /// # Cancel safety
 /// Has no effect, so that it may be dropped.
 pub async fn verify(blob: &dyn Blob) -> Result<(), BlobError> {
-    let size = blob.descriptor().size;
     let mut verifier = Verifier::new(blob.descriptor());
-    let mut offset = 0;
-    while offset < size {
-        let length = VERIFY_CHUNK.min(size - offset);
-        // Not above VERIFY_CHUNK, so it fits.
-        let bytes = blob.read_at(offset, usize::try_from(length).unwrap_or(usize::MAX)).await?;
-        verifier.update(&bytes)?;
-        offset += length;
+    let mut pieces = pin!(pieces(blob));
+    while let Some(piece) = pieces.next().await {
+        verifier.update(&piece?).map_err(|error| damaged(blob, error))?;
     }
-    verifier.finish()
+    verifier.finish().map_err(|error| damaged(blob, error))
 }
 
 pub(crate) fn within(offset: u64, length: usize, size: u64) -> Result<(), BlobError> {

@@ -1,6 +1,16 @@
 //! Content digests: `sha256:…` and `sha512:…`.
 //!
 //! See the [image specification, "Digests"](https://github.com/opencontainers/image-spec/blob/main/descriptor.md#digests).
+//!
+//! # Examples
+//! ```
+//! use reposure_oci::{Algorithm, Digest, Digester};
+//!
+//! let mut digester = Digester::new(Algorithm::Sha256);
+//! digester.update(b"he");
+//! digester.update(b"llo");
+//! assert_eq!(digester.finish(), Digest::sha256_of("hello"));
+//! ```
 
 use std::{fmt, str::FromStr};
 
@@ -160,6 +170,8 @@ fn to_hex(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -174,6 +186,39 @@ mod tests {
     fn refuses_what_is_no_digest() {
         for text in ["", "sha256", "md5:00", "sha256:", "sha256:AB", &format!("sha256:{}", "A".repeat(64))] {
             assert!(text.parse::<Digest>().is_err(), "{text:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn digests_are_written_as_they_are_read(bytes in proptest::collection::vec(any::<u8>(), 0..100), at in 0usize..135, other in any::<char>()) {
+            for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
+                let mut digester = Digester::new(algorithm);
+                digester.update(&bytes);
+                let digest = digester.finish();
+                let text = digest.to_string();
+                prop_assert_eq!(text.parse::<Digest>().unwrap(), digest);
+                let changed: String =
+                    text.chars().enumerate().map(|(index, c)| if index == at { other } else { c }).collect();
+                let is_digit = matches!(other, '0'..='9' | 'a'..='f');
+                prop_assert_eq!(changed.parse::<Digest>().is_ok(), changed == text || at >= 7 && is_digit);
+            }
+        }
+
+        #[test]
+        fn pieces_make_the_digest_of_the_whole(pieces in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..50), 0..5)) {
+            let mut digester = Digester::new(Algorithm::Sha256);
+            for piece in &pieces {
+                digester.update(piece);
+            }
+            prop_assert_eq!(digester.finish(), Digest::sha256_of(pieces.concat()));
+        }
+
+        #[test]
+        fn any_text_is_a_digest_or_an_error(text in "(sha256|sha512|md5)?:?[0-9a-fA-F]{0,130}|.{0,80}") {
+            if let Ok(digest) = text.parse::<Digest>() {
+                prop_assert_eq!(digest.to_string(), text);
+            }
         }
     }
 }

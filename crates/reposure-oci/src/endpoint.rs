@@ -1,6 +1,6 @@
 //! Where a registry is dialled.
 
-use std::fmt;
+use std::{fmt, str::FromStr};
 
 use http::{
     Uri,
@@ -45,6 +45,9 @@ pub enum EndpointError {
         #[source]
         source: InvalidUri,
     },
+    /// It is no URL of either scheme.
+    #[error("{0:?} does not start with http:// or https://")]
+    Scheme(String),
     /// It holds more than host and port.
     #[error("{0:?} is no HOST or HOST:PORT: it holds a user's name or an empty host")]
     MoreThanHost(String),
@@ -118,6 +121,19 @@ impl Endpoint {
     }
 }
 
+impl FromStr for Endpoint {
+    type Err = EndpointError;
+
+    /// Takes `http://HOST[:PORT]` or `https://HOST[:PORT]`, with nothing behind.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let host = |scheme: Scheme| text.strip_prefix(scheme.as_str())?.strip_prefix("://");
+        let [plain, tls] =
+            [Scheme::Http, Scheme::Https].map(|scheme| host(scheme).map(|host| (scheme, host)));
+        let (scheme, host) = plain.or(tls).ok_or_else(|| EndpointError::Scheme(text.into()))?;
+        Self::new(scheme, host)
+    }
+}
+
 impl fmt::Display for Endpoint {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}://{}", self.scheme.as_str(), self.authority)
@@ -151,5 +167,15 @@ mod tests {
             assert!(Endpoint::new(Scheme::Http, text).is_err(), "{text:?}");
         }
         assert!(Endpoint::new(Scheme::Http, "[::1]:5000").is_ok());
+    }
+
+    #[test]
+    fn urls_are_written_as_they_are_read() {
+        for text in ["http://r", "https://r:5000", "http://[::1]:5000"] {
+            assert_eq!(text.parse::<Endpoint>().unwrap().to_string(), text);
+        }
+        for text in ["r:5000", "ftp://r", "http:/r", "http://", "http://r/v2/"] {
+            assert!(text.parse::<Endpoint>().is_err(), "{text:?}");
+        }
     }
 }

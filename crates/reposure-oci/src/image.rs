@@ -25,6 +25,22 @@ pub enum Artifact {
     Index(Arc<dyn Index>),
 }
 
+impl Artifact {
+    /// Returns the image's manifest, or the index.
+    ///
+    /// # Errors
+    /// As [`Image::manifest`].
+    ///
+    /// # Cancel safety
+    /// As [`Layer::prepare`].
+    pub async fn manifest(&self) -> Result<RawManifest, SourceError> {
+        match self {
+            Self::Image(image) => image.manifest().await,
+            Self::Index(index) => Ok(index.manifest().clone()),
+        }
+    }
+}
+
 /// A layer or a configuration of an image.
 pub trait Layer: Send + Sync + fmt::Debug {
     /// Returns the digest of the uncompressed tar where the source knows it. It is for display, not verified.

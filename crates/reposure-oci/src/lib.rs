@@ -23,8 +23,60 @@
 //! | [`auth`] | credentials, challenges, and tokens |
 //! | [`remote`] | images of another registry as a source |
 //! | [`registry`] | [`Client`](registry::Client) of the distribution API, over any transport |
+//! | [`transfer`] | push, fetch and copy of images over that client |
 //!
 //! Nothing here knows of Kubernetes. The library prints nothing and reads no environment.
+//!
+//! # Examples
+//! Sources give [`Artifact`]s, sinks take them. Here a file becomes an image, and the image an archive that `docker load` reads:
+//!
+//! ```
+//! use reposure_oci::{
+//!     Spool,
+//!     archive::{self, Form},
+//!     sink::{ArchiveName, write_artifact},
+//! };
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+//! let folder = tempfile::tempdir()?;
+//! let file = folder.path().join("hello.txt");
+//! std::fs::write(&file, "hello\n")?;
+//!
+//! // What is compressed goes to temporary files of 1 MiB together at most.
+//! let mut options = archive::Options::new(Spool::new(folder.path(), 1 << 20));
+//! options.form = Form::File;
+//! let image = archive::open(file, options).await?.select(None)?.artifact.clone();
+//!
+//! let name = ArchiveName { host: None, image: "hello:v1".parse()? };
+//! let tar = write_artifact(&image, vec![name], Vec::new()).await?;
+//! assert_eq!(tar.len() % 512, 0);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! And here an image of an archive is pushed to a registry:
+//!
+//! ```no_run
+//! use reposure_oci::{
+//!     DirectOptions, DirectTransport, Spool, archive,
+//!     registry::Client,
+//!     transfer::{Progress, PushOptions, push},
+//! };
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+//! let options = archive::Options::new(Spool::new("/tmp", 1 << 30));
+//! let archive = archive::open("app.tar", options).await?;
+//! let client = Client::new(DirectTransport::new(DirectOptions::new("http://localhost:5000".parse()?))?);
+//! let (artifact, name) = (&archive.select(None)?.artifact, "myrepo/app:v1".parse()?);
+//! let digest = push(&client, artifact, &name, &PushOptions::default(), Progress::none()).await?;
+//! println!("{digest}");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! `examples/` has five short programs: `inspect_archive`, `push_archive`, `pull_archive`, `copy_image` and `tags`.
 
 pub mod archive;
 pub mod auth;
@@ -47,6 +99,7 @@ pub mod registry;
 pub mod remote;
 pub mod sink;
 pub mod spool;
+pub mod transfer;
 pub mod transport;
 
 mod blocking;

@@ -4,6 +4,16 @@
 //! repository of three parts, where other tools take `myhost` for a host, or the whole for a name of docker.io.
 //!
 //! See the [distribution specification, "Pulling manifests"](https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pulling-manifests).
+//!
+//! # Examples
+//! ```
+//! use reposure_oci::ImageName;
+//!
+//! let name: ImageName = "myrepo/app:v1.2".parse()?;
+//! assert_eq!(name.repository.as_str(), "myrepo/app");
+//! assert_eq!("myrepo/app".parse::<ImageName>()?.to_string(), "myrepo/app:latest");
+//! # Ok::<(), reposure_oci::name::NameError>(())
+//! ```
 
 use std::{fmt, str::FromStr};
 
@@ -210,6 +220,8 @@ serialize_as_text!(RepositoryName, Tag, Reference, ImageName);
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -262,6 +274,38 @@ mod tests {
     fn refuses_what_is_no_tag() {
         for text in ["", ".a", "-a", "a:b", "a/b", &"a".repeat(129)] {
             assert!(text.parse::<Tag>().is_err(), "{text:?}");
+        }
+    }
+
+    /// The specification's own expressions.
+    const REPOSITORY: &str = "[a-z0-9]{1,5}((\\.|_|__|-{1,3})[a-z0-9]{1,5}){0,2}(/[a-z0-9]{1,5}((\\.|_|__|-{1,3})[a-z0-9]{1,5}){0,2}){0,3}";
+    const TAG: &str = "[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}";
+
+    proptest! {
+        #[test]
+        fn names_of_the_specification_are_names(repository in REPOSITORY, tag in TAG, content in any::<u64>()) {
+            let digest = Digest::sha256_of(content.to_be_bytes());
+            prop_assert_eq!(repository.parse::<RepositoryName>().unwrap().to_string(), repository.clone());
+            prop_assert_eq!(tag.parse::<Reference>().unwrap(), Reference::Tag(Tag(tag.clone())));
+            for text in [format!("{repository}:{tag}"), format!("{repository}@{digest}")] {
+                let name: ImageName = text.parse().unwrap();
+                prop_assert_eq!(name.repository.as_str(), &repository);
+                prop_assert_eq!(name.to_string(), text);
+            }
+        }
+
+        #[test]
+        fn what_is_a_name_is_written_as_it_is_read(text in "[a-cA-C0-2:@/._ -]{0,20}|.{0,20}") {
+            if let Ok(name) = text.parse::<RepositoryName>() {
+                prop_assert!(!name.as_str().split('/').any(|part| matches!(part, "" | "." | "..")));
+                prop_assert_eq!(name.as_str(), &text);
+            }
+            if let Ok(tag) = text.parse::<Tag>() {
+                prop_assert_eq!(tag.as_str(), &text);
+            }
+            if let Ok(name) = text.parse::<ImageName>() {
+                prop_assert_eq!(name.to_string().parse::<ImageName>().unwrap(), name);
+            }
         }
     }
 }

@@ -6,6 +6,22 @@
 //! - Nothing is stored until the registry has said 201 with the right digest, or confirmed it by a `HEAD` with the right size.
 //! - A manifest that was asked for by digest, or came with one, has it.
 //! - Every wait has a deadline, every body a limit; what can be asked again is, a few times, with growing pauses.
+//!
+//! # Examples
+//! ```no_run
+//! use reposure_oci::{DirectOptions, DirectTransport, RepositoryName, registry::Client};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let client = Client::new(DirectTransport::new(DirectOptions::new("http://localhost:5000".parse()?))?);
+//! let repository: RepositoryName = "myrepo/app".parse()?;
+//! for tag in client.tags(&repository).await? {
+//!     let manifest = client.get_manifest(&repository, &tag.as_str().parse()?).await?;
+//!     println!("{tag}: {}", manifest.digest());
+//! }
+//! # Ok(())
+//! # }
+//! ```
 
 mod answer;
 mod blobs;
@@ -23,6 +39,7 @@ mod manifests;
 mod operation;
 mod ping;
 mod range;
+mod read;
 mod retry;
 mod session;
 mod uploads;
@@ -31,7 +48,7 @@ pub use blobs::BlobStream;
 pub use client::Client;
 pub use code::ErrorCode;
 pub use delete::TagDeletion;
-pub use error::{Error, Failure, OciError, Refusal};
+pub use error::{Asked, Error, Failure, OciError, Refusal};
 pub use fallback::is_referrer_tag;
 pub use limits::Limits;
 pub use operation::{Action, Operation};

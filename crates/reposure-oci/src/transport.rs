@@ -53,11 +53,20 @@ pub trait Transport: Send + Sync {
     /// # Cancel safety
     /// Dropping the future or the answer's body ends the exchange.
     fn send(&self, request: Request<Body>) -> BoxFuture<'_, Result<Response<Body>, TransportError>>;
+
+    /// Returns the URL of a path, for errors; by default the path, where the transport knows no more.
+    fn url(&self, path: &str) -> String {
+        path.into()
+    }
 }
 
 impl<T: Transport + ?Sized> Transport for std::sync::Arc<T> {
     fn send(&self, request: Request<Body>) -> BoxFuture<'_, Result<Response<Body>, TransportError>> {
         (**self).send(request)
+    }
+
+    fn url(&self, path: &str) -> String {
+        (**self).url(path)
     }
 }
 

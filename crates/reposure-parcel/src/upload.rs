@@ -17,6 +17,8 @@
 use reposure_oci::{Digest, RepositoryName};
 use serde::{Deserialize, Serialize};
 
+pub use reposure_oci::transfer::How;
+
 /// Opens an upload, or joins the one of the same digest that is open in the same repository.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -85,16 +87,4 @@ pub struct Stored {
     pub digest: Digest,
     /// How it came there.
     pub how: How,
-}
-
-/// How a blob came into a repository.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum How {
-    /// It was there.
-    Existed,
-    /// The registry mounted it from another repository.
-    Mounted,
-    /// It was sent.
-    Uploaded,
 }

@@ -6,10 +6,12 @@
 mod any_certificate;
 pub mod api_server;
 pub mod random;
+mod raw_server;
 pub mod registry;
 
 pub use api_server::FakeApiServer;
 pub use random::RandomImage;
+pub use raw_server::{RawAnswer, RawServer};
 pub use registry::{
     Auth, DigestHeader, Entry, Fault, Injection, LocationForm, MemoryRegistry, Options, Quirks, TagDelete,
     Users,

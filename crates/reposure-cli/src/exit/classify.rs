@@ -156,6 +156,7 @@ fn of_pull(error: &PullError) -> Option<Kind> {
             _ => None,
         },
         PullError::Malformed { .. }
+        | PullError::ManifestSize { .. }
         | PullError::TooDeep { .. }
         | PullError::TooMany { .. }
         | PullError::Blob(_) => Some(Kind::Verification),

@@ -27,6 +27,16 @@ pub enum PullError {
         #[source]
         source: ManifestError,
     },
+    /// A manifest has another size than the index above it says.
+    #[error("the manifest of {name} has {actual} bytes, where the index above it says {expected}")]
+    ManifestSize {
+        /// The child, by its digest.
+        name: ImageName,
+        /// The size in the index, in bytes.
+        expected: u64,
+        /// The manifest's size in bytes.
+        actual: u64,
+    },
     /// Indexes are nested too deep.
     #[error("{name} nests indexes more than {limit} deep")]
     TooDeep {

@@ -1,46 +1,16 @@
 //! The manifests of an image or index.
 
-use std::{collections::HashSet, sync::Arc};
+use std::sync::Arc;
 
-use futures::{FutureExt as _, future::BoxFuture};
-use reposure_oci::{Descriptor, ImageName, Manifest, RawManifest, Reference, registry};
+use reposure_oci::{
+    ImageName, registry,
+    transfer::{self, FetchError},
+};
 
 use super::PullError;
 use crate::session::Session;
 
-/// How deep indexes may be nested: the ones that people make have one level.
-const INDEX_DEPTH: usize = 4;
-/// How many manifests an image may consist of: some hundred platforms with an attestation each. They are held in memory.
-const MANIFESTS: usize = 1024;
-
-/// A manifest with what it names.
-#[derive(Clone, Debug)]
-pub struct Tree {
-    /// The manifest's bytes.
-    pub manifest: RawManifest,
-    /// The children of an index, in its order.
-    pub children: Vec<Self>,
-    /// The configuration and layers of an image.
-    pub blobs: Vec<Descriptor>,
-}
-
-impl Tree {
-    /// Lists the blobs of all images in it, each once.
-    pub fn blobs(&self) -> Vec<Descriptor> {
-        let (mut blobs, mut seen) = (Vec::new(), HashSet::new());
-        self.collect(&mut |blob| {
-            if seen.insert(blob.digest.clone()) {
-                blobs.push(blob.clone());
-            }
-        });
-        blobs
-    }
-
-    fn collect(&self, take: &mut impl FnMut(&Descriptor)) {
-        self.children.iter().for_each(|child| child.collect(take));
-        self.blobs.iter().for_each(take);
-    }
-}
+pub use reposure_oci::transfer::Tree;
 
 /// Reads the manifest of `name` and, if it is an index, of all its children.
 ///
@@ -48,43 +18,17 @@ impl Tree {
 /// When one of them cannot be had or is malformed.
 pub async fn fetch_tree(session: &Arc<Session>, name: &ImageName) -> Result<Tree, PullError> {
     let client = registry::Client::new(session.clone());
-    let mut left = MANIFESTS;
-    fetch(&client, name.clone(), INDEX_DEPTH, &mut left).await
+    transfer::fetch_tree(&client, name).await.map_err(Into::into)
 }
 
-type Client = registry::Client<Arc<Session>>;
-
-fn fetch<'a>(
-    client: &'a Client,
-    name: ImageName,
-    depth: usize,
-    left: &'a mut usize,
-) -> BoxFuture<'a, Result<Tree, PullError>> {
-    async move {
-        *left =
-            left.checked_sub(1).ok_or_else(|| PullError::TooMany { name: name.clone(), limit: MANIFESTS })?;
-        let manifest = client
-            .get_manifest(&name.repository, &name.reference)
-            .await
-            .map_err(|source| PullError::Manifest { name: name.clone(), source })?;
-        let parsed =
-            manifest.parse().map_err(|source| PullError::Malformed { name: name.clone(), source })?;
-        match parsed {
-            Manifest::Image(image) => {
-                let blobs = std::iter::once(image.config).chain(image.layers).collect();
-                Ok(Tree { manifest, children: Vec::new(), blobs })
-            }
-            Manifest::Index(_) if depth == 0 => Err(PullError::TooDeep { name, limit: INDEX_DEPTH }),
-            Manifest::Index(index) => {
-                let mut children = Vec::with_capacity(index.manifests.len());
-                for child in index.manifests {
-                    let reference = Reference::Digest(child.digest);
-                    let name = ImageName { repository: name.repository.clone(), reference };
-                    children.push(fetch(client, name, depth - 1, left).await?);
-                }
-                Ok(Tree { manifest, children, blobs: Vec::new() })
-            }
+impl From<FetchError> for PullError {
+    fn from(error: FetchError) -> Self {
+        match error {
+            FetchError::Manifest { name, source } => Self::Manifest { name, source },
+            FetchError::Malformed { name, source } => Self::Malformed { name, source },
+            FetchError::Size { name, expected, actual } => Self::ManifestSize { name, expected, actual },
+            FetchError::TooDeep { name, limit } => Self::TooDeep { name, limit },
+            FetchError::TooMany { name, limit } => Self::TooMany { name, limit },
         }
     }
-    .boxed()
 }

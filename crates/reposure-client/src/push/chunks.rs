@@ -95,7 +95,11 @@ async fn send_all(
     if found == *expected {
         Ok(())
     } else {
-        Err(ChunksError::Push(PushError::Corrupt { expected: expected.clone(), found }))
+        Err(ChunksError::Push(PushError::Corrupt {
+            expected: expected.clone(),
+            found,
+            origin: blob.origin(),
+        }))
     }
 }
 

@@ -26,12 +26,14 @@ pub enum PushError {
         source: BlobError,
     },
     /// A blob's bytes are not what its digest says.
-    #[error("the source is corrupt: a blob that should be {expected} is {found}")]
+    #[error("the source is corrupt: a blob that should be {expected} is {found}{}", at(origin.as_deref()))]
     Corrupt {
         /// The digest that the manifest names.
         expected: Digest,
         /// The digest of the bytes.
         found: Digest,
+        /// Where they are, if the source tells.
+        origin: Option<String>,
     },
     /// The manifest has another digest than the name that it was to get.
     #[error("the image's digest is {found}, and not {wanted} as its name says")]
@@ -73,4 +75,8 @@ pub enum PushError {
     /// A task ended by itself, which is a defect.
     #[error("a task of the push failed")]
     Task(#[source] tokio::task::JoinError),
+}
+
+fn at(origin: Option<&str>) -> String {
+    origin.map(|origin| format!(" ({origin})")).unwrap_or_default()
 }

@@ -40,7 +40,7 @@ pub enum DockerError {
     #[error("the docker-archive has {0} images, over the limit of {IMAGES_LIMIT}")]
     TooManyImages(usize),
     /// The configuration that the manifest names is not there.
-    #[error("configuration {0} is not in the archive")]
+    #[error("{MANIFEST_FILE} names configuration {0}, which is not in the archive")]
     MissingConfig(String),
     /// A layer that the manifest names is not there.
     #[error("layer {layer} of the image with configuration {config} is not in the archive")]

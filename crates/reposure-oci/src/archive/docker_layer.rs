@@ -32,7 +32,7 @@ pub enum LayerError {
     /// The layer cannot be read.
     #[error("cannot read layer {layer}")]
     Read {
-        /// The layer's path in the archive.
+        /// The layer's path in the archive, and where it is there.
         layer: String,
         /// What happened.
         #[source]
@@ -41,7 +41,7 @@ pub enum LayerError {
     /// The layer cannot be compressed into the spool, or is compressed and cannot be decompressed.
     #[error("cannot compress or check layer {layer}")]
     Compress {
-        /// The layer's path in the archive.
+        /// The layer's path in the archive, and where it is there.
         layer: String,
         /// What happened.
         #[source]
@@ -50,7 +50,7 @@ pub enum LayerError {
     /// The layer is another than the one that the image's configuration names.
     #[error("layer {layer} is damaged: its diff ID is {actual}, where the configuration has {expected}")]
     DiffId {
-        /// The layer's path in the archive.
+        /// The layer's path in the archive, and where it is there.
         layer: String,
         /// The diff ID in the configuration.
         expected: Digest,
@@ -60,7 +60,7 @@ pub enum LayerError {
     /// The thread that compresses ended early.
     #[error("the work on layer {layer} was broken off")]
     Broken {
-        /// The layer's path in the archive.
+        /// The layer's path in the archive, and where it is there.
         layer: String,
         /// What happened.
         #[source]
@@ -120,13 +120,13 @@ impl DockerLayer {
         let _permit = self.options.workers.permit().await;
         let (work, options) = (self.work.clone(), self.options.clone());
         let done = blocking::run(move |stop| job(&work, &options, stop)).await;
-        done.map_err(|source| LayerError::Broken { layer: self.work.content.name.clone(), source })?
+        done.map_err(|source| LayerError::Broken { layer: self.work.content.place(), source })?
     }
 }
 
 impl Work {
     fn make(&self, options: &Options, stop: &Stop) -> Result<Arc<dyn Blob>, LayerError> {
-        let read = |source| LayerError::Read { layer: self.content.name.clone(), source };
+        let read = |source| LayerError::Read { layer: self.content.place(), source };
         let format = self.content.format().map_err(read)?;
         let reader = stop.reader(self.content.open().map_err(read)?);
         match format {
@@ -143,7 +143,7 @@ impl Work {
     }
 
     fn failed(&self, source: io::Error) -> LayerError {
-        LayerError::Compress { layer: self.content.name.clone(), source }
+        LayerError::Compress { layer: self.content.place(), source }
     }
 
     /// Finds what the layer became before, and measures it then.
@@ -152,7 +152,7 @@ impl Work {
         let Some(known) = cache.find(&self.diff_id, &options.compression.to_string()) else {
             return Ok(None);
         };
-        let read = |source| LayerError::Read { layer: self.content.name.clone(), source };
+        let read = |source| LayerError::Read { layer: self.content.place(), source };
         if self.content.format().map_err(read)?.is_some() {
             return Ok(None); // it goes as it is
         }
@@ -191,7 +191,7 @@ impl Work {
 
     /// Takes a layer that is to stay uncompressed, where it is.
     fn pass(&self, reader: impl Read) -> Result<Arc<dyn Blob>, LayerError> {
-        let failed = |source| LayerError::Read { layer: self.content.name.clone(), source };
+        let failed = |source| LayerError::Read { layer: self.content.place(), source };
         let (diff_id, size) = measure(reader).map_err(failed)?;
         self.check_diff_id(&diff_id)?;
         Ok(self.content.blob(Descriptor::new(layer_type(Compression::None), diff_id, size)))
@@ -215,7 +215,7 @@ impl Work {
         if *actual == self.diff_id {
             return Ok(());
         }
-        let (layer, expected) = (self.content.name.clone(), self.diff_id.clone());
+        let (layer, expected) = (self.content.place(), self.diff_id.clone());
         Err(LayerError::DiffId { layer, expected, actual: actual.clone() })
     }
 }

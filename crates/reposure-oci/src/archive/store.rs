@@ -223,6 +223,16 @@ impl Content {
         Ok(bytes.into())
     }
 
+    /// Returns its name and where it is, for errors.
+    pub(crate) fn place(&self) -> String {
+        match &self.place {
+            Place::File { path } => path.display().to_string(),
+            Place::Slice { path, offset, .. } => {
+                format!("{} (from byte {offset} of {})", self.name, path.display())
+            }
+        }
+    }
+
     /// Makes a blob of it, whose bytes are not checked yet.
     pub(crate) fn blob(&self, descriptor: Descriptor) -> Arc<dyn Blob> {
         match &self.place {
@@ -255,6 +265,10 @@ impl Blob for SpooledBlob {
 
     fn read_at(&self, offset: u64, length: usize) -> BoxFuture<'_, Result<Bytes, BlobError>> {
         self.blob.read_at(offset, length)
+    }
+
+    fn origin(&self) -> Option<String> {
+        self.blob.origin()
     }
 }
 

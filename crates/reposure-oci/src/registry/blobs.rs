@@ -102,20 +102,38 @@ impl<T: Transport> Client<T> {
         digest: &Digest,
         range: Range<u64>,
     ) -> Result<BlobStream, Error> {
-        let call = call(Action::GetBlob, Method::GET, repository, digest)
-            .expect(&[StatusCode::PARTIAL_CONTENT, StatusCode::OK]);
-        let call = match range.end.checked_sub(1) {
-            // No range is empty in HTTP.
-            Some(last) if !range.is_empty() => {
-                call.header(header::RANGE, &format!("bytes={}-{last}", range.start))?
-            }
-            _ => call,
-        };
+        let call = range_call(repository, digest, &range)?;
         let answer = self.open(&call).await?;
-        let total = check(&answer, &range).map_err(|failure| call.error(failure))?;
-        let body = transport::exact(answer.into_body(), range.end.saturating_sub(range.start));
-        Ok(BlobStream { range, total, body })
+        blob_stream(&call, answer, range)
     }
+}
+
+/// Asks for bytes of a blob.
+pub(crate) fn range_call(
+    repository: &RepositoryName,
+    digest: &Digest,
+    range: &Range<u64>,
+) -> Result<Call, Error> {
+    let call = call(Action::GetBlob, Method::GET, repository, digest)
+        .expect(&[StatusCode::PARTIAL_CONTENT, StatusCode::OK]);
+    match range.end.checked_sub(1) {
+        // No range is empty in HTTP.
+        Some(last) if !range.is_empty() => {
+            call.header(header::RANGE, &format!("bytes={}-{last}", range.start))
+        }
+        _ => Ok(call),
+    }
+}
+
+/// Takes the answer to [`range_call`], unless it has other bytes.
+pub(crate) fn blob_stream(
+    call: &Call,
+    answer: Response<Body>,
+    range: Range<u64>,
+) -> Result<BlobStream, Error> {
+    let total = check(&answer, &range).map_err(|failure| call.error(failure))?;
+    let body = transport::exact(answer.into_body(), range.end.saturating_sub(range.start));
+    Ok(BlobStream { range, total, body })
 }
 
 /// Checks that an answer has just the bytes that were asked for, and returns the size of the blob.

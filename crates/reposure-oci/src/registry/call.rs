@@ -1,15 +1,17 @@
 //! One request, which can be sent any number of times.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
 
 use super::{
-    error::{Error, Failure},
+    error::{Asked, Error, Failure},
     operation::Operation,
 };
 use crate::{
     auth::Scopes,
-    transport::{self, Body},
+    transport::{self, Body, Transport},
 };
 
 /// A request without a stream.
@@ -25,6 +27,8 @@ pub(crate) struct Call {
     pub(crate) scopes: Option<Scopes>,
     /// The statuses that are no error.
     pub(crate) expected: &'static [StatusCode],
+    /// What was asked last.
+    asked: Arc<Mutex<Option<Asked>>>,
 }
 
 impl Call {
@@ -38,6 +42,7 @@ impl Call {
             body: Bytes::new(),
             scopes: None,
             expected,
+            asked: Arc::default(),
         }
     }
 
@@ -64,7 +69,15 @@ impl Call {
     }
 
     pub(crate) fn error(&self, failure: Failure) -> Error {
-        Error::new(&self.operation, failure)
+        let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Error { asked: asked.map(Box::new), ..Error::new(&self.operation, failure) }
+    }
+
+    /// Takes note of what is asked, and of the answer once there is one.
+    pub(crate) fn note(&self, transport: &impl Transport, status: Option<StatusCode>) {
+        let path = self.path.split('?').next().unwrap_or_default();
+        let asked = Asked { method: self.method.clone(), url: transport.url(path), status };
+        *self.asked.lock().unwrap_or_else(PoisonError::into_inner) = Some(asked);
     }
 
     /// Returns the request with its own body.

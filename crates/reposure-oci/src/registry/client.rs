@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::{Request, Response};
 
 use super::{
-    answer::{self, Whole},
+    answer::{self, Whole, refuse_html},
     call::Call,
     error::{Error, Failure},
     limits::{ERROR_BODY, Limits},
@@ -36,6 +36,11 @@ impl<T: Transport> Client<T> {
         &self.transport
     }
 
+    /// Counts the tries of what consists of several calls.
+    pub(crate) const fn retry(&self) -> Retry {
+        Retry::new(&self.limits)
+    }
+
     /// Makes a call and reads its answer of at most `limit` bytes. It is made again while that may help.
     pub(crate) async fn call(&self, call: &Call, limit: usize) -> Result<Whole, Error> {
         let mut retry = Retry::new(&self.limits);
@@ -52,7 +57,10 @@ impl<T: Transport> Client<T> {
         let mut retry = Retry::new(&self.limits);
         loop {
             match self.within(call, self.limits.call, self.whole(call, ERROR_BODY)).await {
-                Ok(_) => return Ok(()),
+                Ok(answer) => {
+                    let refused = refuse_html(answer.status(), answer.headers(), answer.body());
+                    return refused.map_err(|failure| call.error(failure));
+                }
                 Err(error) if error.is_not_found() && retry.was_unanswered() => return Ok(()),
                 Err(error) => retry.pause(error).await?,
             }
@@ -63,8 +71,8 @@ impl<T: Transport> Client<T> {
     pub(crate) async fn open(&self, call: &Call) -> Result<Response<Body>, Error> {
         let mut retry = Retry::new(&self.limits);
         loop {
-            match self.within(call, self.limits.call, self.checked(call)).await {
-                Ok(answer) => return Ok(answer.map(|body| stalling(body, self.limits.stall))),
+            match self.open_once(call).await {
+                Ok(answer) => return Ok(answer),
                 Err(error) => retry.pause(error).await?,
             }
         }
@@ -79,6 +87,12 @@ impl<T: Transport> Client<T> {
         let answer = answer.unwrap_or_else(|limit| Err(call.error(Failure::Timeout(limit))))?;
         let whole = self.read(call, answer, ERROR_BODY);
         Ok((self.within(call, self.limits.call, whole).await?, watch.bytes()))
+    }
+
+    /// Makes a call whose answer is a stream, once.
+    pub(crate) async fn open_once(&self, call: &Call) -> Result<Response<Body>, Error> {
+        let answer = self.within(call, self.limits.call, self.checked(call)).await?;
+        Ok(answer.map(|body| stalling(body, self.limits.stall)))
     }
 
     async fn within<R>(
@@ -108,8 +122,10 @@ impl<T: Transport> Client<T> {
 
     /// Sends a request, and takes a status that is not expected for an error.
     async fn send(&self, call: &Call, request: Request<Body>) -> Result<Response<Body>, Error> {
+        call.note(&self.transport, None);
         let sent = self.transport.send(request).await;
         let answer = sent.map_err(|error| call.error(Failure::Transport(error)))?;
+        call.note(&self.transport, Some(answer.status()));
         if call.expected.contains(&answer.status()) {
             return Ok(answer);
         }

@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use http::StatusCode;
+use http::{Method, StatusCode};
 
 use super::{code::ErrorCode, operation::Operation};
 use crate::{
@@ -14,13 +14,26 @@ use crate::{
 
 /// An operation on a registry failed.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot {operation}")]
+#[error("cannot {operation}{}", self.asked_text())]
 pub struct Error {
     /// What was being done.
     pub operation: Operation,
+    /// The last request of it, if there was one.
+    pub asked: Option<Box<Asked>>,
     /// Why it failed.
     #[source]
     pub failure: Box<Failure>,
+}
+
+/// A request, and how it was answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// The method.
+    pub method: Method,
+    /// The URL, or the path where the transport knows no more, without a query, which may hold secrets.
+    pub url: String,
+    /// The answer's status, if there was an answer.
+    pub status: Option<StatusCode>,
 }
 
 /// Why an operation failed.
@@ -168,7 +181,18 @@ impl fmt::Display for Refusal {
 
 impl Error {
     pub(crate) fn new(operation: &Operation, failure: Failure) -> Self {
-        Self { operation: operation.clone(), failure: Box::new(failure) }
+        Self { operation: operation.clone(), asked: None, failure: Box::new(failure) }
+    }
+
+    /// Adds the request, where what went wrong does not name it.
+    fn asked_text(&self) -> String {
+        let Some(asked) = &self.asked else { return String::new() };
+        let Asked { method, url, status } = &**asked;
+        match (&*self.failure, status) {
+            (Failure::Transport(_), _) => String::new(),
+            (Failure::Refused(_), _) | (_, None) => format!(" ({method} {url})"),
+            (_, Some(status)) => format!(" ({method} {url}, {status})"),
+        }
     }
 
     fn refusal(&self) -> Option<&Refusal> {

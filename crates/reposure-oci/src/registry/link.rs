@@ -27,6 +27,8 @@ fn is_next(parameters: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn next_of(text: &str) -> Option<String> {
@@ -44,5 +46,38 @@ mod tests {
         assert_eq!(next_of("<a>; rel=prev, <b>;title=\"x\";Rel=\"last Next\"").as_deref(), Some("b"));
         assert_eq!(next_of("<a>; rel=prev"), None);
         assert_eq!(next_of("<a"), None);
+    }
+
+    /// A reference as URLs are, and relations of which one may be `next`.
+    fn link() -> impl Strategy<Value = (String, Vec<String>)> {
+        let relation = prop_oneof!["next", "NEXT", "prev", "last", "nextish"];
+        ("[a-z0-9/?&=%._~-]{1,30}", proptest::collection::vec(relation, 1..3))
+    }
+
+    proptest! {
+        #[test]
+        fn the_first_next_link_is_taken(links in proptest::collection::vec(link(), 0..5), title in "[a-z ;]{0,8}") {
+            let is_next = |relations: &[String]| relations.iter().any(|text| text.eq_ignore_ascii_case("next"));
+            let expected = links.iter().find(|(_, relations)| is_next(relations)).map(|(link, _)| link.clone());
+            let render = |(link, relations): &(String, Vec<String>)| {
+                format!("<{link}>; title=\"{title}\"; rel=\"{}\"", relations.join(" "))
+            };
+            let text = links.iter().map(render).collect::<Vec<_>>();
+            prop_assert_eq!(next_of(&text.join(", ")), expected.clone());
+            // In headers of their own.
+            let mut headers = HeaderMap::new();
+            for link in text {
+                headers.append(header::LINK, link.parse().unwrap());
+            }
+            prop_assert_eq!(next(&headers), expected);
+        }
+
+        #[test]
+        fn any_header_can_be_read(text in "[<>;,=\"a-z rel next]{0,60}|[ -~]{0,60}") {
+            if let Some(reference) = next_of(&text) {
+                let bracketed = format!("<{reference}>");
+                prop_assert!(text.contains(&bracketed), "{}", reference);
+            }
+        }
     }
 }

@@ -31,6 +31,8 @@ pub(crate) fn with_parameter(path: &str, name: &str, value: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn path(reference: &str) -> (String, Option<String>) {
@@ -52,5 +54,16 @@ mod tests {
     fn parameters_are_added() {
         assert_eq!(with_parameter("/a", "digest", "d"), "/a?digest=d");
         assert_eq!(with_parameter("/a?b=c", "digest", "d"), "/a?b=c&digest=d");
+    }
+
+    proptest! {
+        #[test]
+        fn any_reference_gives_a_path_or_nothing(request in "/v2/[a-z/?=]{0,20}", reference in "(https?:)?[a-z:/?#@%.\\\\-]{0,30}|.{0,30}") {
+            if let Some(resolved) = resolve(&request, &reference) {
+                prop_assert!(resolved.path.starts_with('/'), "{:?}", resolved);
+                // It can stand in a request.
+                prop_assert!(resolved.path.parse::<http::uri::PathAndQuery>().is_ok(), "{:?}", resolved);
+            }
+        }
     }
 }

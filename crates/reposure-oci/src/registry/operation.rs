@@ -12,7 +12,7 @@ pub struct Operation {
     /// Where, unless it is about the registry as such.
     pub repository: Option<RepositoryName>,
     /// To what: a tag or a digest.
-    pub subject: Option<String>,
+    pub subject: Option<Box<str>>,
 }
 
 /// The kinds of operation.
@@ -82,7 +82,7 @@ impl Operation {
     }
 
     pub(crate) fn on(action: Action, repository: &RepositoryName, subject: impl fmt::Display) -> Self {
-        Self { action, repository: Some(repository.clone()), subject: Some(subject.to_string()) }
+        Self { action, repository: Some(repository.clone()), subject: Some(subject.to_string().into()) }
     }
 }
 

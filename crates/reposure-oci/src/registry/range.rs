@@ -29,6 +29,8 @@ fn first_last(text: &str) -> Option<Range<u64>> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -43,5 +45,29 @@ mod tests {
             (received("1-4"), received("0-18446744073709551615"), received("0--1")),
             (None, None, None)
         );
+    }
+
+    proptest! {
+        #[test]
+        fn ranges_are_read_as_they_are_written(start in any::<u64>(), length in 1u64..=u64::MAX, more in any::<u64>()) {
+            let (Some(end), Some(total)) = (start.checked_add(length), start.checked_add(length).and_then(|end| end.checked_add(more))) else {
+                return Ok(());
+            };
+            let last = end - 1;
+            prop_assert_eq!(content_range(&format!("bytes {start}-{last}/{total}")), Some((start..end, Some(total))));
+            prop_assert_eq!(content_range(&format!("bytes {start}-{last}/*")), Some((start..end, None)));
+            if end < u64::MAX {
+                prop_assert_eq!(content_range(&format!("bytes {start}-{end}/{end}")), None);
+            }
+            prop_assert_eq!(received(&format!("{start}-{last}")), (start == 0).then_some(end));
+        }
+
+        #[test]
+        fn any_header_is_a_range_or_none(text in "(bytes[ =])?[0-9]{0,22}-[0-9]{0,22}(/([0-9]{0,22}|\\*))?|.{0,30}") {
+            if let Some((range, total)) = content_range(&text) {
+                prop_assert!(range.start < range.end && total.is_none_or(|total| range.end <= total));
+            }
+            prop_assert!(received(&text) != Some(0));
+        }
     }
 }

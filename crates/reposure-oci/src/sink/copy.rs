@@ -1,7 +1,8 @@
 //! Writing an image or index of any source to an archive.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, pin::pin, sync::Arc};
 
+use futures::StreamExt;
 use tokio::io::AsyncWrite;
 
 use super::{
@@ -10,14 +11,11 @@ use super::{
     writer::{ArchiveWriter, WriteError},
 };
 use crate::{
-    blob::{Blob, BlobError},
+    blob::{Blob, BlobError, damaged, pieces},
     digest::Digest,
     image::{Artifact, Image, SourceError},
     manifest::RawManifest,
 };
-
-/// How much of a blob is copied at once, in bytes.
-const COPY_CHUNK: u64 = 1 << 20;
 
 /// Why an artifact cannot be written to an archive.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +32,15 @@ pub enum CopyError {
         /// The blob.
         digest: Digest,
         /// What happened.
+        #[source]
+        source: BlobError,
+    },
+    /// A blob holds other bytes than its digest says.
+    #[error("blob {digest} is not what it should be")]
+    Damaged {
+        /// The blob.
+        digest: Digest,
+        /// What is wrong, and where.
         #[source]
         source: BlobError,
     },
@@ -107,16 +114,21 @@ async fn copy<W: AsyncWrite + Unpin>(
     blob: &dyn Blob,
     writer: &mut ArchiveWriter<W>,
 ) -> Result<(), CopyError> {
-    let (digest, size) = (&blob.descriptor().digest, blob.descriptor().size);
+    let digest = &blob.descriptor().digest;
     writer.begin_blob(digest).await.map_err(CopyError::Write)?;
-    let mut offset = 0;
-    while offset < size {
-        let length = COPY_CHUNK.min(size - offset);
-        // Not above COPY_CHUNK, so it fits.
-        let read = blob.read_at(offset, usize::try_from(length).unwrap_or(usize::MAX)).await;
-        let bytes = read.map_err(|source| CopyError::Read { digest: digest.clone(), source })?;
-        writer.write(&bytes).await.map_err(CopyError::Write)?;
-        offset += length;
+    let mut pieces = pin!(pieces(blob));
+    while let Some(piece) = pieces.next().await {
+        let bytes = piece.map_err(|source| CopyError::Read { digest: digest.clone(), source })?;
+        writer.write(&bytes).await.map_err(|error| failed(blob, error))?;
     }
-    writer.end_blob().await.map_err(CopyError::Write)
+    writer.end_blob().await.map_err(|error| failed(blob, error))
+}
+
+fn failed(blob: &dyn Blob, error: WriteError) -> CopyError {
+    match error {
+        WriteError::Blob(error) => {
+            CopyError::Damaged { digest: blob.descriptor().digest.clone(), source: damaged(blob, error) }
+        }
+        error => CopyError::Write(error),
+    }
 }

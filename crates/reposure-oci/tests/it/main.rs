@@ -3,11 +3,15 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that fails may say so by panicking")]
 
 mod auth;
+mod bad_archives;
+mod bad_registries;
 mod blobs;
 mod deletes;
+mod examples;
 mod fixture;
 mod lists;
 mod manifests;
 mod network;
 mod remote;
+mod transfer;
 mod uploads;

@@ -84,7 +84,8 @@ async fn what_is_missing_is_not_found() {
     assert_eq!(fixture.client.head_manifest(&name("a"), &latest()).await.unwrap(), None);
     let error = fixture.client.get_manifest(&name("a"), &latest()).await.unwrap_err();
     assert!(error.is_not_found() && !error.is_denied() && !error.is_transient());
-    assert_eq!(error.to_string(), "cannot read manifest latest of a");
+    let url = format!("{}/v2/a/manifests/latest", fixture.registry.url());
+    assert_eq!(error.to_string(), format!("cannot read manifest latest of a (GET {url})"));
     assert_eq!(
         error.failure.to_string(),
         "the registry answered 404 Not Found: MANIFEST_UNKNOWN (manifest unknown)"

@@ -92,6 +92,10 @@ impl Faults {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(injection);
     }
 
+    pub(crate) fn clear(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     /// Takes the fault that this request is to suffer.
     pub(crate) fn take(&self, method: &Method, path: &str) -> Option<Fault> {
         let mut injections = self.0.lock().unwrap_or_else(PoisonError::into_inner);

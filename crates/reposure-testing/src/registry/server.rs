@@ -85,6 +85,11 @@ impl MemoryRegistry {
         self.shared.faults.add(injection);
     }
 
+    /// Makes no request fail any more.
+    pub fn heal(&self) {
+        self.shared.faults.clear();
+    }
+
     /// Makes every token that was given out worthless.
     pub fn revoke_tokens(&self) {
         self.shared.tokens.revoke();

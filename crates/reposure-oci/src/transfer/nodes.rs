@@ -2,17 +2,29 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use reposure_oci::{Artifact, Image, Index, Layer, RawManifest, image::SourceError};
+use crate::{
+    image::{Artifact, Image, Index, Layer, SourceError},
+    manifest::RawManifest,
+};
 
 /// A manifest to be put, once what it names is there.
 #[derive(Debug)]
-pub(super) enum Node {
+pub enum Node {
+    /// Of an image.
     Image(Arc<dyn Image>),
+    /// An index.
     Index(Arc<dyn Index>),
 }
 
 impl Node {
-    pub(super) async fn manifest(&self) -> Result<RawManifest, SourceError> {
+    /// Returns the manifest's bytes; prepares every part first where the manifest is made here.
+    ///
+    /// # Errors
+    /// As [`Image::manifest`].
+    ///
+    /// # Cancel safety
+    /// As [`Layer::prepare`].
+    pub async fn manifest(&self) -> Result<RawManifest, SourceError> {
         match self {
             Self::Image(image) => image.manifest().await,
             Self::Index(index) => Ok(index.manifest().clone()),
@@ -21,7 +33,7 @@ impl Node {
 }
 
 /// Lists an artifact's manifests; the root is the last one.
-pub(super) fn walk(artifact: &Artifact) -> Vec<Node> {
+pub fn walk(artifact: &Artifact) -> Vec<Node> {
     let mut nodes = Vec::new();
     collect(artifact, &mut nodes);
     nodes
@@ -42,7 +54,7 @@ fn collect(artifact: &Artifact, nodes: &mut Vec<Node>) {
 
 /// Lists the parts of all images, the largest first: they take longest. Each blob of a known digest is there once, and so is
 /// each part that is not ready, which several images or one image several times may have.
-pub(super) fn parts(nodes: &[Node]) -> Vec<Arc<dyn Layer>> {
+pub fn parts(nodes: &[Node]) -> Vec<Arc<dyn Layer>> {
     let (mut seen, mut unready) = (HashSet::new(), HashSet::new());
     let mut parts: Vec<Arc<dyn Layer>> = nodes
         .iter()

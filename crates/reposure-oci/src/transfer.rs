@@ -1,0 +1,30 @@
+//! Images between registries and everything else, without a surrogate: [`fetch`], [`push`] and [`copy`].
+//!
+//! A registry is one more source and one more sink of [`Artifact`](crate::Artifact)s. So an image of an archive is pushed by
+//! [`archive::open`](crate::archive::open) and [`push`], one of a registry is saved by [`fetch`] and
+//! [`sink::write_artifact`](crate::sink::write_artifact), and copied between registries by [`fetch`] and [`push`], which is
+//! what [`copy`] does.
+//!
+//! # Guarantees
+//! - A tag is put last, after the registry has confirmed every blob and every manifest below it. A push that fails or is
+//!   dropped changes no tag.
+//! - Every byte is checked against the digest that the manifest names for it, on its way into a registry and into an archive.
+//! - Manifests go byte for byte as they are.
+//!
+//! How far a transfer is comes as [`Event`]s of a channel.
+
+mod blob;
+mod error;
+mod nodes;
+mod progress;
+mod push;
+mod remote;
+mod tree;
+mod upload;
+
+pub use error::{FetchError, PushError};
+pub use nodes::{Node, parts, walk};
+pub use progress::{Event, How, Progress};
+pub use push::{PushOptions, copy, push};
+pub use remote::fetch;
+pub use tree::{Tree, fetch_tree};

@@ -1,0 +1,171 @@
+//! Images into a registry.
+
+use std::sync::Arc;
+
+use tokio::{sync::Semaphore, task::JoinSet};
+
+use super::{
+    error::PushError,
+    nodes::{Node, parts, walk},
+    progress::{Event, Progress},
+    remote::fetch,
+    upload,
+};
+use crate::{
+    digest::Digest,
+    image::{Artifact, Layer},
+    manifest::RawManifest,
+    name::{ImageName, Reference, RepositoryName},
+    registry::Client,
+    transport::Transport,
+};
+
+/// How to push.
+#[derive(Clone, Debug)]
+pub struct PushOptions {
+    /// How many blobs are under way at once, at least 1; 4 by default.
+    pub blobs: usize,
+    /// How many layers are prepared at once, at least 1; 2 by default, since compressing keeps several cores busy.
+    pub preparations: usize,
+    /// Another repository of the same registry, which blobs are mounted from where that is possible.
+    pub mount_from: Option<RepositoryName>,
+}
+
+impl Default for PushOptions {
+    fn default() -> Self {
+        Self { blobs: 4, preparations: 2, mount_from: None }
+    }
+}
+
+/// What the tasks of one push share.
+#[derive(Debug)]
+pub(super) struct Context<T> {
+    pub(super) client: Client<T>,
+    pub(super) repository: RepositoryName,
+    pub(super) mount_from: Option<RepositoryName>,
+    pub(super) progress: Progress,
+    blobs: Semaphore,
+    preparations: Semaphore,
+}
+
+/// Copies the image `from` of one registry to the name `to` of another, or of the same.
+///
+/// # Errors
+/// As [`fetch`] and [`push`].
+///
+/// # Cancel safety
+/// As [`push`].
+pub async fn copy<S, T>(
+    source: &Client<S>,
+    from: &ImageName,
+    target: &Client<T>,
+    to: &ImageName,
+    options: &PushOptions,
+    progress: Progress,
+) -> Result<Digest, PushError>
+where
+    S: Transport + Clone + 'static,
+    T: Transport + Clone + 'static,
+{
+    let artifact = fetch(source, from).await.map_err(|error| PushError::Fetch(error.into()))?;
+    push(target, &artifact, to, options, progress).await
+}
+
+/// Pushes `artifact` under `name`, and returns the digest of its manifest once the registry has confirmed it.
+///
+/// What the registry has is not sent. Blobs go first, several at once, each by one request; then the manifests, children
+/// before their index. What fails on the way is tried again as the client's limits say.
+///
+/// # Errors
+/// When a source cannot be read or does not hold what it says, and when the registry refuses. There is then no new tag; blobs
+/// that arrived stay, and are not sent again by the next push.
+///
+/// # Cancel safety
+/// Dropping the future stops the push; there is then no new tag, unless the registry was answering already.
+pub async fn push<T: Transport + Clone + 'static>(
+    client: &Client<T>,
+    artifact: &Artifact,
+    name: &ImageName,
+    options: &PushOptions,
+    progress: Progress,
+) -> Result<Digest, PushError> {
+    let context = Arc::new(Context {
+        client: client.clone(),
+        repository: name.repository.clone(),
+        mount_from: options.mount_from.clone(),
+        progress,
+        blobs: Semaphore::new(options.blobs.clamp(1, Semaphore::MAX_PERMITS)),
+        preparations: Semaphore::new(options.preparations.clamp(1, Semaphore::MAX_PERMITS)),
+    });
+    let nodes = walk(artifact);
+    let mut tasks = JoinSet::new();
+    for (number, part) in parts(&nodes).into_iter().enumerate() {
+        tasks.spawn(store(context.clone(), number, part));
+    }
+    // The first failure drops the set, and with it every other task.
+    while let Some(joined) = tasks.join_next().await {
+        joined.map_err(PushError::Task)??;
+    }
+    put_manifests(&context, &nodes, &name.reference).await
+}
+
+async fn store<T: Transport>(
+    context: Arc<Context<T>>,
+    number: usize,
+    part: Arc<dyn Layer>,
+) -> Result<(), PushError> {
+    let ready = part.ready();
+    let size = ready.as_ref().map(|blob| blob.descriptor().size);
+    context.progress.send(Event::Began { part: number, label: part.label(), size });
+    let blob = if let Some(blob) = ready {
+        blob
+    } else {
+        let _permit = context.preparations.acquire().await;
+        let blob = part.prepare().await.map_err(|source| PushError::Source { part: part.label(), source })?;
+        context.progress.send(Event::Sized { part: number, size: blob.descriptor().size });
+        blob
+    };
+    let _permit = context.blobs.acquire().await;
+    let how = upload::store(&context, number, &blob).await?;
+    context.progress.send(Event::Finished { part: number, how });
+    Ok(())
+}
+
+/// Puts the manifests, children first; the last one is the root, which gets the name and whose digest is returned.
+async fn put_manifests<T: Transport>(
+    context: &Context<T>,
+    nodes: &[Node],
+    name: &Reference,
+) -> Result<Digest, PushError> {
+    let (root, children) = nodes.split_last().expect("a walk ends with the root");
+    let root = manifest_of(root).await?;
+    let reference = root_reference(&root, name)?;
+    for child in children {
+        let manifest = manifest_of(child).await?;
+        put(context, &Reference::Digest(manifest.digest().clone()), &manifest).await?;
+    }
+    put(context, &reference, &root).await
+}
+
+async fn manifest_of(node: &Node) -> Result<RawManifest, PushError> {
+    node.manifest().await.map_err(|source| PushError::Source { part: "manifest".into(), source })
+}
+
+/// The root goes by its name, which must fit if it is a digest.
+fn root_reference(root: &RawManifest, name: &Reference) -> Result<Reference, PushError> {
+    match name {
+        Reference::Digest(wanted) if wanted != root.digest() => {
+            Err(PushError::OtherDigest { wanted: wanted.clone(), found: root.digest().clone() })
+        }
+        name => Ok(name.clone()),
+    }
+}
+
+async fn put<T: Transport>(
+    context: &Context<T>,
+    reference: &Reference,
+    manifest: &RawManifest,
+) -> Result<Digest, PushError> {
+    let stored = context.client.put_manifest(&context.repository, reference, manifest).await;
+    stored.map_err(|source| PushError::Manifest { digest: manifest.digest().clone(), source })
+}
