@@ -15,6 +15,7 @@ mod code;
 mod delete;
 mod error;
 mod fallback;
+mod immutable;
 mod limits;
 mod link;
 mod lists;

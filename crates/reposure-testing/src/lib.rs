@@ -11,6 +11,6 @@ pub mod registry;
 pub use api_server::FakeApiServer;
 pub use random::RandomImage;
 pub use registry::{
-    Auth, DigestHeader, Entry, Fault, Injection, LocationForm, MemoryRegistry, Options, Quirks, TagDelete,
-    Users,
+    Auth, DigestHeader, Entry, Fault, Immutable, Injection, LocationForm, MemoryRegistry, Options, Quirks,
+    TagDelete, Users,
 };

@@ -35,6 +35,9 @@ pub enum Failure {
     /// The registry refused.
     #[error("the registry answered {0}")]
     Refused(Refusal),
+    /// The tag is one that may not be changed: 409, 412, or a 400, 403 or 405 that says so.
+    #[error("the tag is immutable: the registry answered {0}")]
+    ImmutableTag(Refusal),
     /// A page for people came where a registry's answer should be.
     #[error("a web page came with status {status}{}, so what answered is no registry", titled(.title.as_deref()))]
     Html {
@@ -173,7 +176,7 @@ impl Error {
 
     fn refusal(&self) -> Option<&Refusal> {
         match &*self.failure {
-            Failure::Refused(refusal) => Some(refusal),
+            Failure::Refused(refusal) | Failure::ImmutableTag(refusal) => Some(refusal),
             _ => None,
         }
     }
@@ -207,6 +210,11 @@ impl Error {
             Failure::Transport(error) => error.source.downcast_ref().is_some_and(AuthError::is_denied),
             _ => false,
         }
+    }
+
+    /// Tells whether a tag may not be changed.
+    pub fn is_immutable(&self) -> bool {
+        matches!(&*self.failure, Failure::ImmutableTag(_))
     }
 
     /// Tells whether the registry, or what is before it, takes no body of this size.

@@ -19,7 +19,7 @@ mod tls;
 
 pub use fault::{Fault, Injection};
 pub use log::Entry;
-pub use options::{Auth, DigestHeader, LocationForm, Options, Quirks, TagDelete, Users};
+pub use options::{Auth, DigestHeader, Immutable, LocationForm, Options, Quirks, TagDelete, Users};
 pub use server::MemoryRegistry;
 
 pub(crate) use digest::sha256;

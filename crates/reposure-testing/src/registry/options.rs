@@ -83,6 +83,8 @@ impl Users {
 pub struct Quirks {
     /// What deleting by tag gives.
     pub tag_delete: TagDelete,
+    /// Whether tags that exist can be neither moved nor deleted, and how that is said.
+    pub immutable: Option<Immutable>,
     /// Whether anything can be deleted; otherwise 405 `UNSUPPORTED`.
     pub delete_enabled: bool,
     /// What `Location` looks like.
@@ -121,6 +123,7 @@ impl Default for Quirks {
     fn default() -> Self {
         Self {
             tag_delete: TagDelete::Accepted,
+            immutable: None,
             delete_enabled: true,
             location: LocationForm::Relative,
             digest_header: DigestHeader::Right,
@@ -152,6 +155,21 @@ pub enum TagDelete {
     Unsupported,
     /// 405 without a body.
     MethodNotAllowed,
+}
+
+/// How a registry says that a tag may be neither moved nor deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Immutable {
+    /// 400 `TAG_INVALID`, and 405 for any deletion by tag, as in ECR.
+    TagInvalid,
+    /// 405 `UNSUPPORTED` that says that it is disallowed, as in ACR.
+    MethodNotAllowed,
+    /// 412 `PRECONDITION`, as in Harbor.
+    PreconditionFailed,
+    /// 409 without words.
+    Conflict,
+    /// 403 without words, when the tag is moved; a deletion by tag is 400.
+    Forbidden,
 }
 
 /// What `Location` looks like.

@@ -8,7 +8,7 @@ use crate::registry::{
     answer::{self, Answer, Halt},
     digest::sha256,
     intake::Intake,
-    options::TagDelete,
+    options::{Immutable, TagDelete},
     shared::Shared,
     store::StoredManifest,
 };
@@ -65,6 +65,9 @@ async fn put(
         return Ok(answer::error(StatusCode::BAD_REQUEST, "DIGEST_INVALID", message));
     }
     let tag = (!reference.contains(':')).then_some(reference);
+    if let Some(refusal) = tag.and_then(|tag| fixed(shared, repository, tag, Change::Move)) {
+        return Ok(refusal);
+    }
     let manifest = StoredManifest { media_type: media_type.unwrap_or_default().into(), bytes: bytes.into() };
     shared.store().put_manifest(repository, tag, manifest);
     let mut created = answer::status(StatusCode::CREATED);
@@ -109,6 +112,9 @@ fn delete(shared: &Shared, repository: &str, reference: &str) -> Answer {
     if !quirks.delete_enabled {
         return not_allowed();
     }
+    if let Some(refusal) = fixed(shared, repository, reference, Change::Delete) {
+        return refusal;
+    }
     let deleted = if reference.contains(':') {
         shared.store().delete_manifest(repository, reference)
     } else {
@@ -128,6 +134,31 @@ fn delete(shared: &Shared, repository: &str, reference: &str) -> Answer {
         }
     };
     if deleted { answer::status(StatusCode::ACCEPTED) } else { unknown() }
+}
+
+enum Change {
+    Move,
+    Delete,
+}
+
+/// Returns the refusal of what would change a tag that must stay.
+fn fixed(shared: &Shared, repository: &str, tag: &str, change: Change) -> Option<Answer> {
+    let immutable = shared.quirks().immutable.filter(|_| !tag.contains(':'))?;
+    shared.store().manifest(repository, tag)?;
+    let (status, code, message) = match (immutable, change) {
+        (Immutable::TagInvalid, Change::Move) => {
+            (400, "TAG_INVALID", "the tag already exists and cannot be overwritten because it is immutable")
+        }
+        (Immutable::TagInvalid, Change::Delete) => (405, "UNSUPPORTED", "unsupported"),
+        (Immutable::MethodNotAllowed, _) => {
+            (405, "UNSUPPORTED", "The operation is disallowed on this registry, repository or image.")
+        }
+        (Immutable::PreconditionFailed, _) => (412, "PRECONDITION", "configured as immutable"),
+        (Immutable::Conflict, _) => (409, "CONFLICT", ""),
+        (Immutable::Forbidden, Change::Move) => (403, "DENIED", ""),
+        (Immutable::Forbidden, Change::Delete) => (400, "UNSUPPORTED", ""),
+    };
+    Some(answer::error(StatusCode::from_u16(status).unwrap_or_default(), code, message))
 }
 
 fn unknown() -> Answer {
