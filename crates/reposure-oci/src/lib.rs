@@ -7,6 +7,7 @@
 //! | [`media_type`] | [`MediaType`] and the ones that are known here |
 //! | [`manifest`] | [`RawManifest`] (bytes, never rewritten) and its parsed views |
 //! | [`blob`] | [`Blob`]: bytes that can be read from any offset, as often as wanted |
+//! | [`referrer`] | [`Referrer`]: signatures and the like, and the tags that lead to them |
 //! | [`image`] | [`Artifact`]: images and indexes as immutable views |
 //! | [`archive`] | [`Archive`]: images on disk, of every format |
 //! | [`mod@file`] | files as images |
@@ -32,6 +33,7 @@ pub mod image;
 pub mod manifest;
 pub mod media_type;
 pub mod name;
+pub mod referrer;
 pub mod registry;
 pub mod sink;
 pub mod spool;
@@ -51,5 +53,6 @@ pub use image::{Artifact, Image, Index, Layer};
 pub use manifest::{Descriptor, Manifest, RawManifest};
 pub use media_type::MediaType;
 pub use name::{ImageName, Reference, RepositoryName, Tag};
+pub use referrer::Referrer;
 pub use spool::Spool;
 pub use transport::{Body, Transport, TransportError};

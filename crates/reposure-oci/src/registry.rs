@@ -24,8 +24,10 @@ mod manifests;
 mod operation;
 mod ping;
 mod range;
+mod referrers;
 mod retry;
 mod session;
+mod upkeep;
 mod uploads;
 
 pub use blobs::BlobStream;

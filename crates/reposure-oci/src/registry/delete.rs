@@ -73,7 +73,7 @@ impl<T: Transport> Client<T> {
         let manifest = self.to_be_deleted(repository, &reference).await?;
         let digest = Reference::Digest(manifest.digest().clone());
         if is_dummy(&manifest) {
-            self.delete_manifest(repository, &digest).await?;
+            self.delete_stored(repository, &digest).await?;
             return Ok(TagDeletion::TagByDummy);
         }
         if self.is_shared(repository, tag, manifest.digest()).await? {
@@ -154,12 +154,12 @@ impl<T: Transport> Client<T> {
         let probe = dummy(repository, &config)?;
         let by_digest = Reference::Digest(probe.digest().clone());
         self.put_manifest(repository, &by_digest, &probe).await?;
-        self.delete_manifest(repository, &by_digest).await?;
+        self.delete_stored(repository, &by_digest).await?;
 
         let dummy = dummy(repository, &config)?;
         // A manifest could be stored just now, so what is refused is to move the tag.
         self.put_manifest(repository, tag, &dummy).await.map_err(immutable::refused_tag)?;
-        let deleted = self.delete_manifest(repository, &Reference::Digest(dummy.digest().clone())).await;
+        let deleted = self.delete_stored(repository, &Reference::Digest(dummy.digest().clone())).await;
         if deleted.is_err()
             && let Err(error) = self.put_manifest(repository, tag, manifest).await
         {

@@ -107,6 +107,14 @@ pub enum Failure {
     /// The manifest cannot be taken.
     #[error("the manifest cannot be taken")]
     Manifest(#[source] ManifestError),
+    /// What is under the tag of referrers is no index of them.
+    #[error("what is under the tag of referrers is no index")]
+    NoReferrers,
+    /// Others change the index of referrers at the same time.
+    #[error(
+        "others change the index of referrers at the same time: it was stored {0} times, and was another one each time"
+    )]
+    Contended(u32),
     /// A list has no end.
     #[error("the list has more than {0} pages")]
     Endless(usize),

@@ -48,6 +48,8 @@ pub enum Action {
     ListTags,
     /// Listing repositories.
     ListRepositories,
+    /// Listing referrers.
+    ListReferrers,
 }
 
 impl Action {
@@ -68,6 +70,7 @@ impl Action {
             Self::CancelUpload => "give up an upload",
             Self::ListTags => "list the tags",
             Self::ListRepositories => "list the repositories",
+            Self::ListReferrers => "list the referrers of",
         }
     }
 }

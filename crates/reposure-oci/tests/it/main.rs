@@ -9,4 +9,5 @@ mod fixture;
 mod lists;
 mod manifests;
 mod network;
+mod referrers;
 mod uploads;

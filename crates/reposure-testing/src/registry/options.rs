@@ -115,6 +115,12 @@ pub struct Quirks {
     pub redirect_blobs: Option<String>,
     /// Whether blobs are called `text/html`.
     pub html_blobs: bool,
+    /// Whether it lists referrers; otherwise that is 404, as in Distribution.
+    pub referrers: bool,
+    /// Whether its list of referrers leaves out other artifact types than the one that is asked for.
+    pub filters: bool,
+    /// Whether manifests come with an `ETag`, and `If-Match` is heeded.
+    pub etags: bool,
     /// Whether the registry takes manifests whose blobs it does not have.
     pub sparse: bool,
 }
@@ -139,6 +145,9 @@ impl Default for Quirks {
             drain_rate: None,
             redirect_blobs: None,
             html_blobs: false,
+            referrers: false,
+            filters: true,
+            etags: false,
             sparse: false,
         }
     }

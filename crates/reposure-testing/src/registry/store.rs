@@ -69,6 +69,13 @@ impl Store {
         self.manifests.get(&(repository.into(), digest)).cloned()
     }
 
+    /// Returns the manifests of a repository, in the order of their digests.
+    pub(crate) fn manifests(&self, repository: &str) -> Vec<StoredManifest> {
+        let own = self.manifests.iter().filter(|((of, _), _)| of == repository);
+        let sorted: BTreeMap<_, _> = own.map(|((_, digest), manifest)| (digest, manifest)).collect();
+        sorted.into_values().cloned().collect()
+    }
+
     fn resolve(&self, repository: &str, reference: &str) -> Option<String> {
         if reference.contains(':') {
             Some(reference.into())

@@ -3,7 +3,7 @@
 use http::{Method, StatusCode, header, request::Parts};
 use serde_json::Value;
 
-use super::not_allowed;
+use super::{not_allowed, referrers};
 use crate::registry::{
     answer::{self, Answer, Halt},
     digest::sha256,
@@ -44,7 +44,21 @@ fn get(shared: &Shared, repository: &str, reference: &str) -> Answer {
     let mut found = answer::bytes(StatusCode::OK, manifest.bytes);
     answer::set(&mut found, header::CONTENT_TYPE.as_str(), &manifest.media_type);
     answer::set_digest(&mut found, shared, &digest);
+    if shared.quirks().etags {
+        answer::set(&mut found, header::ETAG.as_str(), &etag(&digest));
+    }
     found
+}
+
+fn etag(digest: &str) -> String {
+    format!("\"{digest}\"")
+}
+
+/// Tells whether `If-Match` forbids to store a manifest here.
+fn is_outdated(shared: &Shared, parts: &Parts, repository: &str, reference: &str) -> bool {
+    let wanted = parts.headers.get(header::IF_MATCH).filter(|_| shared.quirks().etags);
+    let there = || shared.store().manifest(repository, reference).map(|stored| etag(&sha256(&stored.bytes)));
+    wanted.is_some_and(|wanted| there().is_none_or(|there| *wanted != *there))
 }
 
 async fn put(
@@ -64,6 +78,10 @@ async fn put(
         let message = "provided digest did not match uploaded content";
         return Ok(answer::error(StatusCode::BAD_REQUEST, "DIGEST_INVALID", message));
     }
+    if is_outdated(shared, parts, repository, reference) {
+        return Ok(answer::status(StatusCode::PRECONDITION_FAILED));
+    }
+    let subject = referrers::subject(&bytes).filter(|_| shared.quirks().referrers);
     let tag = (!reference.contains(':')).then_some(reference);
     if let Some(refusal) = tag.and_then(|tag| fixed(shared, repository, tag, Change::Move)) {
         return Ok(refusal);
@@ -73,6 +91,9 @@ async fn put(
     let mut created = answer::status(StatusCode::CREATED);
     answer::set_location(&mut created, shared, &format!("/v2/{repository}/manifests/{digest}"));
     answer::set_digest(&mut created, shared, &digest);
+    if let Some(subject) = subject {
+        answer::set(&mut created, "oci-subject", &subject);
+    }
     Ok(created)
 }
 

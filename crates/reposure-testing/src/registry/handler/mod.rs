@@ -3,6 +3,7 @@
 mod blobs;
 mod lists;
 mod manifests;
+mod referrers;
 mod uploads;
 
 use http::{Method, StatusCode, request::Parts};
@@ -34,6 +35,7 @@ pub(crate) async fn handle(
         Route::Catalog => Ok(lists::catalog(shared, query)),
         Route::Tags { repository } => Ok(lists::tags(shared, &repository, query)),
         Route::Blob { repository, digest } => Ok(blobs::handle(shared, parts, &repository, &digest)),
+        Route::Referrers { repository, digest } => Ok(referrers::list(shared, &repository, &digest, query)),
         Route::Manifest { repository, reference } => {
             manifests::handle(shared, parts, &repository, &reference, intake).await
         }
