@@ -89,7 +89,9 @@ async fn put(
     let manifest = StoredManifest { media_type: media_type.unwrap_or_default().into(), bytes: bytes.into() };
     shared.store().put_manifest(repository, tag, manifest);
     let mut created = answer::status(StatusCode::CREATED);
-    answer::set_location(&mut created, shared, &format!("/v2/{repository}/manifests/{digest}"));
+    if !shared.quirks().no_manifest_location {
+        answer::set_location(&mut created, shared, &format!("/v2/{repository}/manifests/{digest}"));
+    }
     answer::set_digest(&mut created, shared, &digest);
     if let Some(subject) = subject {
         answer::set(&mut created, "oci-subject", &subject);
@@ -110,6 +112,9 @@ fn refusal(shared: &Shared, repository: &str, media_type: &str, bytes: &[u8]) ->
         return invalid("unknown media type");
     }
     let Ok(manifest) = serde_json::from_slice::<Value>(bytes) else { return invalid("malformed") };
+    if shared.quirks().media_type_wanted && manifest["mediaType"].is_null() {
+        return invalid("Invalid JSON syntax");
+    }
     let complete =
         shared.quirks().sparse || parts(&manifest).iter().all(|part| has(shared, repository, part));
     (!complete)
@@ -135,6 +140,9 @@ fn delete(shared: &Shared, repository: &str, reference: &str) -> Answer {
     }
     if let Some(refusal) = fixed(shared, repository, reference, Change::Delete) {
         return refusal;
+    }
+    if quirks.tagged_stay && shared.store().is_tagged(repository, reference) {
+        return answer::error(StatusCode::METHOD_NOT_ALLOWED, "UNSUPPORTED", "an image stream has it");
     }
     let deleted = if reference.contains(':') {
         shared.store().delete_manifest(repository, reference)

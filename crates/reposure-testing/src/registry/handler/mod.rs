@@ -25,6 +25,9 @@ pub(crate) async fn handle(
 ) -> Result<Answer, Halt> {
     let query = parts.uri.query().unwrap_or_default();
     intake.check_length()?;
+    if shared.quirks().two_parts && route.repository().is_some_and(|name| name.split('/').count() != 2) {
+        return Ok(answer::error(StatusCode::NOT_FOUND, "NAME_INVALID", "a name is PROJECT/NAME"));
+    }
     match route {
         Route::Base => Ok(answer::json(StatusCode::OK, &serde_json::json!({}))),
         Route::Token if parts.method == Method::POST => {
