@@ -21,6 +21,16 @@ pub enum Artifact {
     Index(Arc<dyn Index>),
 }
 
+impl Artifact {
+    /// Returns the manifest where the source holds it as it is.
+    pub fn ready_manifest(&self) -> Option<&RawManifest> {
+        match self {
+            Self::Image(image) => image.ready_manifest(),
+            Self::Index(index) => Some(index.manifest()),
+        }
+    }
+}
+
 /// A layer or a configuration of an image.
 pub trait Layer: Send + Sync + fmt::Debug {
     /// Returns the digest of the uncompressed tar where the source knows it. It is for display, not verified.
@@ -52,6 +62,11 @@ pub trait Image: Send + Sync + fmt::Debug {
     /// # Errors
     /// As [`Layer::prepare`].
     fn manifest(&self) -> BoxFuture<'_, Result<RawManifest, SourceError>>;
+
+    /// Returns the manifest where the source holds it as it is, so that others may refer to it by its digest.
+    fn ready_manifest(&self) -> Option<&RawManifest> {
+        None
+    }
 }
 
 /// An immutable index.

@@ -79,8 +79,7 @@ impl Referrer {
 /// [Referrers tag schema](https://github.com/opencontainers/distribution-spec/blob/main/spec.md#referrers-tag-schema).
 pub fn fallback_tag(subject: &Digest) -> Tag {
     let hex = subject.hex();
-    let text = format!("{}-{}", subject.algorithm().as_str(), &hex[..hex.len().min(DIGITS)]);
-    text.parse().expect("an algorithm, a dash and 64 digits make a tag")
+    Tag::known(format!("{}-{}", subject.algorithm().as_str(), &hex[..hex.len().min(DIGITS)]))
 }
 
 /// Returns the tags under which cosign keeps signatures, attestations and SBOMs of a subject: none for SHA-512, whose digits no tag
@@ -90,7 +89,7 @@ pub fn cosign_tags(subject: &Digest) -> Vec<Tag> {
         return Vec::new();
     }
     let tag = fallback_tag(subject);
-    COSIGN.iter().filter_map(|suffix| format!("{tag}{suffix}").parse().ok()).collect()
+    COSIGN.iter().map(|suffix| Tag::known(format!("{tag}{suffix}"))).collect()
 }
 
 #[cfg(test)]

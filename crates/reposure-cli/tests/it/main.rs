@@ -10,6 +10,7 @@ mod formats;
 mod plugin;
 mod pulls;
 mod reference;
+mod referrers;
 mod usage;
 
 use environment::TestEnvironment;
