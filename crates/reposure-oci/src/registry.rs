@@ -24,9 +24,12 @@ mod manifests;
 mod operation;
 mod ping;
 mod range;
+mod reader;
 mod referrers;
 mod retry;
 mod session;
+mod store;
+mod strategy;
 mod upkeep;
 mod uploads;
 
@@ -40,3 +43,5 @@ pub use limits::Limits;
 pub use operation::{Action, Operation};
 pub use ping::Ping;
 pub use session::{Mount, Session};
+pub use store::Stored;
+pub use strategy::{CHUNK, UploadStrategy};

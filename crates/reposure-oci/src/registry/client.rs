@@ -39,6 +39,10 @@ impl<T: Transport> Client<T> {
         &self.transport
     }
 
+    pub(crate) const fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
     pub(crate) const fn upkeep(&self) -> &Arc<Mutex<()>> {
         &self.upkeep
     }

@@ -7,6 +7,7 @@ use http::StatusCode;
 use super::{code::ErrorCode, operation::Operation};
 use crate::{
     auth::AuthError,
+    blob::BlobError,
     digest::Digest,
     manifest::ManifestError,
     transport::{BoxError, TransportError},
@@ -14,13 +15,17 @@ use crate::{
 
 /// An operation on a registry failed.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot {operation}")]
+#[error("cannot {operation}{}", again(.operation.tries))]
 pub struct Error {
     /// What was being done.
     pub operation: Operation,
     /// Why it failed.
     #[source]
     pub failure: Box<Failure>,
+}
+
+fn again(tries: u32) -> String {
+    if tries > 1 { format!(", tried {tries} times") } else { String::new() }
 }
 
 /// Why an operation failed.
@@ -35,6 +40,9 @@ pub enum Failure {
     /// The registry refused.
     #[error("the registry answered {0}")]
     Refused(Refusal),
+    /// The blob's source cannot be read, or the blob is not what its descriptor says.
+    #[error("the blob cannot be had as it should be")]
+    Source(#[source] BlobError),
     /// The tag is one that may not be changed: 409, 412, or a 400, 403 or 405 that says so.
     #[error("the tag is immutable: the registry answered {0}")]
     ImmutableTag(Refusal),
@@ -173,6 +181,10 @@ impl fmt::Display for Refusal {
             (None, true) => formatter.write_str(", a web page"),
             (Some(text), false) => write!(formatter, ": {text}"),
             (None, false) => Ok(()),
+        }?;
+        match self.retry_after {
+            Some(pause) => write!(formatter, ", to be asked again in {} s", pause.as_secs()),
+            None => Ok(()),
         }
     }
 }

@@ -30,12 +30,11 @@ pub(crate) fn is_said(error: &Error) -> bool {
 
 /// Makes the refusal of a tag one that says why.
 pub(crate) fn tag(error: Error) -> Error {
-    let Error { operation, failure } = error;
-    let failure = match *failure {
+    let failure = match *error.failure {
         Failure::Refused(refusal) => Failure::ImmutableTag(refusal),
         other => other,
     };
-    Error { operation, failure: failure.into() }
+    Error { failure: failure.into(), ..error }
 }
 
 /// As [`tag`], for a tag that could not be moved to a manifest, where storing manifests as such is allowed.

@@ -13,6 +13,8 @@ pub struct Operation {
     pub repository: Option<RepositoryName>,
     /// To what: a tag or a digest.
     pub subject: Option<String>,
+    /// How often it was tried.
+    pub tries: u32,
 }
 
 /// The kinds of operation.
@@ -77,15 +79,15 @@ impl Action {
 
 impl Operation {
     pub(crate) const fn global(action: Action) -> Self {
-        Self { action, repository: None, subject: None }
+        Self { action, repository: None, subject: None, tries: 1 }
     }
 
     pub(crate) fn of(action: Action, repository: &RepositoryName) -> Self {
-        Self { action, repository: Some(repository.clone()), subject: None }
+        Self { action, repository: Some(repository.clone()), subject: None, tries: 1 }
     }
 
     pub(crate) fn on(action: Action, repository: &RepositoryName, subject: impl fmt::Display) -> Self {
-        Self { action, repository: Some(repository.clone()), subject: Some(subject.to_string()) }
+        Self { action, repository: Some(repository.clone()), subject: Some(subject.to_string()), tries: 1 }
     }
 }
 
