@@ -49,7 +49,7 @@ demo: ## Push, list, pull and delete with local processes, without a cluster
 test: packages test-unit test-e2e ## Install what is missing, run every test, those on a real local cluster too
 
 .PHONY: test-unit
-test-unit: ## Run all tests that need no cluster
+test-unit: build/bin/registry3 ## Run all tests that need no cluster, but docker-registry
 	cargo test --release --locked --workspace --exclude reposure-e2e
 
 .PHONY: test-e2e

@@ -11,6 +11,10 @@ cluster-packages: ## install what the cluster needs from the distribution
 cluster-build: cluster-packages ## build what the cluster needs from Go modules
 	@$(CLUSTER_SCRIPTS)/build.sh
 
+# The tests without a cluster need this one.
+build/bin/registry3:
+	@$(CLUSTER_SCRIPTS)/build.sh registry3
+
 cluster: cluster-build ## a real local cluster; kubeconfig: build/cluster/admin.kubeconfig
 	@$(CLUSTER_SCRIPTS)/cluster.sh up $(CLUSTER_NODES)
 

@@ -14,5 +14,5 @@ mod tls;
 mod transport;
 
 pub use error::{Cause, DirectError};
-pub use tls::{TlsError, TrustAnchors};
+pub use tls::{ClientIdentity, TlsError, TrustAnchors};
 pub use transport::{DirectOptions, DirectTransport};

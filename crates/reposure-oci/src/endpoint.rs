@@ -7,6 +7,8 @@ use http::{
     uri::{Authority, InvalidUri, PathAndQuery},
 };
 
+use crate::auth::is_localhost;
+
 /// How a registry is dialled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Scheme {
@@ -72,6 +74,32 @@ impl Endpoint {
             return Err(EndpointError::MoreThanHost(host.into()));
         }
         Ok(Self { scheme, authority })
+    }
+
+    /// Takes `host`, `host:port`, `https://host…` or `http://host…`.
+    ///
+    /// Plain HTTP is for those who ask for it, and for registries on the machine itself: a name or address of a private
+    /// network proves nothing of who listens there.
+    ///
+    /// # Errors
+    /// When it is anything else.
+    pub fn parse(text: &str) -> Result<Self, EndpointError> {
+        let trimmed = text.strip_suffix('/').unwrap_or(text);
+        if let Some(host) = trimmed.strip_prefix("https://") {
+            return Self::new(Scheme::Https, host);
+        }
+        if let Some(host) = trimmed.strip_prefix("http://") {
+            return Self::new(Scheme::Http, host);
+        }
+        let secure = Self::new(Scheme::Https, text)?;
+        Ok(if secure.is_loopback() { Self { scheme: Scheme::Http, ..secure } } else { secure })
+    }
+
+    /// Tells whether this is the machine itself: `localhost`, or an address of its loopback.
+    fn is_loopback(&self) -> bool {
+        let name = self.host_name();
+        let address = name.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
+        address.map_or_else(|_| is_localhost(name), |address| address.to_canonical().is_loopback())
     }
 
     /// Returns the scheme.
@@ -159,6 +187,20 @@ mod tests {
         assert!(https("r:5000").is_host_of(&uri("http://r:5000/v2/")));
         assert!(!https("r:5000").is_host_of(&uri("http://r/v2/")));
         assert!(!https("r").is_host_of(&uri("https://r.example/v2/")));
+    }
+
+    #[test]
+    fn plain_http_is_asked_for_or_on_the_machine_itself() {
+        let parsed = |text: &str| Endpoint::parse(text).unwrap().to_string();
+        for host in ["r", "r:5000", "10.0.0.1:5000", "registry.local", "192.168.1.1"] {
+            assert_eq!(parsed(host), format!("https://{host}"));
+            assert_eq!(parsed(&format!("http://{host}/")), format!("http://{host}"));
+        }
+        for host in ["localhost:5000", "127.0.0.1:5000", "[::1]:5000", "127.1.2.3"] {
+            assert_eq!(parsed(host), format!("http://{host}"));
+            assert_eq!(parsed(&format!("https://{host}")), format!("https://{host}"));
+        }
+        assert!(Endpoint::parse("ftp://a").is_err() && Endpoint::parse("http://a/b").is_err());
     }
 
     #[test]

@@ -39,6 +39,14 @@ impl Artifact {
             Self::Index(index) => Ok(index.manifest().clone()),
         }
     }
+
+    /// Returns the manifest where the source holds it as it is.
+    pub fn ready_manifest(&self) -> Option<&RawManifest> {
+        match self {
+            Self::Image(image) => image.ready_manifest(),
+            Self::Index(index) => Some(index.manifest()),
+        }
+    }
 }
 
 /// A layer or a configuration of an image.
@@ -90,6 +98,11 @@ pub trait Image: Send + Sync + fmt::Debug {
     /// # Errors
     /// As [`Layer::prepare`].
     fn manifest(&self) -> BoxFuture<'_, Result<RawManifest, SourceError>>;
+
+    /// Returns the manifest where the source holds it as it is, so that others may refer to it by its digest.
+    fn ready_manifest(&self) -> Option<&RawManifest> {
+        None
+    }
 }
 
 /// An immutable index.

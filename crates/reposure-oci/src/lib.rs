@@ -7,6 +7,7 @@
 //! | [`media_type`] | [`MediaType`] and the ones that are known here |
 //! | [`manifest`] | [`RawManifest`] (bytes, never rewritten) and its parsed views |
 //! | [`blob`] | [`Blob`]: bytes that can be read from any offset, as often as wanted |
+//! | [`referrer`] | [`Referrer`]: signatures and the like, and the tags that lead to them |
 //! | [`image`] | [`Artifact`]: images and indexes as immutable views |
 //! | [`archive`] | [`Archive`]: images on disk, of every format |
 //! | [`daemon`] | images of docker and podman on this machine |
@@ -95,6 +96,7 @@ pub mod media_type;
 pub mod name;
 pub mod place;
 pub mod platform;
+pub mod referrer;
 pub mod registry;
 pub mod remote;
 pub mod sink;
@@ -120,5 +122,6 @@ pub use manifest::{Descriptor, Manifest, Platform, RawManifest};
 pub use media_type::MediaType;
 pub use name::{ImageName, Reference, RepositoryName, Tag};
 pub use place::Place;
+pub use referrer::Referrer;
 pub use spool::Spool;
 pub use transport::{Body, Transport, TransportError};

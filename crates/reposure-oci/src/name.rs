@@ -118,6 +118,12 @@ impl Tag {
     pub fn latest() -> Self {
         Self("latest".into())
     }
+
+    /// Takes text that is made here and is a tag.
+    pub(crate) fn known(text: String) -> Self {
+        debug_assert!(text.parse::<Self>().is_ok(), "{text}");
+        Self(text)
+    }
 }
 
 impl FromStr for Tag {

@@ -12,7 +12,8 @@ pub mod registry;
 pub use api_server::FakeApiServer;
 pub use random::RandomImage;
 pub use raw_server::{RawAnswer, RawServer};
+pub use registry::sha256 as digest_of;
 pub use registry::{
-    Auth, DigestHeader, Entry, Fault, Injection, LocationForm, MemoryRegistry, Options, Quirks, TagDelete,
-    Users,
+    AnonymousMount, Auth, DigestHeader, Entry, Fault, Immutable, Injection, LocationForm, MemoryRegistry,
+    Options, Quirks, TagDelete, Users,
 };

@@ -6,6 +6,7 @@ mod delete;
 mod list;
 mod pull;
 mod push;
+mod referrers;
 mod source;
 
 use anyhow::Result;
@@ -21,6 +22,7 @@ pub(crate) enum ImageCommand {
     List(list::ListArgs),
     #[command(visible_alias = "rm")]
     Delete(delete::DeleteArgs),
+    Referrers(referrers::ReferrersArgs),
 }
 
 pub(super) async fn run(context: &Context, command: ImageCommand) -> Result<()> {
@@ -29,5 +31,6 @@ pub(super) async fn run(context: &Context, command: ImageCommand) -> Result<()> 
         ImageCommand::Pull(args) => pull::run(context, args).await,
         ImageCommand::List(args) => list::run(context, &args).await,
         ImageCommand::Delete(args) => delete::run(context, args).await,
+        ImageCommand::Referrers(args) => referrers::run(context, &args).await,
     }
 }

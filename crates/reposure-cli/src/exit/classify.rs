@@ -170,6 +170,9 @@ fn of_pull(error: &PullError) -> Option<Kind> {
 }
 
 fn of_registry(error: &registry::Error) -> Option<Kind> {
+    if error.is_immutable() {
+        return Some(Kind::Conflict);
+    }
     if error.is_not_found() {
         return Some(Kind::NotFound);
     }

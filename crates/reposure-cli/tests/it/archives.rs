@@ -141,7 +141,7 @@ fn damaged_sources_are_refused() {
     insta::assert_snapshot!(push("flipped.tar"), @r#"
     [6]
     error: cannot push flipped.tar to app:latest of registry default
-      because: the source is corrupt: a blob that should be sha256:… is sha256:…
+      because: the source is corrupt: a blob that should be sha256:… is sha256:… (105568 bytes from byte 110080 of flipped.tar)
     "#);
     insta::assert_snapshot!(push("empty"), @r#"
     [6]

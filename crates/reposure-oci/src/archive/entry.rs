@@ -1,5 +1,6 @@
 //! What was found in a source, and choosing from it.
 
+use super::referrers::is_referrer;
 use crate::{digest::Digest, image::Artifact};
 
 /// What a source holds.
@@ -41,7 +42,8 @@ pub enum SelectError {
 }
 
 impl Archive {
-    /// Chooses an entry: by one of its names or by `@` and its position from 0; without a name, the only one.
+    /// Chooses an entry: by one of its names or by `@` and its position from 0; without a name, the only one that does not
+    /// refer to another.
     ///
     /// Names are compared as docker does, so that `app` is `docker.io/library/app:latest`.
     ///
@@ -49,9 +51,11 @@ impl Archive {
     /// When there is not exactly one such entry.
     pub fn select(&self, name: Option<&str>) -> Result<&Entry, SelectError> {
         let Some(name) = name else {
-            return match self.entries.as_slice() {
-                [] => Err(SelectError::Empty),
-                [entry] => Ok(entry),
+            // What only refers to an image is not what is meant, as long as there is an image.
+            let mut own = self.entries.iter().filter(|entry| !is_referrer(entry));
+            return match (self.entries.as_slice(), own.next(), own.next()) {
+                ([], ..) => Err(SelectError::Empty),
+                ([entry], ..) | (_, Some(entry), None) => Ok(entry),
                 _ => Err(SelectError::Several(self.labels())),
             };
         };

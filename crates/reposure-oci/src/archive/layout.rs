@@ -264,6 +264,10 @@ impl Image for LayoutImage {
     fn manifest(&self) -> BoxFuture<'_, Result<RawManifest, SourceError>> {
         Box::pin(std::future::ready(Ok(self.manifest.clone())))
     }
+
+    fn ready_manifest(&self) -> Option<&RawManifest> {
+        Some(&self.manifest)
+    }
 }
 
 #[derive(Debug)]

@@ -25,6 +25,7 @@ mod open;
 mod options;
 pub(crate) mod parts;
 mod path;
+mod referrers;
 pub(crate) mod store;
 
 #[cfg(test)]
@@ -43,4 +44,5 @@ pub use layout::LayoutError;
 pub use open::{OpenError, open, receive};
 pub use options::{Form, Options, Workers, host_platform};
 pub use path::PathError;
+pub use referrers::Attached;
 pub use store::StoreError;

@@ -601,3 +601,50 @@ async fn any_other_file_becomes_an_image() {
         assert_eq!(image.parts()[1].label(), name);
     }
 }
+
+/// A manifest of an artifact with a subject, and a descriptor of it.
+fn signature(subject: &str, kind: &str) -> (String, Value) {
+    let manifest = json!({
+        "schemaVersion": 2, "mediaType": MediaType::OCI_MANIFEST, "artifactType": kind,
+        "config": describe(&MediaType::new("application/vnd.oci.empty.v1+json"), "{}"), "layers": [],
+        "subject": describe(&MediaType::OCI_MANIFEST, subject),
+    })
+    .to_string();
+    let descriptor = describe(&MediaType::OCI_MANIFEST, &manifest);
+    (manifest, descriptor)
+}
+
+#[tokio::test]
+async fn referrers_are_found_in_each_form() {
+    let app = Layout::new("app");
+    let subject = Digest::sha256_of(&app.manifest);
+    let (by_oras, oras) = signature(&app.manifest, "a/oras");
+    let (by_regctl, regctl) = signature(&app.manifest, "a/regctl");
+    let (of_referrer, second) = signature(&by_oras, "a/second");
+    let (of_other, other) = signature("other", "a/other");
+    let cosign = Layout::new("cosign");
+    let fallback = index(&[regctl]);
+    let name = |text: &str| json!({"org.opencontainers.image.ref.name": text});
+    let outer = index(&[
+        second,
+        oras,
+        other,
+        tagged(app.descriptor(), name("v1")),
+        tagged(describe(&MediaType::OCI_INDEX, &fallback), name(&format!("sha256-{}", subject.hex()))),
+        tagged(cosign.descriptor(), name(&format!("sha256-{}.sig", subject.hex()))),
+    ]);
+    let manifests =
+        [by_oras.clone(), by_regctl.clone(), of_referrer.clone(), of_other, fallback, "{}".into()];
+    let files = manifests.iter().map(|content| (blob_path(content), content.as_bytes().to_vec()));
+    let files = files.chain(app.files()).chain(cosign.files());
+    let (_scratch, archive) = open_tar(pack(&outer, files)).await;
+    let entry = archive.select(None).unwrap();
+    assert_eq!(entry.names, ["v1"], "a referrer is not what is meant");
+    let found = archive.referrers(&entry.artifact);
+    let digests: Vec<_> =
+        found.iter().map(|found| found.artifact.ready_manifest().unwrap().digest().clone()).collect();
+    let expected = [&by_oras, &by_regctl, &cosign.manifest, &of_referrer].map(Digest::sha256_of);
+    assert_eq!(digests, expected);
+    let tags: Vec<_> = found.iter().filter_map(|found| found.tag.as_ref()).map(ToString::to_string).collect();
+    assert_eq!(tags, [format!("sha256-{}.sig", subject.hex())]);
+}

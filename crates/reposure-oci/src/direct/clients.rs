@@ -7,7 +7,7 @@ use http::{Request, Response};
 
 use super::{
     client::HttpClient,
-    tls::{TlsError, TrustAnchors},
+    tls::{ClientIdentity, TlsError, TrustAnchors},
 };
 use crate::{
     endpoint::Endpoint,
@@ -26,12 +26,13 @@ impl Clients {
     pub(crate) fn new(
         endpoint: &Endpoint,
         trust: &TrustAnchors,
+        identity: Option<&ClientIdentity>,
         answer_limit: Duration,
     ) -> Result<Self, TlsError> {
         let client = |tls, hop| HttpClient::new(tls, endpoint.scheme(), answer_limit, hop);
         Ok(Self {
             endpoint: endpoint.clone(),
-            registry: client(trust.config()?, "registry"),
+            registry: client(trust.config(identity)?, "registry"),
             elsewhere: client(trust.config_elsewhere()?, "host that the registry names"),
         })
     }

@@ -1,9 +1,10 @@
 //! Which certificates are trusted.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::{CertificateDer, pem::PemObject};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+use secrecy::{ExposeSecret, SecretSlice};
 
 /// Why TLS cannot be set up.
 #[derive(Debug, thiserror::Error)]
@@ -14,8 +15,14 @@ pub enum TlsError {
     /// The PEM holds no certificate.
     #[error("the authority's PEM holds no certificate")]
     Empty,
+    /// The client's own certificate or key is no PEM.
+    #[error("the client's certificate and key are no PEM of these")]
+    Identity(#[source] rustls_pki_types::pem::Error),
+    /// The client's own PEM holds no certificate.
+    #[error("the client's PEM holds no certificate")]
+    NoCertificate,
     /// The library refuses a certificate, or its own defaults.
-    #[error("TLS cannot be set up with the authority")]
+    #[error("TLS cannot be set up with these certificates")]
     Refused(#[source] rustls::Error),
 }
 
@@ -29,20 +36,53 @@ pub enum TrustAnchors {
     Pem(Vec<u8>),
 }
 
+/// A certificate that the client shows to the registry itself, and its key.
+#[derive(Clone)]
+pub struct ClientIdentity {
+    certificates: Vec<CertificateDer<'static>>,
+    key: SecretSlice<u8>,
+}
+
+impl ClientIdentity {
+    /// Takes PEM of a certificate, with the ones between it and its authority, and PEM of its key.
+    ///
+    /// # Errors
+    /// When either is no such PEM. Whether they belong together shows when a connection is prepared.
+    pub fn from_pem(certificates: &[u8], key: &[u8]) -> Result<Self, TlsError> {
+        let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(certificates).collect();
+        let certificates = read.map_err(TlsError::Identity)?;
+        if certificates.is_empty() {
+            return Err(TlsError::NoCertificate);
+        }
+        PrivateKeyDer::from_pem_slice(key).map_err(TlsError::Identity)?;
+        Ok(Self { certificates, key: key.to_vec().into() })
+    }
+
+    fn key(&self) -> Result<PrivateKeyDer<'static>, TlsError> {
+        PrivateKeyDer::from_pem_slice(self.key.expose_secret()).map_err(TlsError::Identity)
+    }
+}
+
+impl fmt::Debug for ClientIdentity {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("ClientIdentity").finish_non_exhaustive()
+    }
+}
+
 impl TrustAnchors {
-    /// Returns the configuration for the registry itself.
-    pub(crate) fn config(&self) -> Result<ClientConfig, TlsError> {
+    /// Returns the configuration for the registry itself, which alone sees the client's certificate.
+    pub(crate) fn config(&self, identity: Option<&ClientIdentity>) -> Result<ClientConfig, TlsError> {
         match self {
-            Self::System => config(system()),
-            Self::Pem(pem) => config(add(RootCertStore::empty(), pem)?),
+            Self::System => config(system(), identity),
+            Self::Pem(pem) => config(add(RootCertStore::empty(), pem)?, identity),
         }
     }
 
     /// Returns the configuration for storage and token realms that the registry sends us to.
     pub(crate) fn config_elsewhere(&self) -> Result<ClientConfig, TlsError> {
         match self {
-            Self::System => config(system()),
-            Self::Pem(pem) => config(add(system(), pem)?),
+            Self::System => config(system(), None),
+            Self::Pem(pem) => config(add(system(), pem)?, None),
         }
     }
 }
@@ -67,11 +107,17 @@ fn add(mut store: RootCertStore, pem: &[u8]) -> Result<RootCertStore, TlsError> 
     if empty { Err(TlsError::Empty) } else { Ok(store) }
 }
 
-fn config(store: RootCertStore) -> Result<ClientConfig, TlsError> {
+fn config(store: RootCertStore, identity: Option<&ClientIdentity>) -> Result<ClientConfig, TlsError> {
     // Named here, since a process may have none or another as its default.
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    Ok(builder.map_err(TlsError::Refused)?.with_root_certificates(store).with_no_client_auth())
+    let builder = builder.map_err(TlsError::Refused)?.with_root_certificates(store);
+    match identity {
+        Some(identity) => builder
+            .with_client_auth_cert(identity.certificates.clone(), identity.key()?)
+            .map_err(TlsError::Refused),
+        None => Ok(builder.with_no_client_auth()),
+    }
 }
 
 #[cfg(test)]
@@ -80,9 +126,17 @@ mod tests {
 
     #[test]
     fn refuses_what_holds_no_certificate() {
-        let config = |pem: &str| TrustAnchors::Pem(pem.into()).config();
+        let config = |pem: &str| TrustAnchors::Pem(pem.into()).config(None);
         assert!(matches!(config("").unwrap_err(), TlsError::Empty));
         let malformed = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
         assert!(matches!(config(malformed).unwrap_err(), TlsError::Refused(_)));
+    }
+
+    #[test]
+    fn an_identity_is_a_certificate_and_a_key() {
+        let nothing = ClientIdentity::from_pem(b"", b"");
+        assert!(matches!(nothing.unwrap_err(), TlsError::NoCertificate));
+        let malformed = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        assert!(matches!(ClientIdentity::from_pem(malformed, b"x").unwrap_err(), TlsError::Identity(_)));
     }
 }

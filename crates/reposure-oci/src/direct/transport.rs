@@ -10,7 +10,7 @@ use super::{
     error::{Cause, DirectError},
     location, redirect,
     replay::Replay,
-    tls::{TlsError, TrustAnchors},
+    tls::{ClientIdentity, TlsError, TrustAnchors},
 };
 use crate::{
     auth::{AuthError, Authenticator, Credentials, CredentialsSource, FixedCredentials, Scopes},
@@ -29,6 +29,8 @@ pub struct DirectOptions {
     pub endpoint: Endpoint,
     /// Which certificates are trusted.
     pub trust: TrustAnchors,
+    /// The certificate that is shown to the registry, where it asks for one.
+    pub identity: Option<ClientIdentity>,
     /// Who we are.
     pub credentials: Arc<dyn CredentialsSource>,
     /// Where tokens are fetched, instead of where the registry says.
@@ -42,7 +44,14 @@ impl DirectOptions {
     /// Reaches a registry as nobody, trusting the system's certificates.
     pub fn new(endpoint: Endpoint) -> Self {
         let credentials = Arc::new(FixedCredentials::from(Credentials::Anonymous));
-        Self { endpoint, trust: TrustAnchors::System, credentials, realm: None, answer_limit: ANSWER_LIMIT }
+        Self {
+            endpoint,
+            trust: TrustAnchors::System,
+            identity: None,
+            credentials,
+            realm: None,
+            answer_limit: ANSWER_LIMIT,
+        }
     }
 }
 
@@ -58,10 +67,11 @@ impl DirectTransport {
     /// Prepares connections; none is made yet.
     ///
     /// # Errors
-    /// When the trusted certificates are malformed.
+    /// When the trusted certificates are malformed, or the client's own does not fit its key.
     pub fn new(options: DirectOptions) -> Result<Self, TlsError> {
         let endpoint = options.endpoint;
-        let clients = Clients::new(&endpoint, &options.trust, options.answer_limit)?;
+        let clients =
+            Clients::new(&endpoint, &options.trust, options.identity.as_ref(), options.answer_limit)?;
         let authenticator = Authenticator::new(endpoint.clone(), options.credentials);
         let authenticator = Arc::new(match options.realm {
             Some(realm) => authenticator.with_realm(realm),

@@ -1,8 +1,9 @@
 //! The client, and how each call is made.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use http::{Request, Response};
+use tokio::sync::Mutex;
 
 use super::{
     answer::{self, Whole, refuse_html},
@@ -18,6 +19,8 @@ use crate::transport::{self, AnswerLimits, Body, Transport, Watch, stalling};
 pub struct Client<T> {
     transport: T,
     limits: Limits,
+    /// Held while an index of referrers is changed.
+    upkeep: Arc<Mutex<()>>,
 }
 
 impl<T: Transport> Client<T> {
@@ -27,8 +30,8 @@ impl<T: Transport> Client<T> {
     }
 
     /// Uses a transport.
-    pub const fn with_limits(transport: T, limits: Limits) -> Self {
-        Self { transport, limits }
+    pub fn with_limits(transport: T, limits: Limits) -> Self {
+        Self { transport, limits, upkeep: Arc::default() }
     }
 
     /// Returns the transport.
@@ -39,6 +42,14 @@ impl<T: Transport> Client<T> {
     /// Counts the tries of what consists of several calls.
     pub(crate) const fn retry(&self) -> Retry {
         Retry::new(&self.limits)
+    }
+
+    pub(crate) const fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    pub(crate) const fn upkeep(&self) -> &Arc<Mutex<()>> {
+        &self.upkeep
     }
 
     /// Makes a call and reads its answer of at most `limit` bytes. It is made again while that may help.

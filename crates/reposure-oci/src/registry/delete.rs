@@ -2,7 +2,8 @@
 //!
 //! The specification lets a registry refuse to delete by tag, and Distribution 2.8 and Harbor do; but to delete by digest
 //! deletes every tag of the image. There, a tag that shares its digest with others is first moved to a manifest that nobody
-//! else has, and that is then deleted by its digest.
+//! else has, and that is then deleted by its digest. Whoever is interrupted in between leaves the tag on such a dummy, which the
+//! next deletion knows by its annotation. A tag that may not be changed is an error of its own.
 
 use std::fmt::Write as _;
 
@@ -15,6 +16,7 @@ use super::{
     client::Client,
     code::ErrorCode,
     error::{Error, Failure},
+    immutable,
     operation::{Action, Operation},
 };
 use crate::{
@@ -48,7 +50,8 @@ impl<T: Transport> Client<T> {
     /// Deletes a tag so that other tags of the same manifest stay.
     ///
     /// # Errors
-    /// When there is no such tag, or the registry lets nothing be deleted; the tag is then as before.
+    /// When there is no such tag, the registry lets nothing be deleted, or the tag is immutable
+    /// ([`Failure::ImmutableTag`]); the tag is then as before.
     ///
     /// # Cancel safety
     /// A call that is dropped may have deleted the tag, or left it on a dummy without layers; it may be made again.
@@ -63,29 +66,31 @@ impl<T: Transport> Client<T> {
         let reference = Reference::Tag(tag.clone());
         match self.delete_manifest(repository, &reference).await {
             Ok(()) => return Ok(TagDeletion::Tag),
+            Err(error) if immutable::is_said(&error) => return Err(immutable::tag(error)),
             Err(error) if is_unsupported(&error) => {}
             Err(error) => return Err(error),
         }
-        let digest = self.digest_of(repository, &reference).await?;
-        if self.is_shared(repository, tag, &digest).await? {
-            self.delete_by_dummy(repository, &reference).await?;
+        let manifest = self.to_be_deleted(repository, &reference).await?;
+        let digest = Reference::Digest(manifest.digest().clone());
+        if is_dummy(&manifest) {
+            self.delete_stored(repository, &digest).await?;
             return Ok(TagDeletion::TagByDummy);
         }
-        self.delete_manifest(repository, &Reference::Digest(digest)).await?;
+        if self.is_shared(repository, tag, manifest.digest()).await? {
+            self.delete_by_dummy(repository, &reference, &manifest).await?;
+            return Ok(TagDeletion::TagByDummy);
+        }
+        self.delete_manifest(repository, &digest).await?;
         Ok(TagDeletion::Manifest)
     }
 
-    /// Returns a manifest's digest; what fails is the deletion.
-    async fn digest_of(&self, repository: &RepositoryName, reference: &Reference) -> Result<Digest, Error> {
-        let found = match self.head_manifest(repository, reference).await {
-            Ok(Some(descriptor)) => Ok(descriptor.digest),
-            // Asks again in a form whose answer says what is missing.
-            Ok(None) => {
-                self.get_manifest(repository, reference).await.map(|manifest| manifest.digest().clone())
-            }
-            Err(error) => Err(error),
-        };
-        found.map_err(|mut error| {
+    /// Reads the manifest of a tag; what fails is the deletion.
+    async fn to_be_deleted(
+        &self,
+        repository: &RepositoryName,
+        reference: &Reference,
+    ) -> Result<RawManifest, Error> {
+        self.get_manifest(repository, reference).await.map_err(|mut error| {
             error.operation.action = Action::DeleteManifest;
             error
         })
@@ -134,7 +139,12 @@ impl<T: Transport> Client<T> {
         })
     }
 
-    async fn delete_by_dummy(&self, repository: &RepositoryName, tag: &Reference) -> Result<(), Error> {
+    async fn delete_by_dummy(
+        &self,
+        repository: &RepositoryName,
+        tag: &Reference,
+        manifest: &RawManifest,
+    ) -> Result<(), Error> {
         let config = Digest::sha256_of(CONFIG);
         let size = CONFIG.len() as u64;
         if self.head_blob(repository, &config).await?.is_none() {
@@ -144,11 +154,18 @@ impl<T: Transport> Client<T> {
         let probe = dummy(repository, &config)?;
         let by_digest = Reference::Digest(probe.digest().clone());
         self.put_manifest(repository, &by_digest, &probe).await?;
-        self.delete_manifest(repository, &by_digest).await?;
+        self.delete_stored(repository, &by_digest).await?;
 
         let dummy = dummy(repository, &config)?;
-        self.put_manifest(repository, tag, &dummy).await?;
-        self.delete_manifest(repository, &Reference::Digest(dummy.digest().clone())).await
+        // A manifest could be stored just now, so what is refused is to move the tag.
+        self.put_manifest(repository, tag, &dummy).await.map_err(immutable::refused_tag)?;
+        let deleted = self.delete_stored(repository, &Reference::Digest(dummy.digest().clone())).await;
+        if deleted.is_err()
+            && let Err(error) = self.put_manifest(repository, tag, manifest).await
+        {
+            tracing::warn!(%error, cause = %error.failure, %repository, %tag, "the tag is left on a dummy");
+        }
+        deleted
     }
 }
 
@@ -169,6 +186,14 @@ fn dummy(repository: &RepositoryName, config: &Digest) -> Result<RawManifest, Er
     let operation = || Operation::on(Action::PutManifest, repository, config);
     RawManifest::new(MediaType::OCI_MANIFEST, Bytes::from(manifest.to_string()))
         .map_err(|source| Error::new(&operation(), Failure::Manifest(source)))
+}
+
+/// Tells a dummy that an interrupted deletion has left.
+fn is_dummy(manifest: &RawManifest) -> bool {
+    let Ok(Manifest::Image(image)) = manifest.parse() else { return false };
+    image.annotations.contains_key(NONCE)
+        && image.layers.is_empty()
+        && image.config.digest == Digest::sha256_of(CONFIG)
 }
 
 /// Tells whether the registry does not delete by tag: 400 of Distribution 2.8 and Harbor, 405 of others.

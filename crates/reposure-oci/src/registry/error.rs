@@ -7,6 +7,7 @@ use http::{Method, StatusCode};
 use super::{code::ErrorCode, operation::Operation};
 use crate::{
     auth::AuthError,
+    blob::BlobError,
     digest::Digest,
     manifest::ManifestError,
     transport::{BoxError, TransportError},
@@ -14,7 +15,7 @@ use crate::{
 
 /// An operation on a registry failed.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot {operation}{}", self.asked_text())]
+#[error("cannot {operation}{}{}", again(.operation.tries), self.asked_text())]
 pub struct Error {
     /// What was being done.
     pub operation: Operation,
@@ -36,6 +37,10 @@ pub struct Asked {
     pub status: Option<StatusCode>,
 }
 
+fn again(tries: u32) -> String {
+    if tries > 1 { format!(", tried {tries} times") } else { String::new() }
+}
+
 /// Why an operation failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
@@ -48,6 +53,12 @@ pub enum Failure {
     /// The registry refused.
     #[error("the registry answered {0}")]
     Refused(Refusal),
+    /// The blob's source cannot be read, or the blob is not what its descriptor says.
+    #[error("the blob cannot be had as it should be")]
+    Source(#[source] BlobError),
+    /// The tag is one that may not be changed: 409, 412, or a 400, 403 or 405 that says so.
+    #[error("the tag is immutable: the registry answered {0}")]
+    ImmutableTag(Refusal),
     /// A page for people came where a registry's answer should be.
     #[error("a web page came with status {status}{}, so what answered is no registry", titled(.title.as_deref()))]
     Html {
@@ -117,6 +128,14 @@ pub enum Failure {
     /// The manifest cannot be taken.
     #[error("the manifest cannot be taken")]
     Manifest(#[source] ManifestError),
+    /// What is under the tag of referrers is no index of them.
+    #[error("what is under the tag of referrers is no index")]
+    NoReferrers,
+    /// Others change the index of referrers at the same time.
+    #[error(
+        "others change the index of referrers at the same time: it was stored {0} times, and was another one each time"
+    )]
+    Contended(u32),
     /// A list has no end.
     #[error("the list has more than {0} pages")]
     Endless(usize),
@@ -175,6 +194,10 @@ impl fmt::Display for Refusal {
             (None, true) => formatter.write_str(", a web page"),
             (Some(text), false) => write!(formatter, ": {text}"),
             (None, false) => Ok(()),
+        }?;
+        match self.retry_after {
+            Some(pause) => write!(formatter, ", to be asked again in {} s", pause.as_secs()),
+            None => Ok(()),
         }
     }
 }
@@ -197,7 +220,7 @@ impl Error {
 
     fn refusal(&self) -> Option<&Refusal> {
         match &*self.failure {
-            Failure::Refused(refusal) => Some(refusal),
+            Failure::Refused(refusal) | Failure::ImmutableTag(refusal) => Some(refusal),
             _ => None,
         }
     }
@@ -231,6 +254,11 @@ impl Error {
             Failure::Transport(error) => error.source.downcast_ref().is_some_and(AuthError::is_denied),
             _ => false,
         }
+    }
+
+    /// Tells whether a tag may not be changed.
+    pub fn is_immutable(&self) -> bool {
+        matches!(&*self.failure, Failure::ImmutableTag(_))
     }
 
     /// Tells whether the registry, or what is before it, takes no body of this size.

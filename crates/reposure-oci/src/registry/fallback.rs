@@ -1,9 +1,9 @@
 //! Tags that are no versions.
 
-use crate::name::Tag;
-
-/// What cosign puts behind the digest of what it signs.
-const COSIGN: [&str; 3] = [".sig", ".att", ".sbom"];
+use crate::{
+    name::Tag,
+    referrer::{COSIGN, DIGITS},
+};
 
 /// Tells whether a tag holds referrers of a manifest, on registries that cannot list them, or a signature of cosign's.
 ///
@@ -15,7 +15,7 @@ pub fn is_referrer_tag(tag: &Tag) -> bool {
     // The schema cuts a digest's digits at 64, so that one of SHA-512 makes a tag too.
     let hex = text.strip_prefix("sha256-").or_else(|| text.strip_prefix("sha512-"));
     hex.is_some_and(|hex| {
-        hex.len() == 64 && hex.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+        hex.len() == DIGITS && hex.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
     })
 }
 

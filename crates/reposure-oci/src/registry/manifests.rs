@@ -1,6 +1,6 @@
 //! `/v2/NAME/manifests/REFERENCE`.
 
-use http::{HeaderMap, Method, StatusCode, header};
+use http::{HeaderMap, HeaderName, Method, StatusCode, header};
 use serde::Deserialize;
 
 use super::{
@@ -16,6 +16,7 @@ use crate::{
     manifest::{Descriptor, MANIFEST_LIMIT, RawManifest},
     media_type::MediaType,
     name::{Reference, RepositoryName},
+    referrer::Referrer,
     transport::Transport,
 };
 
@@ -73,6 +74,8 @@ impl<T: Transport> Client<T> {
 
     /// Stores a manifest, whose blobs must be there, and returns its digest.
     ///
+    /// A manifest with a subject is noted in the index of the subject's referrers, where the registry does not do that itself.
+    ///
     /// # Errors
     /// When the registry refuses it, or stores something else. One that is stored by a digest must have it.
     ///
@@ -84,11 +87,8 @@ impl<T: Transport> Client<T> {
         reference: &Reference,
         manifest: &RawManifest,
     ) -> Result<Digest, Error> {
-        let operation = Operation::on(Action::PutManifest, repository, reference);
-        let call = Call::new(operation, Method::PUT, path(repository, reference))
-            .header(header::CONTENT_TYPE, manifest.media_type().as_str())?
-            .body(manifest.bytes().clone())
-            .expect(&[StatusCode::CREATED]);
+        const SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
+        let call = put(repository, reference, manifest)?;
         let digest = match reference {
             Reference::Digest(digest) => digest,
             Reference::Tag(_) => manifest.digest(),
@@ -98,6 +98,11 @@ impl<T: Transport> Client<T> {
         let named = answer::check_digest(answer.headers(), digest).map_err(|failure| call.error(failure))?;
         if !named {
             self.confirm_manifest(&call, repository, reference, digest).await?;
+        }
+        if let Some((subject, referrer)) = Referrer::of(manifest)
+            && !answer.headers().contains_key(SUBJECT)
+        {
+            self.note_referrer(repository, &subject, &referrer).await?;
         }
         Ok(digest.clone())
     }
@@ -121,12 +126,38 @@ impl<T: Transport> Client<T> {
     /// Deletes a manifest, with every tag of it, or only a tag where the registry does that; see
     /// [`Self::delete_tag_safely`].
     ///
+    /// A manifest with a subject is taken out of the index of the subject's referrers, if there is one.
+    ///
     /// # Errors
     /// When it is not there, or the registry refuses.
     ///
     /// # Cancel safety
     /// A call that is dropped may have deleted the manifest.
     pub async fn delete_manifest(
+        &self,
+        repository: &RepositoryName,
+        reference: &Reference,
+    ) -> Result<(), Error> {
+        let manifest = match reference {
+            // The manifest stays.
+            Reference::Tag(_) => None,
+            Reference::Digest(_) => match self.get_manifest(repository, reference).await {
+                // The deletion's own answer says so.
+                Err(error) if error.is_not_found() => None,
+                manifest => Some(manifest?),
+            },
+        };
+        self.delete_stored(repository, reference).await?;
+        match manifest.as_ref().and_then(Referrer::of) {
+            Some((subject, referrer)) => {
+                self.forget_referrer(repository, &subject, &referrer.descriptor.digest).await
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Deletes what is there, whatever it is.
+    pub(crate) async fn delete_stored(
         &self,
         repository: &RepositoryName,
         reference: &Reference,
@@ -141,11 +172,23 @@ impl<T: Transport> Client<T> {
     }
 }
 
+/// Returns the call that stores a manifest.
+pub(crate) fn put(
+    repository: &RepositoryName,
+    reference: &Reference,
+    manifest: &RawManifest,
+) -> Result<Call, Error> {
+    let operation = Operation::on(Action::PutManifest, repository, reference);
+    let call = Call::new(operation, Method::PUT, path(repository, reference))
+        .header(header::CONTENT_TYPE, manifest.media_type().as_str())?;
+    Ok(call.body(manifest.bytes().clone()).expect(&[StatusCode::CREATED]))
+}
+
 pub(crate) fn path(repository: &RepositoryName, reference: &Reference) -> String {
     format!("/v2/{repository}/manifests/{reference}")
 }
 
-fn call(
+pub(crate) fn call(
     action: Action,
     method: Method,
     repository: &RepositoryName,

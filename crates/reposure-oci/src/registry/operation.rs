@@ -13,6 +13,8 @@ pub struct Operation {
     pub repository: Option<RepositoryName>,
     /// To what: a tag or a digest.
     pub subject: Option<Box<str>>,
+    /// How often it was tried.
+    pub tries: u32,
 }
 
 /// The kinds of operation.
@@ -48,6 +50,8 @@ pub enum Action {
     ListTags,
     /// Listing repositories.
     ListRepositories,
+    /// Listing referrers.
+    ListReferrers,
 }
 
 impl Action {
@@ -68,21 +72,23 @@ impl Action {
             Self::CancelUpload => "give up an upload",
             Self::ListTags => "list the tags",
             Self::ListRepositories => "list the repositories",
+            Self::ListReferrers => "list the referrers of",
         }
     }
 }
 
 impl Operation {
     pub(crate) const fn global(action: Action) -> Self {
-        Self { action, repository: None, subject: None }
+        Self { action, repository: None, subject: None, tries: 1 }
     }
 
     pub(crate) fn of(action: Action, repository: &RepositoryName) -> Self {
-        Self { action, repository: Some(repository.clone()), subject: None }
+        Self { action, repository: Some(repository.clone()), subject: None, tries: 1 }
     }
 
     pub(crate) fn on(action: Action, repository: &RepositoryName, subject: impl fmt::Display) -> Self {
-        Self { action, repository: Some(repository.clone()), subject: Some(subject.to_string().into()) }
+        let subject = Some(subject.to_string().into());
+        Self { action, repository: Some(repository.clone()), subject, tries: 1 }
     }
 }
 

@@ -11,12 +11,13 @@ pub(crate) struct Retry {
     pause: Duration,
     budget: Duration,
     unanswered: bool,
+    tries: u32,
 }
 
 impl Retry {
     pub(crate) const fn new(limits: &Limits) -> Self {
         let left = limits.attempts.saturating_sub(1);
-        Self { left, pause: limits.pause, budget: limits.pauses, unanswered: false }
+        Self { left, pause: limits.pause, budget: limits.pauses, unanswered: false, tries: 1 }
     }
 
     /// Tells whether a try may have been heard though its answer was lost.
@@ -25,8 +26,12 @@ impl Retry {
     }
 
     /// Waits before the next try after this error, or returns it if there is to be none.
-    pub(crate) async fn pause(&mut self, error: Error) -> Result<(), Error> {
-        let Some(pause) = self.after(&error) else { return Err(error) };
+    pub(crate) async fn pause(&mut self, mut error: Error) -> Result<(), Error> {
+        let Some(pause) = self.after(&error) else {
+            error.operation.tries = self.tries.max(error.operation.tries);
+            return Err(error);
+        };
+        self.tries += 1;
         // A status of a proxy's, such as 504, is no answer of the registry either.
         self.unanswered = true;
         tracing::debug!(%error, cause = %error.failure, ?pause, "trying again");

@@ -95,8 +95,33 @@ impl<T: Transport> Client<T> {
         digest: &Digest,
         from: &RepositoryName,
     ) -> Result<Mount, Error> {
+        self.mount_by(repository, digest, &format!("?mount={digest}&from={from}")).await
+    }
+
+    /// As [`Self::mount`], from whatever repository the registry finds the blob in, where it does such a thing: most open an
+    /// upload.
+    ///
+    /// # Errors
+    /// When the registry refuses, as Quay does.
+    ///
+    /// # Cancel safety
+    /// As [`Self::upload_monolithic`].
+    pub async fn mount_from_anywhere(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<Mount, Error> {
+        self.mount_by(repository, digest, &format!("?mount={digest}")).await
+    }
+
+    async fn mount_by(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+        query: &str,
+    ) -> Result<Mount, Error> {
         let operation = Operation::on(Action::MountBlob, repository, digest);
-        let path = format!("/v2/{repository}/blobs/uploads/?mount={digest}&from={from}");
+        let path = format!("/v2/{repository}/blobs/uploads/{query}");
         let call = Call::new(operation, Method::POST, path)
             .header(header::CONTENT_LENGTH, "0")?
             .expect(&[StatusCode::CREATED, StatusCode::ACCEPTED]);

@@ -127,13 +127,6 @@ mod tests {
     }
 
     #[test]
-    fn takes_zstd_where_the_media_type_says_so() {
-        let zstd = zstd::bulk::compress(&Tar::new().file("a", "first").bytes(), 1).unwrap();
-        assert_eq!(unpack(&MediaType::OCI_LAYER_ZSTD, &zstd).unwrap(), b"first");
-        assert_eq!(unpack(&MediaType::OCTET_STREAM, &zstd).unwrap(), zstd);
-    }
-
-    #[test]
     fn takes_what_is_no_tar_as_the_file() {
         let gzip = compress(b"text");
         // What Reposure made until 2024.

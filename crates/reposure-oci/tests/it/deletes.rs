@@ -1,8 +1,11 @@
 //! Deleting.
 
 use http::Method;
-use reposure_oci::{MediaType, Reference, registry::TagDeletion};
-use reposure_testing::{Fault, Injection, TagDelete};
+use reposure_oci::{
+    MediaType, Reference,
+    registry::{Failure, TagDeletion},
+};
+use reposure_testing::{Fault, Immutable, Injection, TagDelete};
 
 use crate::fixture::{Fixture, name};
 
@@ -79,6 +82,77 @@ async fn a_tag_stays_as_it_is_where_nothing_can_be_deleted() {
         assert_eq!(delete(&fixture, tag).await.unwrap_err().status().unwrap(), 405);
     }
     assert_eq!(fixture.registry.manifest("a", "one"), before);
+}
+
+#[tokio::test]
+async fn an_immutable_tag_is_an_error_and_stays() {
+    let forms = [
+        Immutable::TagInvalid,
+        Immutable::MethodNotAllowed,
+        Immutable::PreconditionFailed,
+        Immutable::Conflict,
+        Immutable::Forbidden,
+    ];
+    for form in forms {
+        let fixture = fixture(TagDelete::DigestInvalid).await;
+        fixture.registry.change_quirks(|quirks| quirks.immutable = Some(form));
+        let before = fixture.registry.manifest("a", "one");
+        let error = delete(&fixture, "one").await.unwrap_err();
+        assert!(matches!(&*error.failure, Failure::ImmutableTag(_)), "{form:?}: {error}: {}", error.failure);
+        assert!(error.is_immutable() && !error.is_denied() && !error.is_transient());
+        assert_eq!(fixture.registry.manifest("a", "one"), before, "{form:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_tag_gets_its_image_back_where_the_dummy_stays() {
+    let fixture = fixture(TagDelete::DigestInvalid).await;
+    let before = fixture.registry.manifest("a", "one");
+    let refused = Injection {
+        method: Some(Method::DELETE),
+        path: "/manifests/".into(),
+        // By tag, and that of the probe.
+        skip: 2,
+        times: 1,
+        fault: Fault::status(405),
+    };
+    fixture.registry.inject(refused);
+    assert_eq!(delete(&fixture, "one").await.unwrap_err().status().unwrap(), 405);
+    assert_eq!(fixture.registry.manifest("a", "one"), before);
+}
+
+#[tokio::test]
+async fn a_dummy_that_an_interrupt_left_is_known() {
+    for tag_delete in WITHOUT {
+        let fixture = fixture(tag_delete).await;
+        let moved = Injection {
+            method: Some(Method::DELETE),
+            path: "/manifests/".into(),
+            skip: 2,
+            times: 1,
+            fault: Fault::Stall,
+        };
+        fixture.registry.inject(moved);
+        let before = fixture.registry.manifest("a", "one");
+        let interrupted = delete(&fixture, "one");
+        tokio::select! {
+            _ = interrupted => panic!("it was not interrupted"),
+            () = until_deletes(&fixture, 3) => {}
+        }
+        assert_ne!(fixture.registry.manifest("a", "one"), before);
+        fixture.registry.clear_requests();
+        assert_eq!(delete(&fixture, "one").await.unwrap(), TagDeletion::TagByDummy);
+        assert_eq!(fixture.registry.tags("a"), ["other", "same"]);
+        assert_eq!(fixture.registry.count(&Method::GET, "/tags/list"), 0, "nobody else can have the dummy");
+        assert_eq!(fixture.registry.count(&Method::PUT, ""), 0);
+    }
+}
+
+/// Waits until a deletion is at its last request.
+async fn until_deletes(fixture: &Fixture, count: usize) {
+    while fixture.registry.count(&Method::DELETE, "/manifests/") < count {
+        tokio::task::yield_now().await;
+    }
 }
 
 #[tokio::test]

@@ -1,4 +1,5 @@
-//! The registry client over direct connections, against a registry in memory with the quirks of real ones.
+//! The registry client over direct connections, against a registry in memory with the quirks of real ones, and against real
+//! ones.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that fails may say so by panicking")]
 
@@ -9,9 +10,13 @@ mod blobs;
 mod deletes;
 mod examples;
 mod fixture;
+mod kinds;
 mod lists;
 mod manifests;
 mod network;
+mod real;
+mod referrers;
 mod remote;
+mod stores;
 mod transfer;
 mod uploads;

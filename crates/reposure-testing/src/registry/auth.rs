@@ -86,6 +86,10 @@ pub(crate) fn check(shared: &Shared, route: &Route, method: &Method, headers: &H
             let known = basic(headers).is_some_and(|pair| is_user(users, &pair));
             (!known).then(|| challenge("Basic realm=\"Memory, Registry\""))
         }
+        Auth::Bearer { users, .. } if *route == Route::Catalog && shared.quirks().basic_catalog => {
+            let known = basic(headers).is_some_and(|pair| is_user(users, &pair));
+            (!known).then(|| challenge("Basic realm=\"catalog\""))
+        }
         Auth::Bearer { realm, .. } => {
             let wanted = Access::of(route, method);
             let token = credentials(headers, "bearer");

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use sha2::{Digest as _, Sha256};
 
-/// Returns `sha256:HEX`.
-pub(crate) fn sha256(bytes: &[u8]) -> String {
+/// Returns `sha256:HEX` of bytes.
+pub fn sha256(bytes: &[u8]) -> String {
     let mut text = String::from("sha256:");
     for byte in Sha256::digest(bytes) {
         // Writing to a string cannot fail.

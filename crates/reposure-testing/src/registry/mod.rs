@@ -9,6 +9,7 @@ mod digest;
 mod fault;
 mod handler;
 mod intake;
+mod known;
 mod log;
 mod options;
 mod route;
@@ -19,7 +20,9 @@ mod tls;
 
 pub use fault::{Fault, Injection};
 pub use log::Entry;
-pub use options::{Auth, DigestHeader, LocationForm, Options, Quirks, TagDelete, Users};
+pub use options::{
+    AnonymousMount, Auth, DigestHeader, Immutable, LocationForm, Options, Quirks, TagDelete, Users,
+};
 pub use server::MemoryRegistry;
 
-pub(crate) use digest::sha256;
+pub use digest::sha256;

@@ -83,6 +83,8 @@ impl Users {
 pub struct Quirks {
     /// What deleting by tag gives.
     pub tag_delete: TagDelete,
+    /// Whether tags that exist can be neither moved nor deleted, and how that is said.
+    pub immutable: Option<Immutable>,
     /// Whether anything can be deleted; otherwise 405 `UNSUPPORTED`.
     pub delete_enabled: bool,
     /// What `Location` looks like.
@@ -103,8 +105,38 @@ pub struct Quirks {
     pub mount: bool,
     /// Whether the status of an upload is refused for an old `Location`, as Distribution 2.8 does.
     pub stale_status_refused: bool,
+    /// Whether the status of an upload is refused without the state in its `Location`, as Distribution 2.8 does.
+    pub status_needs_state: bool,
+    /// What `OCI-Chunk-Min-Length` says.
+    pub smallest_chunk: Option<u64>,
     /// Whether every PATCH after the first is dropped silently, as in ECR.
     pub drop_later_patches: bool,
+    /// Whether a PATCH with `Content-Range`, and a second one, is refused, as in Artifact Registry.
+    pub no_chunks: bool,
+    /// The longest PATCH with `Content-Range`; a longer one gets 416, as in GHCR.
+    pub largest_chunk: Option<u64>,
+    /// Whether a second PATCH without `Content-Range` is refused, as in Gitea.
+    pub range_wanted: bool,
+    /// Whether `Content-Range` is not looked at, as in Distribution 2.8.
+    pub range_ignored: bool,
+    /// What a mount without `from` gives.
+    pub anonymous_mount: AnonymousMount,
+    /// Whether there is no `Location` in the answer to a manifest, as in ECR.
+    pub no_manifest_location: bool,
+    /// Whether a manifest without `mediaType` is refused, as in ECR.
+    pub media_type_wanted: bool,
+    /// Whether the next page is known by a word that only `Link` tells, as in Quay.
+    pub opaque_pages: bool,
+    /// Whether digests are listed among the tags, as in Artifactory.
+    pub digests_as_tags: bool,
+    /// Whether repositories' names have two parts, as in OpenShift.
+    pub two_parts: bool,
+    /// Whether a manifest stays as long as a tag is of it, as in OpenShift.
+    pub tagged_stay: bool,
+    /// Whether the catalog is refused with 403, as in OpenShift for whoever is not an administrator.
+    pub no_catalog: bool,
+    /// Whether the catalog wants name and password where the rest wants a token, as in Harbor.
+    pub basic_catalog: bool,
     /// Bodies above this many bytes get 413.
     pub body_limit: Option<u64>,
     /// How many bytes of a body are read per second.
@@ -113,6 +145,12 @@ pub struct Quirks {
     pub redirect_blobs: Option<String>,
     /// Whether blobs are called `text/html`.
     pub html_blobs: bool,
+    /// Whether it lists referrers; otherwise that is 404, as in Distribution.
+    pub referrers: bool,
+    /// Whether its list of referrers leaves out other artifact types than the one that is asked for.
+    pub filters: bool,
+    /// Whether manifests come with an `ETag`, and `If-Match` is heeded.
+    pub etags: bool,
     /// Whether the registry takes manifests whose blobs it does not have.
     pub sparse: bool,
 }
@@ -121,6 +159,7 @@ impl Default for Quirks {
     fn default() -> Self {
         Self {
             tag_delete: TagDelete::Accepted,
+            immutable: None,
             delete_enabled: true,
             location: LocationForm::Relative,
             digest_header: DigestHeader::Right,
@@ -131,14 +170,43 @@ impl Default for Quirks {
             ignore_range: false,
             mount: true,
             stale_status_refused: false,
+            status_needs_state: false,
+            smallest_chunk: None,
             drop_later_patches: false,
+            no_chunks: false,
+            largest_chunk: None,
+            range_wanted: false,
+            range_ignored: false,
+            anonymous_mount: AnonymousMount::Opens,
+            no_manifest_location: false,
+            media_type_wanted: false,
+            opaque_pages: false,
+            digests_as_tags: false,
+            two_parts: false,
+            tagged_stay: false,
+            no_catalog: false,
+            basic_catalog: false,
             body_limit: None,
             drain_rate: None,
             redirect_blobs: None,
             html_blobs: false,
+            referrers: false,
+            filters: true,
+            etags: false,
             sparse: false,
         }
     }
+}
+
+/// What a mount without `from` gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AnonymousMount {
+    /// 202 and an upload, as most do.
+    Opens,
+    /// 201 if any repository has the blob.
+    Mounts,
+    /// 400, as in Quay.
+    Refused,
 }
 
 /// What deleting by tag gives.
@@ -152,6 +220,21 @@ pub enum TagDelete {
     Unsupported,
     /// 405 without a body.
     MethodNotAllowed,
+}
+
+/// How a registry says that a tag may be neither moved nor deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Immutable {
+    /// 400 `TAG_INVALID`, and 405 for any deletion by tag, as in ECR.
+    TagInvalid,
+    /// 405 `UNSUPPORTED` that says that it is disallowed, as in ACR.
+    MethodNotAllowed,
+    /// 412 `PRECONDITION`, as in Harbor.
+    PreconditionFailed,
+    /// 409 without words.
+    Conflict,
+    /// 403 without words, when the tag is moved; a deletion by tag is 400.
+    Forbidden,
 }
 
 /// What `Location` looks like.

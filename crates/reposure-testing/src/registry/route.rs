@@ -9,6 +9,7 @@ pub(crate) enum Route {
     Tags { repository: String },
     Manifest { repository: String, reference: String },
     Blob { repository: String, digest: String },
+    Referrers { repository: String, digest: String },
     Uploads { repository: String },
     Upload { repository: String, id: String },
     Unknown,
@@ -40,6 +41,9 @@ impl Route {
         if let Some((repository, digest)) = rest.rsplit_once("/blobs/") {
             return Self::Blob { repository: repository.into(), digest: digest.into() };
         }
+        if let Some((repository, digest)) = rest.rsplit_once("/referrers/") {
+            return Self::Referrers { repository: repository.into(), digest: digest.into() };
+        }
         match rest.rsplit_once("/manifests/") {
             Some((repository, reference)) => {
                 Self::Manifest { repository: repository.into(), reference: reference.into() }
@@ -53,6 +57,7 @@ impl Route {
             Self::Tags { repository }
             | Self::Manifest { repository, .. }
             | Self::Blob { repository, .. }
+            | Self::Referrers { repository, .. }
             | Self::Uploads { repository }
             | Self::Upload { repository, .. } => Some(repository),
             Self::Base | Self::Catalog | Self::Token | Self::Unknown => None,

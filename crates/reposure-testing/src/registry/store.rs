@@ -44,6 +44,20 @@ impl Store {
         self.blobs.get(&(repository.into(), digest.into())).cloned()
     }
 
+    pub(crate) fn blob_anywhere(&self, digest: &str) -> Option<Bytes> {
+        self.blobs.iter().find(|((_, own), _)| own == digest).map(|(_, blob)| blob.clone())
+    }
+
+    /// Tells whether a tag is of a manifest.
+    pub(crate) fn is_tagged(&self, repository: &str, digest: &str) -> bool {
+        self.tags.get(repository).is_some_and(|tags| tags.values().any(|tagged| tagged == digest))
+    }
+
+    /// Returns the digests of the manifests of a repository.
+    pub(crate) fn digests(&self, repository: &str) -> BTreeSet<String> {
+        self.manifests.keys().filter(|(own, _)| own == repository).map(|(_, digest)| digest.clone()).collect()
+    }
+
     pub(crate) fn delete_blob(&mut self, repository: &str, digest: &str) -> bool {
         self.blobs.remove(&(repository.into(), digest.into())).is_some()
     }
@@ -67,6 +81,13 @@ impl Store {
     pub(crate) fn manifest(&self, repository: &str, reference: &str) -> Option<StoredManifest> {
         let digest = self.resolve(repository, reference)?;
         self.manifests.get(&(repository.into(), digest)).cloned()
+    }
+
+    /// Returns the manifests of a repository, in the order of their digests.
+    pub(crate) fn manifests(&self, repository: &str) -> Vec<StoredManifest> {
+        let own = self.manifests.iter().filter(|((of, _), _)| of == repository);
+        let sorted: BTreeMap<_, _> = own.map(|((_, digest), manifest)| (digest, manifest)).collect();
+        sorted.into_values().cloned().collect()
     }
 
     fn resolve(&self, repository: &str, reference: &str) -> Option<String> {

@@ -1,9 +1,14 @@
 //! `reposure image push REGISTRY IMAGE SOURCE`
 
+use std::sync::Arc;
+
 use anyhow::{Context as _, Result};
 use clap::Args;
-use reposure_client::push::{PushOptions, push};
-use reposure_oci::{Digest, ImageName, Place};
+use reposure_client::{
+    push::{PushOptions, push},
+    session::Session,
+};
+use reposure_oci::{Artifact, Digest, ImageName, Place, Reference, RepositoryName, archive::Attached};
 use reposure_parcel::wire::Right;
 use serde::Serialize;
 
@@ -36,6 +41,9 @@ pub(crate) struct PushArgs {
     /// Which image of an archive that holds several: its name there, or @N for the Nth from 0
     #[arg(long, value_name = "NAME")]
     source_tag: Option<String>,
+    /// Push what refers to the image too: signatures, SBOMs and the like that an OCI layout holds
+    #[arg(long)]
+    referrers: bool,
     /// How many chunks are sent at once
     #[arg(long, value_name = "N", default_value_t = PushOptions::default().jobs)]
     jobs: usize,
@@ -49,6 +57,8 @@ pub(crate) struct PushArgs {
 struct Pushed {
     name: ImageName,
     digest: Digest,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    referrers: Vec<Digest>,
 }
 
 pub(super) async fn run(context: &Context, args: PushArgs) -> Result<()> {
@@ -65,13 +75,42 @@ pub(super) async fn run(context: &Context, args: PushArgs) -> Result<()> {
         ));
     }
     let session = connect::session(context, &args.registry, Right::Push).await?;
-    let (bars, progress) = Bars::start();
-    let options = PushOptions { jobs: args.jobs };
-    let pushed = push(session, &entry.artifact, &args.image, options, progress).await;
-    bars.finish().await;
-    let digest = pushed.with_context(|| {
-        format!("cannot push {} to {} of registry {}", source.describe(), args.image, args.registry)
-    })?;
+    let pushing = Pushing { session, options: PushOptions { jobs: args.jobs }, registry: &args.registry };
+    let digest = pushing.push(&entry.artifact, &args.image, &source.describe()).await?;
+    let attached = if args.referrers { source.referrers(&entry.artifact) } else { Vec::new() };
+    let mut referrers = Vec::new();
+    for attached in attached {
+        referrers.extend(pushing.push_attached(&attached, &args.image.repository).await?);
+    }
     let line = digest.to_string();
-    output::fact(context.format(), &Pushed { name: args.image, digest }, &line)
+    output::fact(context.format(), &Pushed { name: args.image, digest, referrers }, &line)
+}
+
+/// Where to push, and how.
+struct Pushing<'a> {
+    session: Arc<Session>,
+    options: PushOptions,
+    registry: &'a str,
+}
+
+impl Pushing<'_> {
+    async fn push(&self, artifact: &Artifact, name: &ImageName, what: &str) -> Result<Digest> {
+        let (bars, progress) = Bars::start();
+        let pushed = push(self.session.clone(), artifact, name, self.options, progress).await;
+        bars.finish().await;
+        pushed.with_context(|| format!("cannot push {what} to {name} of registry {}", self.registry))
+    }
+
+    /// Pushes a referrer, under its tag or by its digest.
+    async fn push_attached(
+        &self,
+        attached: &Attached,
+        repository: &RepositoryName,
+    ) -> Result<Option<Digest>> {
+        let Some(manifest) = attached.artifact.ready_manifest() else { return Ok(None) };
+        let digest = || Reference::Digest(manifest.digest().clone());
+        let reference = attached.tag.clone().map_or_else(digest, Reference::Tag);
+        let name = ImageName { repository: repository.clone(), reference };
+        self.push(&attached.artifact, &name, "a referrer").await.map(Some)
+    }
 }

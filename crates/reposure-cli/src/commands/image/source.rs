@@ -4,8 +4,8 @@ use std::io::{ErrorKind, IsTerminal as _};
 
 use anyhow::Result;
 use reposure_oci::{
-    Archive, Place, Spool,
-    archive::{self, Entry, Form, OpenError, Options, SelectError},
+    Archive, Artifact, Place, Spool,
+    archive::{self, Attached, Entry, Form, OpenError, Options, SelectError},
 };
 
 use crate::{
@@ -67,6 +67,11 @@ impl Source {
     fn unchosen(&self, error: SelectError) -> Failure {
         let failure = Failure::because(format!("cannot choose an image of {}", self.describe()), error);
         failure.hint("--source-tag NAME, or --source-tag @0 for the first")
+    }
+
+    /// Returns what refers to the image in the source.
+    pub(super) fn referrers(&self, artifact: &Artifact) -> Vec<Attached> {
+        self.archive.referrers(artifact)
     }
 
     /// Returns what the source is called in messages.

@@ -3,12 +3,12 @@
 use http::{Method, StatusCode, header, request::Parts};
 use serde_json::Value;
 
-use super::not_allowed;
+use super::{not_allowed, referrers};
 use crate::registry::{
     answer::{self, Answer, Halt},
     digest::sha256,
     intake::Intake,
-    options::TagDelete,
+    options::{Immutable, TagDelete},
     shared::Shared,
     store::StoredManifest,
 };
@@ -44,7 +44,21 @@ fn get(shared: &Shared, repository: &str, reference: &str) -> Answer {
     let mut found = answer::bytes(StatusCode::OK, manifest.bytes);
     answer::set(&mut found, header::CONTENT_TYPE.as_str(), &manifest.media_type);
     answer::set_digest(&mut found, shared, &digest);
+    if shared.quirks().etags {
+        answer::set(&mut found, header::ETAG.as_str(), &etag(&digest));
+    }
     found
+}
+
+fn etag(digest: &str) -> String {
+    format!("\"{digest}\"")
+}
+
+/// Tells whether `If-Match` forbids to store a manifest here.
+fn is_outdated(shared: &Shared, parts: &Parts, repository: &str, reference: &str) -> bool {
+    let wanted = parts.headers.get(header::IF_MATCH).filter(|_| shared.quirks().etags);
+    let there = || shared.store().manifest(repository, reference).map(|stored| etag(&sha256(&stored.bytes)));
+    wanted.is_some_and(|wanted| there().is_none_or(|there| *wanted != *there))
 }
 
 async fn put(
@@ -64,12 +78,24 @@ async fn put(
         let message = "provided digest did not match uploaded content";
         return Ok(answer::error(StatusCode::BAD_REQUEST, "DIGEST_INVALID", message));
     }
+    if is_outdated(shared, parts, repository, reference) {
+        return Ok(answer::status(StatusCode::PRECONDITION_FAILED));
+    }
+    let subject = referrers::subject(&bytes).filter(|_| shared.quirks().referrers);
     let tag = (!reference.contains(':')).then_some(reference);
+    if let Some(refusal) = tag.and_then(|tag| fixed(shared, repository, tag, Change::Move)) {
+        return Ok(refusal);
+    }
     let manifest = StoredManifest { media_type: media_type.unwrap_or_default().into(), bytes: bytes.into() };
     shared.store().put_manifest(repository, tag, manifest);
     let mut created = answer::status(StatusCode::CREATED);
-    answer::set_location(&mut created, shared, &format!("/v2/{repository}/manifests/{digest}"));
+    if !shared.quirks().no_manifest_location {
+        answer::set_location(&mut created, shared, &format!("/v2/{repository}/manifests/{digest}"));
+    }
     answer::set_digest(&mut created, shared, &digest);
+    if let Some(subject) = subject {
+        answer::set(&mut created, "oci-subject", &subject);
+    }
     Ok(created)
 }
 
@@ -86,6 +112,9 @@ fn refusal(shared: &Shared, repository: &str, media_type: &str, bytes: &[u8]) ->
         return invalid("unknown media type");
     }
     let Ok(manifest) = serde_json::from_slice::<Value>(bytes) else { return invalid("malformed") };
+    if shared.quirks().media_type_wanted && manifest["mediaType"].is_null() {
+        return invalid("Invalid JSON syntax");
+    }
     let complete =
         shared.quirks().sparse || parts(&manifest).iter().all(|part| has(shared, repository, part));
     (!complete)
@@ -109,6 +138,12 @@ fn delete(shared: &Shared, repository: &str, reference: &str) -> Answer {
     if !quirks.delete_enabled {
         return not_allowed();
     }
+    if let Some(refusal) = fixed(shared, repository, reference, Change::Delete) {
+        return refusal;
+    }
+    if quirks.tagged_stay && shared.store().is_tagged(repository, reference) {
+        return answer::error(StatusCode::METHOD_NOT_ALLOWED, "UNSUPPORTED", "an image stream has it");
+    }
     let deleted = if reference.contains(':') {
         shared.store().delete_manifest(repository, reference)
     } else {
@@ -128,6 +163,31 @@ fn delete(shared: &Shared, repository: &str, reference: &str) -> Answer {
         }
     };
     if deleted { answer::status(StatusCode::ACCEPTED) } else { unknown() }
+}
+
+enum Change {
+    Move,
+    Delete,
+}
+
+/// Returns the refusal of what would change a tag that must stay.
+fn fixed(shared: &Shared, repository: &str, tag: &str, change: Change) -> Option<Answer> {
+    let immutable = shared.quirks().immutable.filter(|_| !tag.contains(':'))?;
+    shared.store().manifest(repository, tag)?;
+    let (status, code, message) = match (immutable, change) {
+        (Immutable::TagInvalid, Change::Move) => {
+            (400, "TAG_INVALID", "the tag already exists and cannot be overwritten because it is immutable")
+        }
+        (Immutable::TagInvalid, Change::Delete) => (405, "UNSUPPORTED", "unsupported"),
+        (Immutable::MethodNotAllowed, _) => {
+            (405, "UNSUPPORTED", "The operation is disallowed on this registry, repository or image.")
+        }
+        (Immutable::PreconditionFailed, _) => (412, "PRECONDITION", "configured as immutable"),
+        (Immutable::Conflict, _) => (409, "CONFLICT", ""),
+        (Immutable::Forbidden, Change::Move) => (403, "DENIED", ""),
+        (Immutable::Forbidden, Change::Delete) => (400, "UNSUPPORTED", ""),
+    };
+    Some(answer::error(StatusCode::from_u16(status).unwrap_or_default(), code, message))
 }
 
 fn unknown() -> Answer {

@@ -3,6 +3,7 @@
 mod blobs;
 mod lists;
 mod manifests;
+mod referrers;
 mod uploads;
 
 use http::{Method, StatusCode, request::Parts};
@@ -24,6 +25,9 @@ pub(crate) async fn handle(
 ) -> Result<Answer, Halt> {
     let query = parts.uri.query().unwrap_or_default();
     intake.check_length()?;
+    if shared.quirks().two_parts && route.repository().is_some_and(|name| name.split('/').count() != 2) {
+        return Ok(answer::error(StatusCode::NOT_FOUND, "NAME_INVALID", "a name is PROJECT/NAME"));
+    }
     match route {
         Route::Base => Ok(answer::json(StatusCode::OK, &serde_json::json!({}))),
         Route::Token if parts.method == Method::POST => {
@@ -34,6 +38,7 @@ pub(crate) async fn handle(
         Route::Catalog => Ok(lists::catalog(shared, query)),
         Route::Tags { repository } => Ok(lists::tags(shared, &repository, query)),
         Route::Blob { repository, digest } => Ok(blobs::handle(shared, parts, &repository, &digest)),
+        Route::Referrers { repository, digest } => Ok(referrers::list(shared, &repository, &digest, query)),
         Route::Manifest { repository, reference } => {
             manifests::handle(shared, parts, &repository, &reference, intake).await
         }

@@ -7,6 +7,7 @@ use crate::registry::{
     answer::{self, Answer, Halt},
     digest::sha256,
     intake::Intake,
+    options::{AnonymousMount, Quirks},
     route::parameter,
     shared::Shared,
 };
@@ -27,12 +28,24 @@ pub(crate) async fn open(
     }
     intake.all().await?;
     let id = shared.store().open_upload(repository);
-    Ok(progress(shared, repository, &id, StatusCode::ACCEPTED))
+    let mut opened = progress(shared, repository, &id, StatusCode::ACCEPTED);
+    if let Some(length) = shared.quirks().smallest_chunk {
+        answer::set(&mut opened, "oci-chunk-min-length", &length.to_string());
+    }
+    Ok(opened)
 }
 
 fn mount(shared: &Shared, repository: &str, query: &str) -> Option<Answer> {
-    let (digest, from) = (parameter(query, "mount")?, parameter(query, "from")?);
-    let blob = shared.store().blob(&from, &digest).filter(|_| shared.quirks().mount)?;
+    let digest = parameter(query, "mount")?;
+    let quirks = shared.quirks();
+    let blob = match (parameter(query, "from"), quirks.anonymous_mount) {
+        (Some(from), _) => shared.store().blob(&from, &digest).filter(|_| quirks.mount)?,
+        (None, AnonymousMount::Mounts) => shared.store().blob_anywhere(&digest)?,
+        (None, AnonymousMount::Opens) => return None,
+        (None, AnonymousMount::Refused) => {
+            return Some(answer::error(StatusCode::BAD_REQUEST, "UNSUPPORTED", "from is missing"));
+        }
+    };
     Some(store(shared, repository, blob.to_vec()))
 }
 
@@ -45,9 +58,16 @@ pub(crate) async fn handle(
 ) -> Result<Answer, Halt> {
     let state = parts.uri.query().and_then(|query| parameter(query, "_state"));
     let received = length(shared, repository, id);
+    let quirks = shared.quirks();
+    let state = match (state, received) {
+        (None, Some(received)) if parts.method == Method::GET && !quirks.status_needs_state => {
+            Some(received.to_string())
+        }
+        (state, _) => state,
+    };
     let (Some(state), Some(received)) = (state, received) else { return Ok(unknown("BLOB_UPLOAD_UNKNOWN")) };
     match parts.method {
-        Method::GET if shared.quirks().stale_status_refused && state != received.to_string() => {
+        Method::GET if quirks.stale_status_refused && state != received.to_string() => {
             Ok(unknown("BLOB_UPLOAD_INVALID"))
         }
         Method::GET => Ok(progress(shared, repository, id, StatusCode::NO_CONTENT)),
@@ -80,17 +100,38 @@ async fn patch(
 ) -> Result<Answer, Halt> {
     let range = parts.headers.get(header::CONTENT_RANGE).and_then(|value| value.to_str().ok());
     let first = range.and_then(|range| range.split_once('-')?.0.parse().ok());
-    if range.is_some() && first != Some(received) {
+    let quirks = shared.quirks();
+    let patches = shared.store().uploads.get(id).map_or(0, |upload| upload.patches);
+    if let Some(refusal) = patch_refusal(&quirks, range, patches) {
+        return Ok(refusal);
+    }
+    if range.is_some() && first != Some(received) && !quirks.range_ignored {
         return Ok(answer::error(StatusCode::RANGE_NOT_SATISFIABLE, "RANGE_INVALID", "out of order"));
     }
-    let patches = shared.store().uploads.get(id).map_or(0, |upload| upload.patches);
-    let dropped = shared.quirks().drop_later_patches && patches > 0;
+    let dropped = quirks.drop_later_patches && patches > 0;
     append(shared, id, intake, dropped).await?;
     if let Some(upload) = shared.store().uploads.get_mut(id) {
         upload.patches += 1;
     }
-    let status = if shared.quirks().drop_later_patches { StatusCode::CREATED } else { StatusCode::ACCEPTED };
+    let status = if quirks.drop_later_patches { StatusCode::CREATED } else { StatusCode::ACCEPTED };
     Ok(progress(shared, repository, id, status))
+}
+
+fn patch_refusal(quirks: &Quirks, range: Option<&str>, patches: usize) -> Option<Answer> {
+    let length = || {
+        let (first, last) = range?.split_once('-')?;
+        Some(last.parse::<u64>().ok()?.saturating_sub(first.parse().ok()?) + 1)
+    };
+    let (status, code) = if quirks.no_chunks && (range.is_some() || patches > 0) {
+        (StatusCode::BAD_REQUEST, "UNSUPPORTED")
+    } else if quirks.largest_chunk.is_some_and(|largest| length().is_some_and(|length| length > largest)) {
+        (StatusCode::RANGE_NOT_SATISFIABLE, "RANGE_INVALID")
+    } else if quirks.range_wanted && patches > 0 && range.is_none() {
+        (StatusCode::RANGE_NOT_SATISFIABLE, "BLOB_UPLOAD_INVALID")
+    } else {
+        return None;
+    };
+    Some(answer::error(status, code, "the chunk is refused"))
 }
 
 /// Adds a body as it comes, so that what came before a cut stays.

@@ -1,0 +1,94 @@
+//! What refers to an image: listed, and pushed with it.
+
+use std::fs;
+
+use reposure_testing::{RandomImage, digest_of};
+use serde_json::{Value, json};
+
+use crate::TestEnvironment;
+
+const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+const REF_NAME: &str = "org.opencontainers.image.ref.name";
+
+/// A layout with an image `v1`, an SBOM as oras has it, and a signature as cosign has it.
+struct Layout {
+    image: String,
+    sbom: String,
+    signature: String,
+}
+
+impl Layout {
+    fn write(environment: &TestEnvironment, name: &str) -> Self {
+        let image = RandomImage::new(1, 1, 1000).unwrap();
+        let signature = RandomImage::new(2, 1, 100).unwrap();
+        let subject = descriptor(image.manifest());
+        let sbom = json!({
+            "schemaVersion": 2, "mediaType": MANIFEST, "artifactType": "application/spdx+json",
+            "config": {"mediaType": "application/vnd.oci.empty.v1+json", "digest": digest_of(b"{}"), "size": 2},
+            "layers": [], "subject": subject,
+        })
+        .to_string();
+        let tag = digest_of(image.manifest()).replace(':', "-") + ".sig";
+        let mut contents = vec![image.manifest().to_vec(), signature.manifest().to_vec(), b"{}".to_vec()];
+        contents.push(sbom.clone().into());
+        contents.extend(image.blobs().into_iter().chain(signature.blobs()).map(|blob| blob.to_vec()));
+        for content in contents {
+            let path = format!("{name}/blobs/sha256/{}", digest_of(&content).trim_start_matches("sha256:"));
+            environment.write(&path, content);
+        }
+        let index = json!({"schemaVersion": 2, "manifests": [
+            named(subject, "v1"), descriptor(sbom.as_bytes()), named(descriptor(signature.manifest()), &tag),
+        ]});
+        environment.write(&format!("{name}/index.json"), index.to_string());
+        environment.write(&format!("{name}/oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#);
+        let [image, signature] = [&image, &signature].map(|image| digest_of(image.manifest()));
+        Self { image, sbom: digest_of(sbom.as_bytes()), signature }
+    }
+}
+
+fn descriptor(content: &[u8]) -> Value {
+    json!({"mediaType": MANIFEST, "digest": digest_of(content), "size": content.len()})
+}
+
+fn named(mut descriptor: Value, name: &str) -> Value {
+    descriptor["annotations"] = json!({REF_NAME: name});
+    descriptor
+}
+
+fn listed(environment: &TestEnvironment, args: &[&str]) -> Vec<String> {
+    let all = [&["image", "referrers", "default", "app:v1", "-o", "name"], args].concat();
+    environment.ok(&all).lines().map(Into::into).collect()
+}
+
+#[test]
+fn referrers_are_pushed_and_listed() {
+    for api in [true, false] {
+        let environment = TestEnvironment::new();
+        environment.registry().change_quirks(|quirks| quirks.referrers = api);
+        let layout = Layout::write(&environment, "layout");
+        environment.ok(&["image", "push", "default", "app:v1", "layout"]);
+        assert!(listed(&environment, &[]).is_empty());
+        let pushed =
+            environment.ok(&["image", "push", "default", "app:v1", "layout", "--referrers", "-o", "json"]);
+        let pushed: Value = serde_json::from_str(&pushed).unwrap();
+        assert_eq!(pushed["digest"], *layout.image);
+        assert_eq!(pushed["referrers"], json!([layout.sbom, layout.signature]));
+        assert_eq!(listed(&environment, &[]), [layout.sbom.clone(), layout.signature.clone()]);
+        let found = listed(&environment, &["--artifact-type", "application/spdx+json"]);
+        assert_eq!(found.join(" "), layout.sbom);
+        assert!(listed(&environment, &["--artifact-type", "a/b"]).is_empty());
+        assert_eq!(environment.ok(&["image", "list", "default"]), "app:v1\n", "their tags are no images");
+        let json = environment.ok(&["image", "referrers", "default", "app:v1", "-o", "json"]);
+        let json: Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(json[0]["artifactType"], "application/spdx+json");
+        assert_eq!(json[1]["tag"], *(layout.image.replace(':', "-") + ".sig"));
+    }
+}
+
+#[test]
+fn an_image_that_is_not_there_has_no_referrers() {
+    let environment = TestEnvironment::new();
+    let output = environment.run(&["image", "referrers", "default", "app:v1"]);
+    assert_eq!(output.code, 3, "{output}");
+    assert!(fs::read_dir(environment.path(".")).unwrap().next().is_none());
+}
