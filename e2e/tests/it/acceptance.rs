@@ -35,7 +35,7 @@ fn an_image_pushed_from_outside_runs_on_every_node() -> Result<()> {
 }
 
 #[test]
-fn images_of_every_compression_are_valid_and_run() -> Result<()> {
+fn images_of_every_compression_are_read_and_run() -> Result<()> {
     Stage::play("compression", |stage| {
         let host = stage.host()?;
         if stage.environment.local {
@@ -53,8 +53,9 @@ fn images_of_every_compression_are_valid_and_run() -> Result<()> {
             SourceImage::busybox(stage, &content)?;
             let image = format!("compression/{name}:v1");
             stage.reposure(&["image", "push", "default", &image, "busybox.tar", option]).ok()?;
-            // Validating reads every layer and compares its diff ID with the configuration.
-            stage.beside("crane", &["validate", "--insecure", "--remote", &format!("@{image}")])?;
+            // Its validation takes every layer for gzip; its export reads all of them, to their ends.
+            let exported = stage.beside("crane", &["export", "--insecure", &format!("@{image}"), "-"])?;
+            ensure!(exported.text().contains(&content), "crane does not read {image}");
             runs(stage, node, &format!("{host}/{image}"), &content)?;
             stage.kubectl(&["delete", "pod", &format!("app-{node}"), "--now"]).ok()?;
         }
