@@ -12,6 +12,37 @@
 //! - Manifests go byte for byte as they are.
 //!
 //! How far a transfer is comes as [`Event`]s of a channel.
+//!
+//! # Limits
+//! A blob goes by one request, of whatever size: a registry, or a proxy before it, that takes no body of that size refuses it.
+//! Indexes are nested 4 deep at most, with 1024 manifests together.
+//!
+//! # Examples
+//! ```no_run
+//! use reposure_oci::{
+//!     DirectOptions, DirectTransport,
+//!     registry::Client,
+//!     transfer::{Event, Progress, PushOptions, copy},
+//! };
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+//! let source = Client::new(DirectTransport::new(DirectOptions::new("http://localhost:5000".parse()?))?);
+//! let target = Client::new(DirectTransport::new(DirectOptions::new("http://localhost:5001".parse()?))?);
+//! let (progress, mut events) = Progress::channel();
+//! tokio::spawn(async move {
+//!     while let Some(event) = events.recv().await {
+//!         if let Event::Finished { part, how } = event {
+//!             println!("part {part}: {how:?}");
+//!         }
+//!     }
+//! });
+//! let (from, to) = ("app:v1".parse()?, "backup/app:v1".parse()?);
+//! let digest = copy(&source, &from, &target, &to, &PushOptions::default(), progress).await?;
+//! println!("{digest}");
+//! # Ok(())
+//! # }
+//! ```
 
 mod blob;
 mod error;

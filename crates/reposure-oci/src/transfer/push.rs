@@ -23,7 +23,8 @@ use crate::{
 /// How to push.
 #[derive(Clone, Debug)]
 pub struct PushOptions {
-    /// How many blobs are under way at once, at least 1; 4 by default.
+    /// How many blobs are under way at once, at least 1; 4 by default. Each takes up to 16 MiB of memory if it is a registry's,
+    /// 2 MiB if it is a file's.
     pub blobs: usize,
     /// How many layers are prepared at once, at least 1; 2 by default, since compressing keeps several cores busy.
     pub preparations: usize,
