@@ -8,6 +8,7 @@ mod error;
 mod ordered;
 mod place;
 mod range;
+mod referrers;
 mod tree;
 
 use std::{sync::Arc, time::Duration};
@@ -24,7 +25,8 @@ use crate::{
 
 pub use error::PullError;
 pub use place::{Place, fetch_into};
-pub use tree::{Tree, fetch_tree};
+pub use referrers::fetch_referrers;
+pub use tree::{AttachedTree, Tree, fetch_tree};
 
 /// How long a range is tried again, since it last got further.
 const PATIENCE: Duration = Duration::from_secs(120);

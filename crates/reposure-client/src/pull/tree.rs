@@ -3,15 +3,15 @@
 use std::{collections::HashSet, sync::Arc};
 
 use futures::{FutureExt as _, future::BoxFuture};
-use reposure_oci::{Descriptor, ImageName, Manifest, RawManifest, Reference, registry};
+use reposure_oci::{Descriptor, ImageName, Manifest, RawManifest, Reference, Tag, registry};
 
 use super::PullError;
 use crate::session::Session;
 
 /// How deep indexes may be nested: the ones that people make have one level.
-const INDEX_DEPTH: usize = 4;
+pub(super) const INDEX_DEPTH: usize = 4;
 /// How many manifests an image may consist of: some hundred platforms with an attestation each. They are held in memory.
-const MANIFESTS: usize = 1024;
+pub(super) const MANIFESTS: usize = 1024;
 
 /// A manifest with what it names.
 #[derive(Clone, Debug)]
@@ -22,6 +22,18 @@ pub struct Tree {
     pub children: Vec<Self>,
     /// The configuration and layers of an image.
     pub blobs: Vec<Descriptor>,
+    /// What refers to it, to its children or to another referrer, where that was asked for with
+    /// [`fetch_referrers`](super::fetch_referrers).
+    pub referrers: Vec<AttachedTree>,
+}
+
+/// What refers to another manifest.
+#[derive(Clone, Debug)]
+pub struct AttachedTree {
+    /// The tag that leads to it, where it has no subject, as with cosign.
+    pub tag: Option<Tag>,
+    /// The referrer.
+    pub tree: Tree,
 }
 
 impl Tree {
@@ -36,9 +48,10 @@ impl Tree {
         blobs
     }
 
-    fn collect(&self, take: &mut impl FnMut(&Descriptor)) {
+    fn collect(&self, take: &mut dyn FnMut(&Descriptor)) {
         self.children.iter().for_each(|child| child.collect(take));
-        self.blobs.iter().for_each(take);
+        self.blobs.iter().for_each(&mut *take);
+        self.referrers.iter().for_each(|attached| attached.tree.collect(take));
     }
 }
 
@@ -52,9 +65,9 @@ pub async fn fetch_tree(session: &Arc<Session>, name: &ImageName) -> Result<Tree
     fetch(&client, name.clone(), INDEX_DEPTH, &mut left).await
 }
 
-type Client = registry::Client<Arc<Session>>;
+pub(super) type Client = registry::Client<Arc<Session>>;
 
-fn fetch<'a>(
+pub(super) fn fetch<'a>(
     client: &'a Client,
     name: ImageName,
     depth: usize,
@@ -72,7 +85,7 @@ fn fetch<'a>(
         match parsed {
             Manifest::Image(image) => {
                 let blobs = std::iter::once(image.config).chain(image.layers).collect();
-                Ok(Tree { manifest, children: Vec::new(), blobs })
+                Ok(Tree { manifest, children: Vec::new(), blobs, referrers: Vec::new() })
             }
             Manifest::Index(_) if depth == 0 => Err(PullError::TooDeep { name, limit: INDEX_DEPTH }),
             Manifest::Index(index) => {
@@ -82,7 +95,7 @@ fn fetch<'a>(
                     let name = ImageName { repository: name.repository.clone(), reference };
                     children.push(fetch(client, name, depth - 1, left).await?);
                 }
-                Ok(Tree { manifest, children, blobs: Vec::new() })
+                Ok(Tree { manifest, children, blobs: Vec::new(), referrers: Vec::new() })
             }
         }
     }
