@@ -24,7 +24,7 @@ use crate::{
 
 pub use error::PullError;
 pub use place::{Place, fetch_into};
-pub use tree::{Tree, fetch_tree};
+pub use tree::{AttachedTree, Tree, fetch_referrers, fetch_tree};
 
 /// How long a range is tried again, since it last got further.
 const PATIENCE: Duration = Duration::from_secs(120);

@@ -161,6 +161,7 @@ fn of_pull(error: &PullError) -> Option<Kind> {
         | PullError::TooMany { .. }
         | PullError::Blob(_) => Some(Kind::Verification),
         PullError::Manifest { .. }
+        | PullError::Referrers { .. }
         | PullError::Range { .. }
         | PullError::Write(_)
         | PullError::ReadBack(_)

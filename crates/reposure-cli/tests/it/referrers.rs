@@ -92,3 +92,35 @@ fn an_image_that_is_not_there_has_no_referrers() {
     assert_eq!(output.code, 3, "{output}");
     assert!(fs::read_dir(environment.path(".")).unwrap().next().is_none());
 }
+
+#[test]
+fn referrers_are_pulled_and_pushed_again() {
+    for api in [true, false] {
+        let environment = TestEnvironment::new();
+        environment.registry().change_quirks(|quirks| quirks.referrers = api);
+        let layout = Layout::write(&environment, "layout");
+        environment.ok(&["image", "push", "default", "app:v1", "layout", "--referrers"]);
+        environment.ok(&["image", "pull", "default", "app:v1", "alone.tar"]);
+        environment.ok(&["image", "pull", "default", "app:v1", "all.tar", "--referrers"]);
+        let again = TestEnvironment::new();
+        again.registry().change_quirks(|quirks| quirks.referrers = !api);
+        for (archive, expected) in
+            [("alone.tar", vec![]), ("all.tar", vec![layout.sbom.clone(), layout.signature.clone()])]
+        {
+            again.write(archive, fs::read(environment.path(archive)).unwrap());
+            let digest = again.ok(&["image", "push", "default", "app:v1", archive, "--referrers"]);
+            assert_eq!(digest.trim_end(), layout.image);
+            assert_eq!(listed(&again, &[]), expected);
+        }
+        let docker = member(&environment.path("all.tar"), "manifest.json");
+        let docker: Value = serde_json::from_slice(&docker).unwrap();
+        assert_eq!(docker.as_array().unwrap().len(), 1, "a signature is no image for docker");
+    }
+}
+
+/// Reads a member of a tar.
+fn member(archive: &std::path::Path, name: &str) -> Vec<u8> {
+    let output = std::process::Command::new("tar").arg("-xOf").arg(archive).arg(name).output().unwrap();
+    assert!(output.status.success());
+    output.stdout
+}

@@ -18,6 +18,15 @@ pub enum PullError {
         #[source]
         source: registry::Error,
     },
+    /// It cannot be told what refers to a manifest.
+    #[error("cannot tell what refers to {subject}")]
+    Referrers {
+        /// The manifest.
+        subject: Digest,
+        /// What happened.
+        #[source]
+        source: registry::Error,
+    },
     /// A manifest is malformed.
     #[error("the manifest of {name} cannot be used")]
     Malformed {

@@ -1,4 +1,4 @@
-//! The manifests of an image or index.
+//! The manifests of an image or index, and of what refers to it.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use reposure_oci::{
 use super::PullError;
 use crate::session::Session;
 
-pub use reposure_oci::transfer::Tree;
+pub use reposure_oci::transfer::{AttachedTree, Tree};
 
 /// Reads the manifest of `name` and, if it is an index, of all its children.
 ///
@@ -21,6 +21,23 @@ pub async fn fetch_tree(session: &Arc<Session>, name: &ImageName) -> Result<Tree
     transfer::fetch_tree(&client, name).await.map_err(Into::into)
 }
 
+/// Reads the manifests of what refers to the image or index in `tree`, to its children, and to what was found so, into
+/// [`Tree::referrers`]; `name` is the one that it was read by.
+///
+/// # Errors
+/// When the registry cannot be asked, or one of them cannot be had or is malformed.
+///
+/// # Cancel safety
+/// Dropping the future ends every exchange.
+pub async fn fetch_referrers(
+    session: &Arc<Session>,
+    name: &ImageName,
+    tree: &mut Tree,
+) -> Result<(), PullError> {
+    let client = registry::Client::new(session.clone());
+    transfer::fetch_referrers(&client, &name.repository, tree).await.map_err(Into::into)
+}
+
 impl From<FetchError> for PullError {
     fn from(error: FetchError) -> Self {
         match error {
@@ -29,6 +46,7 @@ impl From<FetchError> for PullError {
             FetchError::Size { name, expected, actual } => Self::ManifestSize { name, expected, actual },
             FetchError::TooDeep { name, limit } => Self::TooDeep { name, limit },
             FetchError::TooMany { name, limit } => Self::TooMany { name, limit },
+            FetchError::Referrers { subject, source } => Self::Referrers { subject, source },
         }
     }
 }

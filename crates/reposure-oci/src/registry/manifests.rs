@@ -8,6 +8,7 @@ use super::{
     call::Call,
     client::Client,
     error::{Error, Failure},
+    immutable,
     limits::ERROR_BODY,
     operation::{Action, Operation},
 };
@@ -77,7 +78,8 @@ impl<T: Transport> Client<T> {
     /// A manifest with a subject is noted in the index of the subject's referrers, where the registry does not do that itself.
     ///
     /// # Errors
-    /// When the registry refuses it, or stores something else. One that is stored by a digest must have it.
+    /// When the registry refuses it, stores something else, or may not move the tag ([`Failure::ImmutableTag`]). One that is
+    /// stored by a digest must have it.
     ///
     /// # Cancel safety
     /// A call that is dropped may have stored the manifest.
@@ -94,7 +96,10 @@ impl<T: Transport> Client<T> {
             Reference::Tag(_) => manifest.digest(),
         };
         verify(manifest.bytes(), digest).map_err(|failure| call.error(failure))?;
-        let answer = self.call(&call, ERROR_BODY).await?;
+        let answer = self.call(&call, ERROR_BODY).await.map_err(|error| match reference {
+            Reference::Tag(_) if immutable::is_said(&error) => immutable::tag(error),
+            _ => error,
+        })?;
         let named = answer::check_digest(answer.headers(), digest).map_err(|failure| call.error(failure))?;
         if !named {
             self.confirm_manifest(&call, repository, reference, digest).await?;
@@ -142,9 +147,9 @@ impl<T: Transport> Client<T> {
             // The manifest stays.
             Reference::Tag(_) => None,
             Reference::Digest(_) => match self.get_manifest(repository, reference).await {
-                // The deletion's own answer says so.
-                Err(error) if error.is_not_found() => None,
-                manifest => Some(manifest?),
+                Err(error) if error.is_transient() => return Err(error),
+                // What cannot be read may still be deleted, and if not, the deletion's own answer says so.
+                manifest => manifest.ok(),
             },
         };
         self.delete_stored(repository, reference).await?;

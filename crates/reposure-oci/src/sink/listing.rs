@@ -12,6 +12,8 @@ use crate::{
     archive::layout::{IMAGE_NAME, REF_NAME, blob_path, is_foreign},
     manifest::{Descriptor, ImageManifest, IndexManifest, Manifest, Platform, RawManifest},
     media_type::MediaType,
+    referrer::Referrer,
+    registry,
 };
 
 /// The platform of an index's image that goes into `manifest.json`, which has room for one.
@@ -51,13 +53,23 @@ fn index_entries(image: &SavedImage) -> Vec<Descriptor> {
 /// Writes `manifest.json`: an entry for each image that docker can load, `None` if there is none.
 pub(super) fn docker(images: &[SavedImage], tree: &Tree<'_>) -> Result<Option<Vec<u8>>, PlanError> {
     let mut items = Vec::new();
-    for image in images {
+    for image in images.iter().filter(|image| !is_referrer(image)) {
         items.extend(docker_image(&image.manifest, tree)?.and_then(|manifest| item(&manifest, &image.names)));
     }
     if items.is_empty() {
         return Ok(None);
     }
     serde_json::to_vec(&items).map(Some).map_err(PlanError::Write)
+}
+
+/// Tells what only refers to an image: docker would take a signature of cosign's for an image.
+fn is_referrer(image: &SavedImage) -> bool {
+    let leads_to_referrer = |name: &ArchiveName| {
+        let tag = name.repo_tag().and_then(|name| name.rsplit(':').next()?.parse().ok());
+        tag.is_some_and(|tag| registry::is_referrer_tag(&tag))
+    };
+    let by_tag = !image.names.is_empty() && image.names.iter().all(leads_to_referrer);
+    by_tag || Referrer::of(&image.manifest).is_some()
 }
 
 /// Returns the manifest itself if it is an image's, else that of the index's image for docker, if it has one.

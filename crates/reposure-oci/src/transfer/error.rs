@@ -51,6 +51,15 @@ pub enum FetchError {
         /// How many it may have.
         limit: usize,
     },
+    /// The registry does not tell what refers to a manifest.
+    #[error("cannot list what refers to {subject}")]
+    Referrers {
+        /// The manifest that is referred to.
+        subject: Digest,
+        /// What happened.
+        #[source]
+        source: registry::Error,
+    },
 }
 
 /// Why an image was not pushed.

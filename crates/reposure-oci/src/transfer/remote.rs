@@ -44,7 +44,7 @@ fn artifact<T: Transport + Clone + 'static>(
     repository: &RepositoryName,
     tree: Tree,
 ) -> Artifact {
-    let Tree { manifest, children, blobs } = tree;
+    let Tree { manifest, children, blobs, .. } = tree;
     if manifest.media_type().is_index() {
         let children = children.into_iter().map(|child| artifact(client, repository, child)).collect();
         return Artifact::Index(Arc::new(RemoteIndex { manifest, children }));

@@ -7,7 +7,7 @@ use futures::{FutureExt as _, future::BoxFuture};
 use super::error::FetchError;
 use crate::{
     manifest::{Descriptor, Manifest, RawManifest},
-    name::{ImageName, Reference},
+    name::{ImageName, Reference, Tag},
     registry::Client,
     transport::Transport,
 };
@@ -26,6 +26,18 @@ pub struct Tree {
     pub children: Vec<Self>,
     /// The configuration and layers of an image.
     pub blobs: Vec<Descriptor>,
+    /// What refers to it, to its children or to another referrer, where that was asked for with
+    /// [`fetch_referrers`](super::fetch_referrers).
+    pub referrers: Vec<AttachedTree>,
+}
+
+/// What refers to another manifest.
+#[derive(Clone, Debug)]
+pub struct AttachedTree {
+    /// The tag that leads to it, where it has no subject, as with cosign.
+    pub tag: Option<Tag>,
+    /// The referrer.
+    pub tree: Tree,
 }
 
 impl Tree {
@@ -40,9 +52,10 @@ impl Tree {
         blobs
     }
 
-    fn collect(&self, take: &mut impl FnMut(&Descriptor)) {
+    fn collect(&self, take: &mut dyn FnMut(&Descriptor)) {
         self.children.iter().for_each(|child| child.collect(take));
-        self.blobs.iter().for_each(take);
+        self.blobs.iter().for_each(&mut *take);
+        self.referrers.iter().for_each(|attached| attached.tree.collect(take));
     }
 }
 
@@ -55,17 +68,26 @@ impl Tree {
 /// # Cancel safety
 /// A call that is dropped has no effect.
 pub async fn fetch_tree<T: Transport>(client: &Client<T>, name: &ImageName) -> Result<Tree, FetchError> {
-    let manifest = client.get_manifest(&name.repository, &name.reference).await;
-    let manifest = manifest.map_err(|source| FetchError::Manifest { name: name.clone(), source })?;
-    Walk { client, left: MANIFESTS }.tree(name.clone(), manifest, INDEX_DEPTH).await
+    Walk::new(client).root(name.clone()).await
 }
 
-struct Walk<'a, T> {
+/// Reads trees, which together have no more manifests than one may have.
+pub(super) struct Walk<'a, T> {
     client: &'a Client<T>,
     left: usize,
 }
 
-impl<T: Transport> Walk<'_, T> {
+impl<'a, T: Transport> Walk<'a, T> {
+    pub(super) const fn new(client: &'a Client<T>) -> Self {
+        Self { client, left: MANIFESTS }
+    }
+
+    pub(super) async fn root(&mut self, name: ImageName) -> Result<Tree, FetchError> {
+        let manifest = self.client.get_manifest(&name.repository, &name.reference).await;
+        let manifest = manifest.map_err(|source| FetchError::Manifest { name: name.clone(), source })?;
+        self.tree(name, manifest, INDEX_DEPTH).await
+    }
+
     fn tree(
         &mut self,
         name: ImageName,
@@ -79,7 +101,7 @@ impl<T: Transport> Walk<'_, T> {
             match manifest.parse().map_err(malformed)? {
                 Manifest::Image(image) => {
                     let blobs = std::iter::once(image.config).chain(image.layers).collect();
-                    Ok(Tree { manifest, children: Vec::new(), blobs })
+                    Ok(Tree { manifest, children: Vec::new(), blobs, referrers: Vec::new() })
                 }
                 Manifest::Index(_) if depth == 0 => Err(FetchError::TooDeep { name, limit: INDEX_DEPTH }),
                 Manifest::Index(index) => {
@@ -87,7 +109,7 @@ impl<T: Transport> Walk<'_, T> {
                     for child in index.manifests {
                         children.push(self.child(&name, child, depth - 1).await?);
                     }
-                    Ok(Tree { manifest, children, blobs: Vec::new() })
+                    Ok(Tree { manifest, children, blobs: Vec::new(), referrers: Vec::new() })
                 }
             }
         }

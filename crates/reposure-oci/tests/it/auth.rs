@@ -138,6 +138,29 @@ async fn identity_tokens_are_sent_as_passwords_where_they_are_not_exchanged() {
 }
 
 #[tokio::test]
+async fn a_realm_that_refuses_a_post_is_asked_by_get() {
+    for status in [400, 401, 404, 405] {
+        let users = Users::new("ann", "identity");
+        let token = Credentials::IdentityToken { username: "ann".into(), token: "identity".into() };
+        let fixture = fixture(Auth::bearer(users), token).await;
+        fixture.registry.inject(Injection::next(Method::POST, "/token", Fault::status(status)));
+        upload(&fixture, 10).await.unwrap();
+        assert_eq!(fixture.registry.count(&Method::GET, "/token"), 1, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn a_mount_asks_for_both_repositories_the_target_first() {
+    let fixture = fixture(Auth::bearer(users()), basic()).await;
+    let (bytes, digest) = content(10);
+    fixture.registry.put_blob("b", bytes);
+    fixture.client.mount(&name("a"), &digest, &name("b")).await.unwrap();
+    let asked = fixture.registry.requests().into_iter().find(|entry| entry.path == "/token").unwrap();
+    let expected = "scope=repository%3Aa%3Apull%2Cpush&scope=repository%3Ab%3Apull";
+    assert!(asked.query.ends_with(expected), "{}", asked.query);
+}
+
+#[tokio::test]
 async fn credentials_go_to_no_other_realm() {
     let other = MemoryRegistry::start(Options::default()).await.unwrap();
     let realm = Some(format!("{}/token", other.url()));

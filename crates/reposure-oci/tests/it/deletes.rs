@@ -105,6 +105,24 @@ async fn an_immutable_tag_is_an_error_and_stays() {
 }
 
 #[tokio::test]
+async fn an_immutable_tag_is_not_moved() {
+    for form in [
+        Immutable::TagInvalid,
+        Immutable::MethodNotAllowed,
+        Immutable::PreconditionFailed,
+        Immutable::Conflict,
+    ] {
+        let fixture = fixture(TagDelete::Accepted).await;
+        let other = fixture.registry.manifest("a", "other").unwrap();
+        let other = reposure_oci::RawManifest::new(MediaType::OCI_MANIFEST, other).unwrap();
+        fixture.registry.change_quirks(|quirks| quirks.immutable = Some(form));
+        let moved = fixture.client.put_manifest(&name("a"), &"one".parse().unwrap(), &other).await;
+        assert!(moved.unwrap_err().is_immutable(), "{form:?}");
+        fixture.client.put_manifest(&name("a"), &"new".parse().unwrap(), &other).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_tag_gets_its_image_back_where_the_dummy_stays() {
     let fixture = fixture(TagDelete::DigestInvalid).await;
     let before = fixture.registry.manifest("a", "one");

@@ -52,7 +52,9 @@ async fn what_may_succeed_later_is_tried_again() {
         fixture.client.ping().await.unwrap();
         assert_eq!(fixture.registry.requests().len(), 4);
         fixture.registry.inject(Injection { times: 4, ..injection });
-        assert!(fixture.client.ping().await.unwrap_err().is_transient());
+        let error = fixture.client.ping().await.unwrap_err();
+        assert!(error.is_transient());
+        assert_eq!(error.to_string(), "cannot ask for the registry's API, tried 4 times");
     }
 }
 
@@ -73,6 +75,7 @@ async fn a_long_retry_after_is_not_waited_for() {
     fixture.registry.inject(Injection::next(Method::GET, "/v2/", Fault::retry_after(429, 3600)));
     let error = fixture.client.ping().await.unwrap_err();
     assert_eq!(error.retry_after(), Some(Duration::from_secs(3600)));
+    assert!(error.failure.to_string().ends_with(", to be asked again in 3600 s"), "{}", error.failure);
 }
 
 #[tokio::test]

@@ -8,11 +8,14 @@ use anyhow::{Context as _, Result};
 use clap::Args;
 use reposure_client::{
     progress::Progress,
-    pull::{Place, PullError, PullOptions, Tree, fetch_blobs, fetch_into, fetch_tree},
+    pull::{
+        AttachedTree, Place, PullError, PullOptions, Tree, fetch_blobs, fetch_into, fetch_referrers,
+        fetch_tree,
+    },
     session::Session,
 };
 use reposure_oci::{
-    Descriptor, ImageName, RawManifest,
+    Descriptor, ImageName, RawManifest, Reference,
     sink::{ArchiveName, ArchiveWriter, AtomicFile, Durability, Plan, PlannedBlob, SavedImage, unpack_layer},
 };
 use reposure_parcel::wire::Right;
@@ -41,6 +44,9 @@ pub(crate) struct PullArgs {
     /// Write the file in the image's first layer, instead of an archive
     #[arg(long, short = 'u')]
     unpack: bool,
+    /// Pull what refers to the image too: signatures, SBOMs and the like
+    #[arg(long, conflicts_with = "unpack")]
+    referrers: bool,
     /// Bring TARGET to the disk before it gets its name, so that it outlives a power cut
     #[arg(long, requires = "target")]
     fsync: bool,
@@ -73,7 +79,10 @@ pub(super) async fn run(context: &Context, args: PullArgs) -> Result<()> {
 
 impl Pull {
     async fn run(&self, args: &PullArgs) -> Result<()> {
-        let tree = self.tree(&args.registry).await?;
+        let mut tree = self.tree(&args.registry).await?;
+        if args.referrers {
+            fetch_referrers(&self.session, &self.name, &mut tree).await?;
+        }
         let Some(target) = &args.target else {
             return if args.unpack { self.unpack(&tree, stdout()?).await } else { self.pipe(&tree).await };
         };
@@ -100,9 +109,18 @@ impl Pull {
 
     /// Lays out an archive of all manifests and blobs.
     fn plan(&self, tree: &Tree) -> Result<Plan> {
-        let names = vec![ArchiveName { host: None, image: self.name.clone() }];
-        let image = SavedImage { manifest: tree.manifest.clone(), names };
-        Ok(Plan::new(&[image], &children(tree))?)
+        let name = |image| ArchiveName { host: None, image };
+        let mut images =
+            vec![SavedImage { manifest: tree.manifest.clone(), names: vec![name(self.name.clone())] }];
+        let mut below = children(tree);
+        for AttachedTree { tag, tree } in &tree.referrers {
+            let repository = self.name.repository.clone();
+            let tag = tag.clone().map(|tag| ImageName { repository, reference: Reference::Tag(tag) });
+            let names = tag.map(name).into_iter().collect();
+            images.push(SavedImage { manifest: tree.manifest.clone(), names });
+            below.extend(children(tree));
+        }
+        Ok(Plan::new(&images, &below)?)
     }
 
     /// Writes an archive to standard output, in order.
