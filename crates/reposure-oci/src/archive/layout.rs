@@ -32,7 +32,7 @@ pub(crate) const REF_NAME: &str = "org.opencontainers.image.ref.name";
 pub(crate) const IMAGE_NAME: &str = "io.containerd.image.name";
 
 /// The largest `oci-layout`, in bytes: it holds a version.
-const LAYOUT_FILE_LIMIT: u64 = 4096;
+pub(crate) const LAYOUT_FILE_LIMIT: u64 = 4096;
 /// How deep indexes may be nested, the layout's own not counted.
 const DEPTH_LIMIT: usize = 4;
 /// How many manifests may be reached from a layout's index, each way counted.

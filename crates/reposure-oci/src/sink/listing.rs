@@ -6,7 +6,8 @@ use serde::Serialize;
 
 use super::{
     name::ArchiveName,
-    plan::{PlanError, SavedImage, Tree, parse},
+    plan::{PlanError, SavedImage},
+    reached::{Tree, parse},
 };
 use crate::{
     archive::layout::{IMAGE_NAME, REF_NAME, blob_path, is_foreign},
@@ -37,10 +38,11 @@ pub(super) fn index(images: &[SavedImage]) -> Result<Vec<u8>, PlanError> {
     serde_json::to_vec(&index).map_err(PlanError::Write)
 }
 
-fn index_entries(image: &SavedImage) -> Vec<Descriptor> {
+/// Lists the entries of an image in an index: one for each name, or one without a name.
+pub(super) fn index_entries(image: &SavedImage) -> Vec<Descriptor> {
     let named = |name: &ArchiveName| {
         let mut descriptor = image.manifest.descriptor();
-        descriptor.annotations.insert(REF_NAME.into(), name.tag()?.into());
+        descriptor.annotations.insert(REF_NAME.into(), name.reference()?.into());
         descriptor.annotations.extend(name.full().map(|name| (IMAGE_NAME.into(), name)));
         Some(descriptor)
     };

@@ -1,30 +1,25 @@
 //! The layout of an archive: every byte but those of the blobs, and where the blobs go.
 
-use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
-    fs::File,
-    io,
-    os::unix::fs::FileExt as _,
-};
+use std::{collections::BTreeSet, fs::File, io, os::unix::fs::FileExt as _};
 
 use tar::EntryType;
 
-use super::{listing, name::ArchiveName};
+use super::{
+    listing,
+    name::ArchiveName,
+    reached::{DEPTH_LIMIT, MANIFESTS_LIMIT, Reached, Tree},
+};
 use crate::{
-    archive::layout::{blob_path, is_foreign},
+    archive::layout::{INDEX_FILE, LAYOUT_FILE, blob_path},
     digest::{Algorithm, Digest},
-    manifest::{Descriptor, Manifest, ManifestError, RawManifest},
+    manifest::{Descriptor, ManifestError, RawManifest},
     tarball,
 };
 
 /// The content of `oci-layout`.
-const LAYOUT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
+pub(super) const LAYOUT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 /// The largest offset in a file, less what stands behind the last blob.
 const LARGEST: u64 = i64::MAX as u64 - (1 << 20);
-/// How deep indexes may be nested, as where archives are read.
-const DEPTH_LIMIT: usize = 4;
-/// How many manifests one archive may hold, as where archives are read.
-const MANIFESTS_LIMIT: usize = 1024;
 
 /// An image or index that is to be saved, and what it is to be called.
 #[derive(Clone, Debug)]
@@ -98,72 +93,6 @@ pub enum PlanError {
     },
 }
 
-/// The manifests that an archive is made of.
-pub(super) struct Tree<'a>(HashMap<&'a Digest, &'a RawManifest>);
-
-impl<'a> Tree<'a> {
-    fn new(images: &'a [SavedImage], children: &'a [RawManifest]) -> Self {
-        let all = images.iter().map(|image| &image.manifest).chain(children);
-        Self(all.map(|manifest| (manifest.digest(), manifest)).collect())
-    }
-
-    pub(super) fn get(&self, digest: &Digest) -> Result<&'a RawManifest, PlanError> {
-        self.0.get(digest).copied().ok_or_else(|| PlanError::MissingChild(digest.clone()))
-    }
-}
-
-/// Parses a manifest.
-pub(super) fn parse(manifest: &RawManifest) -> Result<Manifest, PlanError> {
-    manifest.parse().map_err(|source| PlanError::Manifest { digest: manifest.digest().clone(), source })
-}
-
-/// What is reached from the images, each once, in the order in which it is reached.
-#[derive(Default)]
-struct Reached<'a> {
-    seen: BTreeSet<Digest>,
-    manifests: Vec<&'a RawManifest>,
-    blobs: Vec<Descriptor>,
-    sizes: BTreeMap<Digest, u64>,
-}
-
-impl<'a> Reached<'a> {
-    fn visit(&mut self, tree: &Tree<'a>, manifest: &'a RawManifest, depth: usize) -> Result<(), PlanError> {
-        if depth > DEPTH_LIMIT {
-            return Err(PlanError::TooDeep(manifest.digest().clone()));
-        }
-        if !self.seen.insert(manifest.digest().clone()) {
-            return Ok(());
-        }
-        self.manifests.push(manifest);
-        if self.manifests.len() > MANIFESTS_LIMIT {
-            return Err(PlanError::TooManyManifests);
-        }
-        match parse(manifest)? {
-            Manifest::Image(image) => {
-                std::iter::once(image.config).chain(image.layers).try_for_each(|blob| self.blob(blob))
-            }
-            Manifest::Index(index) => {
-                let children = index.manifests.iter();
-                children
-                    .map(|child| tree.get(&child.digest))
-                    .try_for_each(|child| self.visit(tree, child?, depth + 1))
-            }
-        }
-    }
-
-    fn blob(&mut self, descriptor: Descriptor) -> Result<(), PlanError> {
-        if is_foreign(&descriptor.media_type) {
-            return Ok(());
-        }
-        match self.sizes.insert(descriptor.digest.clone(), descriptor.size) {
-            None => self.blobs.push(descriptor),
-            Some(size) if size == descriptor.size => {}
-            Some(_) => return Err(PlanError::TwoSizes(descriptor.digest)),
-        }
-        Ok(())
-    }
-}
-
 impl Plan {
     /// Lays out an archive of `images`; `children` holds the manifests that indexes among them name, in any order.
     ///
@@ -173,10 +102,7 @@ impl Plan {
     /// When manifests are missing, malformed, too many or contradictory.
     pub fn new(images: &[SavedImage], children: &[RawManifest]) -> Result<Self, PlanError> {
         let tree = Tree::new(images, children);
-        let mut reached = Reached::default();
-        for image in images {
-            reached.visit(&tree, &image.manifest, 0)?;
-        }
+        let reached = Reached::from(images, &tree)?;
         let prelude = prelude(images, &tree, &reached)?;
         let mut plan = Self { size: prelude.len() as u64, prelude, blobs: Vec::new() };
         for descriptor in reached.blobs {
@@ -231,8 +157,8 @@ impl Plan {
 
 fn prelude(images: &[SavedImage], tree: &Tree<'_>, reached: &Reached<'_>) -> Result<Vec<u8>, PlanError> {
     let mut bytes = Vec::new();
-    add_file(&mut bytes, "oci-layout", LAYOUT)?;
-    add_file(&mut bytes, "index.json", &listing::index(images)?)?;
+    add_file(&mut bytes, LAYOUT_FILE, LAYOUT)?;
+    add_file(&mut bytes, INDEX_FILE, &listing::index(images)?)?;
     if let Some(manifest) = listing::docker(images, tree)? {
         add_file(&mut bytes, "manifest.json", &manifest)?;
     }
@@ -246,9 +172,10 @@ fn prelude(images: &[SavedImage], tree: &Tree<'_>, reached: &Reached<'_>) -> Res
 }
 
 fn folders(reached: &Reached<'_>) -> BTreeSet<String> {
-    let digests = reached.seen.iter().chain(reached.sizes.keys());
     let folder = |algorithm: Algorithm| format!("blobs/{}/", algorithm.as_str());
-    std::iter::once("blobs/".into()).chain(digests.map(|digest| folder(digest.algorithm()))).collect()
+    std::iter::once("blobs/".into())
+        .chain(reached.digests().map(|digest| folder(digest.algorithm())))
+        .collect()
 }
 
 fn add_file(bytes: &mut Vec<u8>, path: &str, content: &[u8]) -> Result<(), PlanError> {

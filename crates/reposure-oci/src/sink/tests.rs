@@ -17,7 +17,7 @@ use crate::{
 };
 
 fn name(host: Option<&str>, image: &str) -> ArchiveName {
-    ArchiveName { host: host.map(Into::into), image: image.parse().unwrap() }
+    ArchiveName::Image { host: host.map(Into::into), image: image.parse().unwrap() }
 }
 
 struct Sample {

@@ -100,7 +100,7 @@ impl Pull {
 
     /// Lays out an archive of all manifests and blobs.
     fn plan(&self, tree: &Tree) -> Result<Plan> {
-        let names = vec![ArchiveName { host: None, image: self.name.clone() }];
+        let names = vec![ArchiveName::Image { host: None, image: self.name.clone() }];
         let image = SavedImage { manifest: tree.manifest.clone(), names };
         Ok(Plan::new(&[image], &children(tree))?)
     }
