@@ -3,6 +3,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`digest`] | [`Digest`] and the [`Digester`] that computes one |
+//! | [`diff_id`] | [`DiffIdDigester`](diff_id::DiffIdDigester): the digest of a layer's uncompressed tar |
 //! | [`name`] | [`RepositoryName`], [`Tag`], [`Reference`], [`ImageName`] |
 //! | [`media_type`] | [`MediaType`] and the ones that are known here |
 //! | [`manifest`] | [`RawManifest`] (bytes, never rewritten) and its parsed views |
@@ -84,6 +85,7 @@ pub mod blob;
 pub mod cache;
 pub mod compression;
 pub mod daemon;
+pub mod diff_id;
 pub mod digest;
 pub mod direct;
 pub mod endpoint;

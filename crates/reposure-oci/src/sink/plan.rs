@@ -5,12 +5,15 @@ use std::{collections::BTreeSet, fs::File, io, os::unix::fs::FileExt as _};
 use tar::EntryType;
 
 use super::{
-    listing,
+    listing::{self, DockerList},
     name::ArchiveName,
     reached::{DEPTH_LIMIT, MANIFESTS_LIMIT, Reached, Tree},
 };
 use crate::{
-    archive::layout::{INDEX_FILE, LAYOUT_FILE, blob_path},
+    archive::{
+        docker::MANIFEST_FILE,
+        layout::{INDEX_FILE, LAYOUT_FILE, blob_path},
+    },
     digest::{Algorithm, Digest},
     manifest::{Descriptor, ManifestError, RawManifest},
     tarball,
@@ -20,6 +23,18 @@ use crate::{
 pub(super) const LAYOUT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 /// The largest offset in a file, less what stands behind the last blob.
 const LARGEST: u64 = i64::MAX as u64 - (1 << 20);
+
+/// How an archive names its images.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ArchiveForm {
+    /// An OCI layout and a docker-archive at once, which every tool reads as one or the other.
+    #[default]
+    Universal,
+    /// An OCI layout alone.
+    Oci,
+    /// A docker-archive alone, as `docker save` wrote it before version 25; it has room for images, and none for indexes.
+    Docker,
+}
 
 /// An image or index that is to be saved, and what it is to be called.
 #[derive(Clone, Debug)]
@@ -79,6 +94,12 @@ pub enum PlanError {
     /// The sizes that the manifests name add up to more than a file can have.
     #[error("the archive would be larger than any file")]
     TooLarge,
+    /// A docker-archive was asked for, which has no room for an index.
+    #[error("{0} is an index of images, which a docker-archive cannot hold")]
+    Index(Digest),
+    /// A docker-archive was asked for, and a part is none that docker can run.
+    #[error("{0} is no image that docker can load")]
+    NotDockers(Digest),
     /// A part cannot be written as JSON.
     #[error("the archive's list of images cannot be written")]
     Write(#[source] serde_json::Error),
@@ -94,26 +115,39 @@ pub enum PlanError {
 }
 
 impl Plan {
-    /// Lays out an archive of `images`; `children` holds the manifests that indexes among them name, in any order.
-    ///
-    /// Layers that are not to be distributed are left out.
+    /// Lays out an archive of every form at once; see [`Plan::of`].
     ///
     /// # Errors
-    /// When manifests are missing, malformed, too many or contradictory.
+    /// As [`Plan::of`].
     pub fn new(images: &[SavedImage], children: &[RawManifest]) -> Result<Self, PlanError> {
+        Self::of(ArchiveForm::Universal, images, children)
+    }
+
+    /// Lays out an archive of `images`; `children` holds the manifests that indexes among them name, in any order.
+    ///
+    /// Layers that are not to be distributed are left out; a docker-archive cannot do without them.
+    ///
+    /// # Errors
+    /// When manifests are missing, malformed, too many or contradictory, or none that the form can hold.
+    pub fn of(form: ArchiveForm, images: &[SavedImage], children: &[RawManifest]) -> Result<Self, PlanError> {
         let tree = Tree::new(images, children);
         let reached = Reached::from(images, &tree)?;
-        let prelude = prelude(images, &tree, &reached)?;
+        let list = if form == ArchiveForm::Docker { Some(DockerList::new(images)?) } else { None };
+        let prelude = match &list {
+            Some(list) => docker_prelude(list)?,
+            None => prelude(form, images, &tree, &reached)?,
+        };
         let mut plan = Self { size: prelude.len() as u64, prelude, blobs: Vec::new() };
-        for descriptor in reached.blobs {
-            plan.add(descriptor)?;
+        for blob in reached.blobs {
+            let path = list.as_ref().map_or_else(|| blob_path(&blob.digest), |list| list.path(&blob.digest));
+            plan.add(blob, &path)?;
         }
         plan.size += tarball::END.len() as u64;
         Ok(plan)
     }
 
-    fn add(&mut self, descriptor: Descriptor) -> Result<(), PlanError> {
-        let header = file_header(&blob_path(&descriptor.digest), descriptor.size)?;
+    fn add(&mut self, descriptor: Descriptor, path: &str) -> Result<(), PlanError> {
+        let header = file_header(path, descriptor.size)?;
         let start = self.size.saturating_add(header.len() as u64);
         let end =
             start.checked_add(descriptor.size).filter(|end| *end <= LARGEST).ok_or(PlanError::TooLarge)?;
@@ -155,12 +189,24 @@ impl Plan {
     }
 }
 
-fn prelude(images: &[SavedImage], tree: &Tree<'_>, reached: &Reached<'_>) -> Result<Vec<u8>, PlanError> {
+fn docker_prelude(list: &DockerList) -> Result<Vec<u8>, PlanError> {
+    let mut bytes = Vec::new();
+    add_file(&mut bytes, MANIFEST_FILE, &list.bytes)?;
+    Ok(bytes)
+}
+
+fn prelude(
+    form: ArchiveForm,
+    images: &[SavedImage],
+    tree: &Tree<'_>,
+    reached: &Reached<'_>,
+) -> Result<Vec<u8>, PlanError> {
     let mut bytes = Vec::new();
     add_file(&mut bytes, LAYOUT_FILE, LAYOUT)?;
     add_file(&mut bytes, INDEX_FILE, &listing::index(images)?)?;
-    if let Some(manifest) = listing::docker(images, tree)? {
-        add_file(&mut bytes, "manifest.json", &manifest)?;
+    let docker = if form == ArchiveForm::Oci { None } else { listing::docker(images, tree)? };
+    if let Some(manifest) = docker {
+        add_file(&mut bytes, MANIFEST_FILE, &manifest)?;
     }
     for folder in folders(reached) {
         bytes.extend(header(EntryType::Directory, &folder, 0, 0o755)?);

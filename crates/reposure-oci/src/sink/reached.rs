@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::plan::{PlanError, SavedImage};
 use crate::{
-    archive::layout::is_foreign,
     digest::Digest,
     manifest::{Descriptor, Manifest, RawManifest},
 };
@@ -39,8 +38,10 @@ pub(super) fn parse(manifest: &RawManifest) -> Result<Manifest, PlanError> {
 #[derive(Default)]
 pub(super) struct Reached<'a> {
     seen: BTreeSet<Digest>,
-    /// The manifests, each before those that it names.
+    /// The manifests, in the order in which they are reached.
     pub(super) manifests: Vec<&'a RawManifest>,
+    /// The manifests, each behind those that it names.
+    pub(super) children_first: Vec<&'a RawManifest>,
     /// The configurations and layers.
     pub(super) blobs: Vec<Descriptor>,
     sizes: BTreeMap<Digest, u64>,
@@ -72,19 +73,21 @@ impl<'a> Reached<'a> {
         }
         match parse(manifest)? {
             Manifest::Image(image) => {
-                std::iter::once(image.config).chain(image.layers).try_for_each(|blob| self.blob(blob))
+                std::iter::once(image.config).chain(image.layers).try_for_each(|blob| self.blob(blob))?;
             }
             Manifest::Index(index) => {
                 let children = index.manifests.iter();
                 children
                     .map(|child| tree.get(&child.digest))
-                    .try_for_each(|child| self.visit(tree, child?, depth + 1))
+                    .try_for_each(|child| self.visit(tree, child?, depth + 1))?;
             }
         }
+        self.children_first.push(manifest);
+        Ok(())
     }
 
     fn blob(&mut self, descriptor: Descriptor) -> Result<(), PlanError> {
-        if is_foreign(&descriptor.media_type) {
+        if descriptor.media_type.is_foreign() {
             return Ok(());
         }
         match self.sizes.insert(descriptor.digest.clone(), descriptor.size) {

@@ -12,7 +12,7 @@ use crate::{
 /// Images that are to be added to a layout, with all that belongs to them but the contents of their blobs.
 #[derive(Clone, Debug)]
 pub struct LayoutAddition {
-    /// The manifests, each before those that it names.
+    /// The manifests, each behind those that it names.
     pub(super) manifests: Vec<RawManifest>,
     /// The entries of the layout's list of images.
     pub(super) entries: Vec<Descriptor>,
@@ -30,7 +30,7 @@ impl LayoutAddition {
         let tree = Tree::new(images, children);
         let reached = Reached::from(images, &tree)?;
         Ok(Self {
-            manifests: reached.manifests.into_iter().cloned().collect(),
+            manifests: reached.children_first.into_iter().cloned().collect(),
             entries: images.iter().flat_map(listing::index_entries).collect(),
             blobs: reached.blobs,
         })

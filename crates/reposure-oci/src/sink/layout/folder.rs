@@ -173,8 +173,8 @@ impl Folder {
         durability: Durability,
     ) -> Result<(), LayoutWriteError> {
         addition.blobs().iter().try_for_each(|blob| self.expect(blob))?;
-        // Children first, so that a manifest is never without what it names.
-        for manifest in addition.manifests.iter().rev() {
+        // Children go first, so that a manifest is never without what it names.
+        for manifest in &addition.manifests {
             self.put(manifest, durability)?;
         }
         let _lock = self.lock(durability)?;
