@@ -5,7 +5,7 @@ use std::error::Error as StdError;
 use kube::config::KubeconfigError;
 use reposure_admin::AdminError;
 use reposure_client::{pull::PullError, push::PushError, session::SessionError, token::TokenError};
-use reposure_oci::{archive, daemon::DaemonError, registry, sink};
+use reposure_oci::{BlobError, archive, daemon::DaemonError, direct::DirectError, place, registry, sink};
 use reposure_parcel::problem::Code;
 
 use super::{Failure, Kind};
@@ -97,6 +97,9 @@ fn of_exchange(cause: Cause<'_>) -> Option<Kind> {
     if let Some(error) = cause.downcast_ref::<PullError>() {
         return of_pull(error);
     }
+    if let Some(error) = cause.downcast_ref::<DirectError>() {
+        return error.cause.is_transient().then_some(Kind::Unreachable);
+    }
     cause.downcast_ref().and_then(of_registry)
 }
 
@@ -161,6 +164,7 @@ fn of_pull(error: &PullError) -> Option<Kind> {
         | PullError::TooMany { .. }
         | PullError::Blob(_) => Some(Kind::Verification),
         PullError::Manifest { .. }
+        | PullError::Ask { .. }
         | PullError::Range { .. }
         | PullError::Write(_)
         | PullError::ReadBack(_)
@@ -214,8 +218,35 @@ fn of_images(cause: Cause<'_>) -> Option<Kind> {
     if let Some(error) = cause.downcast_ref::<archive::OpenError>() {
         return Some(error.source().and_then(kind_of).unwrap_or(Kind::Verification));
     }
-    if cause.is::<archive::SelectError>() {
+    if cause.is::<archive::SelectError>() || cause.is::<place::PlaceError>() {
         return Some(Kind::Usage);
     }
-    matches!(cause.downcast_ref(), Some(sink::WriteError::Blob(_))).then_some(Kind::Verification)
+    if let Some(error) = cause.downcast_ref::<sink::PlanError>() {
+        return Some(of_plan(error));
+    }
+    if let Some(error) = cause.downcast_ref::<sink::LayoutWriteError>() {
+        return of_layout(error);
+    }
+    let is_corrupt = matches!(cause.downcast_ref(), Some(BlobError::Size { .. } | BlobError::Digest { .. }));
+    is_corrupt.then_some(Kind::Verification)
+}
+
+const fn of_plan(error: &sink::PlanError) -> Kind {
+    match error {
+        sink::PlanError::Index(_) | sink::PlanError::NotDockers(_) => Kind::Usage,
+        sink::PlanError::Write(_) | sink::PlanError::Header { .. } => Kind::Other,
+        _ => Kind::Verification,
+    }
+}
+
+fn of_layout(error: &sink::LayoutWriteError) -> Option<Kind> {
+    match error {
+        sink::LayoutWriteError::NotALayout(_) | sink::LayoutWriteError::Locked { .. } => Some(Kind::Conflict),
+        sink::LayoutWriteError::Write { source, .. } => kind_of(source),
+        sink::LayoutWriteError::Broken { .. } => None,
+        sink::LayoutWriteError::Store { source, .. } => {
+            Some(source.source().and_then(kind_of).unwrap_or(Kind::Verification))
+        }
+        _ => Some(Kind::Verification),
+    }
 }
