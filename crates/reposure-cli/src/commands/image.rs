@@ -7,6 +7,7 @@ mod list;
 mod pull;
 mod push;
 mod source;
+mod verify;
 
 use anyhow::Result;
 use clap::Subcommand;
@@ -17,6 +18,7 @@ use crate::context::Context;
 pub(crate) enum ImageCommand {
     Push(push::PushArgs),
     Pull(pull::PullArgs),
+    Verify(verify::VerifyArgs),
     #[command(visible_alias = "ls")]
     List(list::ListArgs),
     #[command(visible_alias = "rm")]
@@ -27,6 +29,7 @@ pub(super) async fn run(context: &Context, command: ImageCommand) -> Result<()> 
     match command {
         ImageCommand::Push(args) => push::run(context, args).await,
         ImageCommand::Pull(args) => pull::run(context, args).await,
+        ImageCommand::Verify(args) => verify::run(context, args).await,
         ImageCommand::List(args) => list::run(context, &args).await,
         ImageCommand::Delete(args) => delete::run(context, args).await,
     }

@@ -5,6 +5,7 @@
 mod archives;
 mod compatibility;
 mod compression;
+mod copies;
 mod environment;
 mod failures;
 mod formats;
@@ -12,6 +13,8 @@ mod plugin;
 mod pulls;
 mod readers;
 mod reference;
+mod targets;
 mod usage;
+mod verify;
 
 use environment::TestEnvironment;

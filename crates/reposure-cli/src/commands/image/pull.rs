@@ -1,19 +1,25 @@
 //! `reposure image pull REGISTRY IMAGE [TARGET]`
 
+mod archive;
+mod daemon;
+mod layout;
+mod remote;
 mod sink;
+mod target;
+mod unpack;
 
-use std::{fs::File, os::fd::AsFd as _, path::PathBuf, sync::Arc};
+use std::{os::fd::AsFd as _, path::PathBuf, sync::Arc};
 
 use anyhow::{Context as _, Result};
 use clap::Args;
 use reposure_client::{
     progress::Progress,
-    pull::{Place, PullError, PullOptions, Tree, fetch_blobs, fetch_into, fetch_tree},
+    pull::{PullError, PullOptions, Tree, fetch_tree},
     session::Session,
 };
 use reposure_oci::{
-    Descriptor, ImageName, RawManifest,
-    sink::{ArchiveName, ArchiveWriter, AtomicFile, Durability, Plan, PlannedBlob, SavedImage, unpack_layer},
+    ImageName, Place, RawManifest,
+    sink::{ArchiveName, Durability, SavedImage},
 };
 use reposure_parcel::wire::Right;
 
@@ -23,27 +29,51 @@ use crate::{
     context::Context,
     exit::{Failure, Kind},
     output,
+    place::PlaceParser,
 };
-use sink::ArchiveSink;
+use target::Target;
 
 /// Pull an image out of a registry
 ///
-/// The archive is an OCI layout and a docker-archive at once: `docker load`, `podman load`, `ctr images import` and `skopeo`
-/// read it. Without TARGET it goes to standard output.
+/// TARGET is where it goes:
+///
+/// - `PATH`: an archive that is an OCI layout and a docker-archive at once, which `docker load`, `podman load`, `ctr images import`
+///   and `skopeo` read
+///
+/// - `docker-archive:PATH[:NAME]`, `oci-archive:PATH[:NAME]`: one of these alone
+///
+/// - `oci:PATH[:NAME]`: an OCI layout in a folder, which is added to if it is there
+///
+/// - `docker-daemon:NAME`, `podman:NAME`: docker or podman on this machine
+///
+/// - `registry:HOST/NAME[:TAG]`: another registry, with the credentials of `docker login` or `podman login`
+///
+/// - `file:PATH`: the file in the image's first layer, as with --unpack
+///
+/// - `-`: standard output, which is also where it goes without TARGET
+///
+/// NAME is what the image is called there: by default IMAGE, or its tag alone in OCI forms.
 #[derive(Debug, Args)]
 pub(crate) struct PullArgs {
     /// The registry's name
     registry: String,
     /// The image: NAME, NAME:TAG or NAME@DIGEST
     image: ImageName,
-    /// The file to write
-    target: Option<PathBuf>,
+    /// Where it goes
+    #[arg(value_parser = PlaceParser)]
+    target: Option<Place>,
     /// Write the file in the image's first layer, instead of an archive
     #[arg(long, short = 'u')]
     unpack: bool,
     /// Bring TARGET to the disk before it gets its name, so that it outlives a power cut
     #[arg(long, requires = "target")]
     fsync: bool,
+    /// Speak plain HTTP to the registry in TARGET; it is also spoken to one on this machine, unless there is --target-ca
+    #[arg(long, requires = "target", conflicts_with = "target_ca")]
+    target_plain_http: bool,
+    /// The certificates to trust for the registry in TARGET, instead of the system's
+    #[arg(long, value_name = "FILE", requires = "target")]
+    target_ca: Option<PathBuf>,
     /// How many ranges are fetched at once
     #[arg(long, value_name = "N", default_value_t = PullOptions::default().jobs)]
     jobs: usize,
@@ -58,103 +88,65 @@ struct Pull {
 }
 
 pub(super) async fn run(context: &Context, args: PullArgs) -> Result<()> {
-    if args.target.is_none() && !args.unpack && output::is_terminal() {
-        return Err(Failure::new(Kind::Usage, "an archive is nothing for a terminal")
-            .hint("name a TARGET, or redirect standard output")
-            .into());
-    }
+    // What is wrong with the target is said before anything is asked of the cluster.
+    let target = Target::of(&args)?;
     let session = connect::session(context, &args.registry, Right::Pull).await?;
     let options = PullOptions { jobs: args.jobs, ..PullOptions::default() };
     let durability = if args.fsync { Durability::Machine } else { Durability::Program };
     let pull = Pull { session, name: args.image.clone(), options, durability };
-    let pulled = pull.run(&args).await;
+    let pulled = pull.run(&args, &target).await;
     pulled.with_context(|| format!("cannot pull {} of registry {}", args.image, args.registry))
 }
 
 impl Pull {
-    async fn run(&self, args: &PullArgs) -> Result<()> {
+    async fn run(&self, args: &PullArgs, target: &Target) -> Result<()> {
         let tree = self.tree(&args.registry).await?;
-        let Some(target) = &args.target else {
-            return if args.unpack { self.unpack(&tree, stdout()?).await } else { self.pipe(&tree).await };
-        };
-        let file = AtomicFile::create(target)?;
-        let out = file.file().try_clone().context("cannot write the file")?;
-        if args.unpack {
-            self.unpack(&tree, out).await?;
-        } else {
-            self.archive(&tree, out).await?;
+        match target {
+            Target::Archive { form, path: Some(path), name } => {
+                let image = self.image(&tree, name.as_ref());
+                archive::write(self, &tree, image, *form, path).await
+            }
+            Target::Archive { form, path: None, name } => {
+                let image = self.image(&tree, name.as_ref());
+                archive::pipe(self, &tree, image, *form).await
+            }
+            Target::Layout { path, name } => {
+                layout::add(self, &tree, self.image(&tree, name.as_ref()), path).await
+            }
+            Target::Registry(to) => remote::copy_to(self, &tree, to, args).await,
+            Target::Daemon { daemon, name } => {
+                let loaded = daemon::load(self, &tree, self.image(&tree, Some(name)), daemon).await?;
+                output::print(&output::lines(loaded))
+            }
+            Target::File(path) => unpack::write(self, &tree, path.as_deref()).await,
         }
-        Ok(file.commit(self.durability).await?)
     }
 
     async fn tree(&self, registry: &str) -> Result<Tree> {
         match fetch_tree(&self.session, &self.name).await {
             Err(PullError::Manifest { name, source }) if name == self.name && source.is_not_found() => {
-                Err(Failure::new(Kind::NotFound, format!("there is no image {name}"))
-                    .hint(format!("reposure image list {registry}"))
-                    .into())
+                Err(missing(&name, registry))
             }
             done => Ok(done?),
         }
     }
 
-    /// Lays out an archive of all manifests and blobs.
-    fn plan(&self, tree: &Tree) -> Result<Plan> {
-        let names = vec![ArchiveName::Image { host: None, image: self.name.clone() }];
-        let image = SavedImage { manifest: tree.manifest.clone(), names };
-        Ok(Plan::new(&[image], &children(tree))?)
-    }
-
-    /// Writes an archive to standard output, in order.
-    async fn pipe(&self, tree: &Tree) -> Result<()> {
-        let plan = self.plan(tree)?;
-        let blobs: Vec<Descriptor> = plan.blobs().iter().map(|blob| blob.descriptor.clone()).collect();
-        let out = tokio::fs::File::from_std(stdout()?);
-        let mut sink = ArchiveSink::new(ArchiveWriter::new(out, plan).await?, blobs.clone());
-        let (session, name) = (&self.session, &self.name);
-        shown(async |progress| fetch_blobs(session, name, &blobs, self.options, progress, &mut sink).await)
-            .await?;
-        Ok(sink.finish().await.map(drop)?)
-    }
-
-    /// Writes an archive to a file, each blob where it belongs.
-    async fn archive(&self, tree: &Tree, out: File) -> Result<()> {
-        let (plan, out) = (self.plan(tree)?, Arc::new(out));
-        let place = |blob: &PlannedBlob| Place {
-            blob: blob.descriptor.clone(),
-            file: out.clone(),
-            start: blob.start,
-            durable: self.durability == Durability::Machine,
-        };
-        let places = plan.blobs().iter().map(place).collect();
-        let file = out.clone();
-        let written = tokio::task::spawn_blocking(move || plan.write_fixed(&file)).await;
-        written.context("cannot write the file")?.context("cannot write the file")?;
-        self.fetch(places).await
-    }
-
-    /// Writes the file in the first layer, once the layer is there whole and verified.
-    async fn unpack(&self, tree: &Tree, mut out: File) -> Result<()> {
-        let layer = tree.blobs.get(1).ok_or_else(|| {
-            Failure::new(Kind::Usage, "the image has no layer to unpack").hint("pull it without --unpack")
-        })?;
-        let spool = tempfile::tempfile().context("cannot make a temporary file")?;
-        let file = Arc::new(spool.try_clone().context("cannot make a temporary file")?);
-        self.fetch(vec![Place { blob: layer.clone(), file, start: 0, durable: false }]).await?;
-        let media_type = layer.media_type.clone();
-        // On a thread of its own, which an interrupt does not wait for: it blocks on whoever reads the output.
-        let unpacked = tokio::task::spawn_blocking(move || unpack_layer(&media_type, spool, &mut out)).await;
-        unpacked.context("cannot unpack the layer")?.map(drop).map_err(Into::into)
-    }
-
-    async fn fetch(&self, places: Vec<Place>) -> Result<()> {
-        let (session, name) = (&self.session, &self.name);
-        Ok(shown(async |progress| fetch_into(session, name, places, self.options, progress).await).await?)
+    /// Says what is saved, and under which name.
+    fn image(&self, tree: &Tree, name: Option<&String>) -> SavedImage {
+        let own = || ArchiveName::Image { host: None, image: self.name.clone() };
+        let name = name.cloned().map_or_else(own, ArchiveName::Text);
+        SavedImage { manifest: tree.manifest.clone(), names: vec![name] }
     }
 }
 
+/// Says that there is no such image.
+pub(super) fn missing(name: &ImageName, registry: &str) -> anyhow::Error {
+    let failure = Failure::new(Kind::NotFound, format!("there is no image {name}"));
+    failure.hint(format!("reposure image list {registry}")).into()
+}
+
 /// Shows the progress of `work` until it ends.
-async fn shown<T>(work: impl AsyncFnOnce(&Progress) -> T) -> T {
+pub(super) async fn shown<T>(work: impl AsyncFnOnce(&Progress) -> T) -> T {
     let (bars, progress) = Bars::start();
     let done = work(&progress).await;
     drop(progress);
@@ -163,7 +155,7 @@ async fn shown<T>(work: impl AsyncFnOnce(&Progress) -> T) -> T {
 }
 
 /// Returns standard output as a file without a buffer.
-fn stdout() -> Result<File> {
+fn stdout() -> Result<std::fs::File> {
     let stdout = std::io::stdout().as_fd().try_clone_to_owned().context("cannot write to standard output")?;
     Ok(stdout.into())
 }
