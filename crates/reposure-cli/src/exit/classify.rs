@@ -5,7 +5,10 @@ use std::error::Error as StdError;
 use kube::config::KubeconfigError;
 use reposure_admin::AdminError;
 use reposure_client::{pull::PullError, push::PushError, session::SessionError, token::TokenError};
-use reposure_oci::{BlobError, archive, daemon::DaemonError, direct::DirectError, place, registry, sink};
+use reposure_oci::{
+    BlobError, archive, daemon::DaemonError, direct::DirectError, place, platform::PlatformError, registry,
+    remote::RemoteError, sink,
+};
 use reposure_parcel::problem::Code;
 
 use super::{Failure, Kind};
@@ -18,7 +21,8 @@ pub(crate) fn kind(error: &anyhow::Error) -> Kind {
 }
 
 fn kind_of(cause: Cause<'_>) -> Option<Kind> {
-    const OF: [fn(Cause<'_>) -> Option<Kind>; 5] = [of_own, of_cluster, of_exchange, of_daemon, of_images];
+    const OF: [fn(Cause<'_>) -> Option<Kind>; 6] =
+        [of_own, of_cluster, of_exchange, of_daemon, of_remote, of_images];
     OF.into_iter().find_map(|of| of(cause))
 }
 
@@ -96,9 +100,6 @@ fn of_exchange(cause: Cause<'_>) -> Option<Kind> {
     }
     if let Some(error) = cause.downcast_ref::<PullError>() {
         return of_pull(error);
-    }
-    if let Some(error) = cause.downcast_ref::<DirectError>() {
-        return error.cause.is_transient().then_some(Kind::Unreachable);
     }
     cause.downcast_ref().and_then(of_registry)
 }
@@ -210,6 +211,22 @@ fn of_daemon(cause: Cause<'_>) -> Option<Kind> {
     })
 }
 
+/// What another registry says, and what is wrong with its images.
+fn of_remote(cause: Cause<'_>) -> Option<Kind> {
+    if cause.is::<DirectError>() {
+        return Some(Kind::Unreachable);
+    }
+    match cause.downcast_ref::<RemoteError>()? {
+        RemoteError::Registry(_) => None,
+        RemoteError::NoPlatform { .. } => Some(Kind::NotFound),
+        RemoteError::Manifest { .. }
+        | RemoteError::Size { .. }
+        | RemoteError::TooDeep(_)
+        | RemoteError::TooManyManifests
+        | RemoteError::TooManyLayers { .. } => Some(Kind::Verification),
+    }
+}
+
 /// Images on disk: what is not there was found by its IO error, so what is left is damaged.
 fn of_images(cause: Cause<'_>) -> Option<Kind> {
     if matches!(cause.downcast_ref(), Some(archive::OpenError::Receive { .. })) {
@@ -217,6 +234,9 @@ fn of_images(cause: Cause<'_>) -> Option<Kind> {
     }
     if let Some(error) = cause.downcast_ref::<archive::OpenError>() {
         return Some(error.source().and_then(kind_of).unwrap_or(Kind::Verification));
+    }
+    if let Some(error) = cause.downcast_ref::<PlatformError>() {
+        return of_platform(error);
     }
     if cause.is::<archive::SelectError>() || cause.is::<place::PlaceError>() {
         return Some(Kind::Usage);
@@ -229,6 +249,16 @@ fn of_images(cause: Cause<'_>) -> Option<Kind> {
     }
     let is_corrupt = matches!(cause.downcast_ref(), Some(BlobError::Size { .. } | BlobError::Digest { .. }));
     is_corrupt.then_some(Kind::Verification)
+}
+
+const fn of_platform(error: &PlatformError) -> Option<Kind> {
+    match error {
+        PlatformError::None { .. } | PlatformError::Other { .. } | PlatformError::Unknown(_) => {
+            Some(Kind::NotFound)
+        }
+        PlatformError::TooLarge(_) | PlatformError::Index(_) => Some(Kind::Verification),
+        PlatformError::Config(_) | PlatformError::Read(_) => None,
+    }
 }
 
 const fn of_plan(error: &sink::PlanError) -> Kind {

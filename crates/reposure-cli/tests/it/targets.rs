@@ -242,6 +242,37 @@ fn an_index_goes_whole_where_it_can() {
     [2]
     error: cannot pull multi:v1 of registry default
       because: sha256:… is an index of images, which a docker-archive cannot hold
+      try: --platform OS/ARCHITECTURE for one of its images, such as linux/amd64
     ");
     assert_eq!(environment.files(), ["layout", "one"]);
+}
+
+#[test]
+fn one_image_of_an_index_is_chosen_by_its_platform() {
+    let environment = TestEnvironment::new();
+    let images = put_index(&environment);
+    let pull_of = |platform: &str, target: &str| {
+        environment.run(&["image", "pull", "default", "multi:v1", target, "--platform", platform])
+    };
+    for (image, platform) in images.iter().zip(["linux/amd64", "linux/arm64"]) {
+        let target = format!("oci:{}", platform.replace('/', "-"));
+        let pulled = pull_of(platform, &target);
+        assert_eq!((pulled.code, pulled.stderr.as_str()), (0, ""), "{pulled}");
+        copies(&environment, &format!("{target}:v1"), image);
+    }
+    assert_eq!(pull_of("linux/arm64", "docker-archive:arm64.tar").code, 0);
+    let config = tool(&environment, "skopeo", &["inspect", "--config", "--raw", "docker-archive:arm64.tar"]);
+    assert_eq!(config, *images[1].config());
+    let failed = pull_of("linux/s390x", "none.tar");
+    assert_eq!(failed.code, 3, "{failed}");
+    assert!(failed.stderr.contains("linux/amd64, linux/arm64"), "{failed}");
+    assert!(!environment.path("none.tar").exists());
+    // An image that is no index is asked for its own.
+    put(&environment, "app", "v1", &images[0]);
+    let pull = |platform: &str| {
+        environment.run(&["image", "pull", "default", "app:v1", "app.tar", "--platform", platform]).code
+    };
+    assert_eq!((pull("linux/amd64"), pull("linux/arm64")), (0, 3));
+    let wrong = pull_of("linux", "none.tar");
+    assert_eq!(wrong.code, 2, "{wrong}");
 }

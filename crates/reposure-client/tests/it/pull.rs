@@ -208,13 +208,13 @@ async fn a_blob_is_verified_by_the_algorithm_of_its_digest() {
     for body in [content, other] {
         let headers = vec![("content-range".into(), range.clone())];
         let fault = Fault::Answer { status: 206, headers, body: body.into() };
-        let injection = Injection::next(Method::GET, &blob.digest.to_string(), fault);
+        let injection = Injection::next(Method::GET, blob.digest.to_string(), fault);
         scene.registry.inject(Injection { times: 2, ..injection });
         let places = places(&Arc::new(tempfile::tempfile().unwrap()), std::slice::from_ref(&blob));
-        let placed = fetch_into(&session, &name, places, options(), &Progress::none()).await;
+        let into_file = fetch_into(&session, &name, places, options(), &Progress::none()).await;
         let streamed: Result<Vec<_>, _> =
             stream_blob(&session, &name.repository, &blob, options()).try_collect().await;
-        for result in [placed, streamed.map(drop)] {
+        for result in [into_file, streamed.map(drop)] {
             match result {
                 Ok(()) => assert_eq!(body, content),
                 Err(PullError::Blob(BlobError::Digest { .. })) => assert_eq!(body, other),

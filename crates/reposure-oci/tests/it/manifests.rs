@@ -117,7 +117,7 @@ async fn a_manifest_has_the_digest_that_it_was_asked_for_by() {
     let headers = vec![("content-type".to_owned(), MediaType::OCI_MANIFEST.to_string())];
     let inject = |body: &str| {
         let fault = Fault::Answer { status: 200, headers: headers.clone(), body: body.into() };
-        fixture.registry.inject(Injection::next(Method::GET, &format!("/manifests/{digest}"), fault));
+        fixture.registry.inject(Injection::next(Method::GET, format!("/manifests/{digest}"), fault));
     };
     let reference = Reference::Digest(digest.clone());
     inject(body);

@@ -3,6 +3,7 @@
 mod archive;
 mod daemon;
 mod layout;
+mod platform;
 mod remote;
 mod sink;
 mod target;
@@ -18,7 +19,7 @@ use reposure_client::{
     session::Session,
 };
 use reposure_oci::{
-    ImageName, Place, RawManifest,
+    ImageName, Place, Platform, RawManifest,
     sink::{ArchiveName, Durability, SavedImage},
 };
 use reposure_parcel::wire::Right;
@@ -62,6 +63,11 @@ pub(crate) struct PullArgs {
     /// Where it goes
     #[arg(value_parser = PlaceParser)]
     target: Option<Place>,
+    /// Pull the one image of this platform out of an index, instead of the whole: OS/ARCHITECTURE or OS/ARCHITECTURE/VARIANT
+    ///
+    /// An image that is no index must be of it.
+    #[arg(long, value_name = "PLATFORM")]
+    platform: Option<Platform>,
     /// Write the file in the image's first layer, instead of an archive
     #[arg(long, short = 'u')]
     unpack: bool,
@@ -100,7 +106,10 @@ pub(super) async fn run(context: &Context, args: PullArgs) -> Result<()> {
 
 impl Pull {
     async fn run(&self, args: &PullArgs, target: &Target) -> Result<()> {
-        let tree = self.tree(&args.registry).await?;
+        let tree = match &args.platform {
+            Some(platform) => platform::tree(self, platform, &args.registry).await?,
+            None => self.tree(&self.name, &args.registry).await?,
+        };
         match target {
             Target::Archive { form, path: Some(path), name } => {
                 let image = self.image(&tree, name.as_ref());
@@ -122,10 +131,11 @@ impl Pull {
         }
     }
 
-    async fn tree(&self, registry: &str) -> Result<Tree> {
-        match fetch_tree(&self.session, &self.name).await {
-            Err(PullError::Manifest { name, source }) if name == self.name && source.is_not_found() => {
-                Err(missing(&name, registry))
+    /// Reads the manifests of `name`.
+    async fn tree(&self, name: &ImageName, registry: &str) -> Result<Tree> {
+        match fetch_tree(&self.session, name).await {
+            Err(PullError::Manifest { name: missed, source }) if missed == *name && source.is_not_found() => {
+                Err(missing(name, registry))
             }
             done => Ok(done?),
         }

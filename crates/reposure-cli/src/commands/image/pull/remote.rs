@@ -3,8 +3,7 @@
 use std::{
     env,
     fs::File,
-    io::{self, Read as _},
-    net::IpAddr,
+    io::Read as _,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -16,7 +15,7 @@ use reposure_client::{
 };
 use reposure_oci::{
     DirectOptions, DirectTransport, Scheme, TrustAnchors,
-    auth::{Credentials, DockerConfig, FixedCredentials},
+    auth::UserCredentials,
     place::RemoteName,
     registry,
     sink::{RegistrySink, SavedTree},
@@ -25,7 +24,7 @@ use reposure_oci::{
 use super::{Pull, PullArgs, children, shown};
 use crate::exit::{Failure, Kind};
 
-/// The largest file of certificates or credentials that is read, in bytes.
+/// The largest file of certificates that is read, in bytes.
 const FILE_LIMIT: u64 = 1 << 20;
 
 /// Copies the image into another registry.
@@ -41,78 +40,35 @@ pub(super) async fn copy_to(pull: &Pull, tree: &Tree, to: &RemoteName, args: &Pu
 }
 
 fn options(to: &RemoteName, args: &PullArgs) -> Result<DirectOptions> {
-    let is_plain = args.target_plain_http || args.target_ca.is_none() && is_loopback(to.host());
+    let is_plain = args.target_plain_http || args.target_ca.is_none() && to.is_loopback();
     let endpoint = to.endpoint(if is_plain { Scheme::Http } else { Scheme::Https });
     let trust = match &args.target_ca {
-        Some(path) => {
-            let none = || Failure::new(Kind::NotFound, format!("there is no file {}", path.display()));
-            TrustAnchors::Pem(read(path)?.ok_or_else(none)?)
-        }
+        Some(path) => TrustAnchors::Pem(read(path)?),
         None => TrustAnchors::System,
     };
-    let credentials = Arc::new(FixedCredentials::from(credentials(to)?));
+    let credentials = Arc::new(UserCredentials::new(to.host(), files()));
     Ok(DirectOptions { trust, credentials, ..DirectOptions::new(endpoint) })
 }
 
-/// Tells whether a host is this machine, so that nothing is sent over a network.
-fn is_loopback(host: &str) -> bool {
-    let name =
-        host.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok()).map_or(host, |(name, _)| name);
-    let address = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-    name == "localhost" || address.is_ok_and(|address| address.is_loopback())
-}
-
-/// Finds the credentials for a registry in the files where docker and podman keep them.
-fn credentials(to: &RemoteName) -> Result<Credentials> {
-    for path in files() {
-        let Some(bytes) = read(&path)? else { continue };
-        let unusable = || format!("cannot use the credentials in {}", path.display());
-        let config = DockerConfig::from_docker_config_json(&bytes).with_context(unusable)?;
-        let found = config.find(to.host(), Some(to.image().repository.as_str())).with_context(unusable)?;
-        if let Some(found) = found {
-            return Ok(found);
-        }
-    }
-    Ok(Credentials::Anonymous)
-}
-
-/// Lists the files, the one that counts most first. `podman login` writes one, `docker login` the other.
-fn files() -> impl Iterator<Item = PathBuf> {
+/// Lists the files of credentials, the one that counts most first. `podman login` writes one, `docker login` the other.
+fn files() -> Vec<PathBuf> {
     let of = |name: &str, file: &str| {
         env::var_os(name).filter(|value| !value.is_empty()).map(|value| Path::new(&value).join(file))
     };
     let own = env::var_os("REGISTRY_AUTH_FILE").filter(|path| !path.is_empty()).map(PathBuf::from);
     let docker = of("DOCKER_CONFIG", "config.json").or_else(|| of("HOME", ".docker/config.json"));
-    [own, of("XDG_RUNTIME_DIR", "containers/auth.json"), docker].into_iter().flatten()
+    [own, of("XDG_RUNTIME_DIR", "containers/auth.json"), docker].into_iter().flatten().collect()
 }
 
-/// Reads a file, if it is there.
-fn read(path: &Path) -> Result<Option<Vec<u8>>> {
+/// Reads a file of certificates.
+fn read(path: &Path) -> Result<Vec<u8>> {
     let doing = || format!("cannot read {}", path.display());
-    let file = match File::open(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        file => file.with_context(doing)?,
-    };
     let mut bytes = Vec::new();
+    let file = File::open(path).with_context(doing)?;
     file.take(FILE_LIMIT + 1).read_to_end(&mut bytes).with_context(doing)?;
     if bytes.len() as u64 > FILE_LIMIT {
         let message = format!("{} has more than {FILE_LIMIT} bytes", path.display());
         return Err(Failure::new(Kind::Usage, message).into());
     }
-    Ok(Some(bytes))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn this_machine_is_told_by_its_names() {
-        for host in ["localhost", "localhost:5000", "127.0.0.1:5000", "127.1.2.3", "[::1]:5000", "[::1]"] {
-            assert!(is_loopback(host), "{host}");
-        }
-        for host in ["example.com", "10.0.0.1:5000", "localhost.example:80", "[fe80::1]"] {
-            assert!(!is_loopback(host), "{host}");
-        }
-    }
+    Ok(bytes)
 }
