@@ -8,6 +8,7 @@ mod error;
 mod ordered;
 mod place;
 mod range;
+mod stream;
 mod tree;
 
 use std::{sync::Arc, time::Duration};
@@ -23,7 +24,9 @@ use crate::{
 };
 
 pub use error::PullError;
-pub use place::{Place, fetch_into};
+pub use place::{Place, fetch_each, fetch_into};
+pub(crate) use stream::body;
+pub use stream::stream_blob;
 pub use tree::{AttachedTree, Tree, fetch_referrers, fetch_tree};
 
 /// How long a range is tried again, since it last got further.
@@ -100,7 +103,7 @@ pub async fn fetch_blobs<S: PieceSink>(
 }
 
 /// Tells of the blobs that are to come.
-fn began(blobs: &[Descriptor], progress: &Progress) {
+pub(crate) fn began(blobs: &[Descriptor], progress: &Progress) {
     for (part, blob) in blobs.iter().enumerate() {
         let label = blob.digest.hex().chars().take(12).collect();
         progress.send(Event::Began { part, label, size: Some(blob.size) });

@@ -78,7 +78,7 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Wish, Failure> {
 
 fn archive_name(name: &str) -> Result<ArchiveName, Failure> {
     let (host, image) = name.split_once('/').ok_or("the name has no host")?;
-    Ok(ArchiveName { host: Some(host.into()), image: image.parse::<ImageName>()? })
+    Ok(ArchiveName::Image { host: Some(host.into()), image: image.parse::<ImageName>()? })
 }
 
 fn docker_archive(wish: &Wish) -> Result<Vec<u8>, Failure> {

@@ -32,7 +32,7 @@ pub(crate) async fn run(arguments: &[String]) -> Result<String, Box<dyn Error + 
     let file = AtomicFile::create(file)?;
     let out = tokio::fs::File::from_std(file.file().try_clone()?);
     let host = Some(client.transport().endpoint().host().into());
-    write_artifact(&artifact, vec![ArchiveName { host, image }], out).await?;
+    write_artifact(&artifact, vec![ArchiveName::Image { host, image }], out).await?;
     file.commit(Durability::Machine).await?;
     Ok(artifact.manifest().await?.digest().to_string())
 }

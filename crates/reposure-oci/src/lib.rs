@@ -3,6 +3,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`digest`] | [`Digest`] and the [`Digester`] that computes one |
+//! | [`diff_id`] | [`DiffIdDigester`](diff_id::DiffIdDigester): the digest of a layer's uncompressed tar |
 //! | [`name`] | [`RepositoryName`], [`Tag`], [`Reference`], [`ImageName`] |
 //! | [`media_type`] | [`MediaType`] and the ones that are known here |
 //! | [`manifest`] | [`RawManifest`] (bytes, never rewritten) and its parsed views |
@@ -49,7 +50,7 @@
 //! options.form = Form::File;
 //! let image = archive::open(file, options).await?.select(None)?.artifact.clone();
 //!
-//! let name = ArchiveName { host: None, image: "hello:v1".parse()? };
+//! let name = ArchiveName::Image { host: None, image: "hello:v1".parse()? };
 //! let tar = write_artifact(&image, vec![name], Vec::new()).await?;
 //! assert_eq!(tar.len() % 512, 0);
 //! # Ok(())
@@ -85,6 +86,7 @@ pub mod blob;
 pub mod cache;
 pub mod compression;
 pub mod daemon;
+pub mod diff_id;
 pub mod digest;
 pub mod direct;
 pub mod endpoint;

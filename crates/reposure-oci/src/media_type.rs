@@ -64,6 +64,12 @@ impl MediaType {
         *self == Self::OCI_INDEX || *self == Self::DOCKER_INDEX
     }
 
+    /// Tells layers that stay where they are, with Microsoft for example, and need not be in a registry.
+    pub fn is_foreign(&self) -> bool {
+        self.0.starts_with("application/vnd.oci.image.layer.nondistributable.")
+            || self.0.starts_with("application/vnd.docker.image.rootfs.foreign.")
+    }
+
     /// Tells whether this is an image manifest.
     pub fn is_manifest(&self) -> bool {
         *self == Self::OCI_MANIFEST || *self == Self::DOCKER_MANIFEST

@@ -73,6 +73,36 @@ fn archives_of_skopeo_buildah_crane_and_podman_arrive() -> Result<()> {
     })
 }
 
+#[test]
+fn what_is_pulled_is_read_by_other_tools() -> Result<()> {
+    Stage::play("targets", |stage| {
+        let images = [RandomImage::new(2, 2, 1 << 20)?, RandomImage::new(3, 1, 1000)?];
+        for (image, tag) in images.iter().zip(["v1", "v2"]) {
+            let (name, archive) = (format!("random/app:{tag}"), format!("{tag}.tar"));
+            image.write_oci_archive(tag, File::create(stage.path(&archive))?)?;
+            stage.reposure(&["image", "push", "default", &name, &archive]).ok()?;
+            stage.reposure(&["image", "verify", "default", &name, "--diff-ids"]).ok()?;
+            stage.reposure(&["image", "pull", "default", &name, "oci:layout"]).ok()?;
+            stage
+                .reposure(&["image", "pull", "default", &name, &format!("docker-archive:{tag}-docker.tar")])
+                .ok()?;
+        }
+        let layout = stage.path("layout").display().to_string();
+        for (image, tag) in images.iter().zip(["v1", "v2"]) {
+            let tool = |name: &str, args: &[&str]| Run::new(stage.environment.tool(name)).args(args).ok();
+            let by_oras = tool("oras", &["manifest", "fetch", "--oci-layout", &format!("{layout}:{tag}")])?;
+            ensure!(by_oras.stdout == *image.manifest(), "oras reads {by_oras}");
+            let name = format!("ocidir://{layout}:{tag}");
+            let by_regctl = tool("regctl", &["manifest", "get", "--format", "raw-body", &name])?;
+            ensure!(by_regctl.stdout == *image.manifest(), "regctl reads {by_regctl}");
+            let archive = stage.path(&format!("{tag}-docker.tar")).display().to_string();
+            // Reads every layer, and compares it with the configuration.
+            tool("crane", &["validate", "--tarball", &archive])?;
+        }
+        Ok(())
+    })
+}
+
 /// `podman save`, of one image and of several at once.
 fn podman(stage: &Stage, source: &SourceImage, id: &str) -> Result<()> {
     let store = stage.path("podman").display().to_string();

@@ -1,4 +1,4 @@
-//! Images go from the docker and podman of this machine into the registry, without an archive between.
+//! Images go from the docker and podman of this machine into the registry and back, without an archive between.
 
 use anyhow::{Result, ensure};
 use reposure_e2e::{Run, SourceImage, Stage, TestDaemon};
@@ -37,6 +37,11 @@ fn pushes(stage: &Stage, daemon: &TestDaemon, prefix: &str, variable: &str) -> R
     let id = manifest["config"]["digest"].as_str().unwrap_or_default();
     ensure!(push("id:v1", id).ok()?.text() == digest, "the ID {id} gave another image");
     stage.beside("crane", &["validate", "--insecure", "--remote", "@id:v1"])?;
+    let (back, target) = ("localhost/back:v1", format!("{prefix}:localhost/back:v1"));
+    let pull = ["image", "pull", "default", "name:v1", &target];
+    let loaded = stage.reposure(&pull).env(variable, daemon.address()).ok()?.text();
+    ensure!(loaded == back, "{prefix} says that it has loaded {loaded}");
+    ensure!(push("back:v1", back).ok()?.text() == digest, "what was pulled is another image");
     for missing in ["e2e", "e2e:v2", "nothing"] {
         let refused = push("nothing:v1", missing).output()?;
         ensure!(refused.code == Some(3) && refused.stderr.contains("has no image"), "{refused}");

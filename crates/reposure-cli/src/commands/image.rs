@@ -8,6 +8,7 @@ mod pull;
 mod push;
 mod referrers;
 mod source;
+mod verify;
 
 use anyhow::Result;
 use clap::Subcommand;
@@ -18,6 +19,7 @@ use crate::context::Context;
 pub(crate) enum ImageCommand {
     Push(push::PushArgs),
     Pull(pull::PullArgs),
+    Verify(verify::VerifyArgs),
     #[command(visible_alias = "ls")]
     List(list::ListArgs),
     #[command(visible_alias = "rm")]
@@ -29,6 +31,7 @@ pub(super) async fn run(context: &Context, command: ImageCommand) -> Result<()> 
     match command {
         ImageCommand::Push(args) => push::run(context, args).await,
         ImageCommand::Pull(args) => pull::run(context, args).await,
+        ImageCommand::Verify(args) => verify::run(context, args).await,
         ImageCommand::List(args) => list::run(context, &args).await,
         ImageCommand::Delete(args) => delete::run(context, args).await,
         ImageCommand::Referrers(args) => referrers::run(context, &args).await,

@@ -5,7 +5,10 @@ use std::error::Error as StdError;
 use kube::config::KubeconfigError;
 use reposure_admin::AdminError;
 use reposure_client::{pull::PullError, push::PushError, session::SessionError, token::TokenError};
-use reposure_oci::{archive, daemon::DaemonError, registry, sink};
+use reposure_oci::{
+    BlobError, archive, daemon::DaemonError, direct::DirectError, place, platform::PlatformError, registry,
+    remote::RemoteError, sink,
+};
 use reposure_parcel::problem::Code;
 
 use super::{Failure, Kind};
@@ -18,7 +21,8 @@ pub(crate) fn kind(error: &anyhow::Error) -> Kind {
 }
 
 fn kind_of(cause: Cause<'_>) -> Option<Kind> {
-    const OF: [fn(Cause<'_>) -> Option<Kind>; 5] = [of_own, of_cluster, of_exchange, of_daemon, of_images];
+    const OF: [fn(Cause<'_>) -> Option<Kind>; 6] =
+        [of_own, of_cluster, of_exchange, of_daemon, of_remote, of_images];
     OF.into_iter().find_map(|of| of(cause))
 }
 
@@ -162,6 +166,7 @@ fn of_pull(error: &PullError) -> Option<Kind> {
         | PullError::Blob(_) => Some(Kind::Verification),
         PullError::Manifest { .. }
         | PullError::Referrers { .. }
+        | PullError::Ask { .. }
         | PullError::Range { .. }
         | PullError::Write(_)
         | PullError::ReadBack(_)
@@ -210,6 +215,22 @@ fn of_daemon(cause: Cause<'_>) -> Option<Kind> {
     })
 }
 
+/// What another registry says, and what is wrong with its images.
+fn of_remote(cause: Cause<'_>) -> Option<Kind> {
+    if cause.is::<DirectError>() {
+        return Some(Kind::Unreachable);
+    }
+    match cause.downcast_ref::<RemoteError>()? {
+        RemoteError::Registry(_) => None,
+        RemoteError::NoPlatform { .. } => Some(Kind::NotFound),
+        RemoteError::Manifest { .. }
+        | RemoteError::Size { .. }
+        | RemoteError::TooDeep(_)
+        | RemoteError::TooManyManifests
+        | RemoteError::TooManyLayers { .. } => Some(Kind::Verification),
+    }
+}
+
 /// Images on disk: what is not there was found by its IO error, so what is left is damaged.
 fn of_images(cause: Cause<'_>) -> Option<Kind> {
     if matches!(cause.downcast_ref(), Some(archive::OpenError::Receive { .. })) {
@@ -218,8 +239,48 @@ fn of_images(cause: Cause<'_>) -> Option<Kind> {
     if let Some(error) = cause.downcast_ref::<archive::OpenError>() {
         return Some(error.source().and_then(kind_of).unwrap_or(Kind::Verification));
     }
-    if cause.is::<archive::SelectError>() {
+    if let Some(error) = cause.downcast_ref::<PlatformError>() {
+        return of_platform(error);
+    }
+    if cause.is::<archive::SelectError>() || cause.is::<place::PlaceError>() {
         return Some(Kind::Usage);
     }
-    matches!(cause.downcast_ref(), Some(sink::WriteError::Blob(_))).then_some(Kind::Verification)
+    if let Some(error) = cause.downcast_ref::<sink::PlanError>() {
+        return Some(of_plan(error));
+    }
+    if let Some(error) = cause.downcast_ref::<sink::LayoutWriteError>() {
+        return of_layout(error);
+    }
+    let is_corrupt = matches!(cause.downcast_ref(), Some(BlobError::Size { .. } | BlobError::Digest { .. }));
+    is_corrupt.then_some(Kind::Verification)
+}
+
+const fn of_platform(error: &PlatformError) -> Option<Kind> {
+    match error {
+        PlatformError::None { .. } | PlatformError::Other { .. } | PlatformError::Unknown(_) => {
+            Some(Kind::NotFound)
+        }
+        PlatformError::TooLarge(_) | PlatformError::Index(_) => Some(Kind::Verification),
+        PlatformError::Config(_) | PlatformError::Read(_) => None,
+    }
+}
+
+const fn of_plan(error: &sink::PlanError) -> Kind {
+    match error {
+        sink::PlanError::Index(_) | sink::PlanError::NotDockers(_) => Kind::Usage,
+        sink::PlanError::Write(_) | sink::PlanError::Header { .. } => Kind::Other,
+        _ => Kind::Verification,
+    }
+}
+
+fn of_layout(error: &sink::LayoutWriteError) -> Option<Kind> {
+    match error {
+        sink::LayoutWriteError::NotALayout(_) | sink::LayoutWriteError::Locked { .. } => Some(Kind::Conflict),
+        sink::LayoutWriteError::Write { source, .. } => kind_of(source),
+        sink::LayoutWriteError::Broken { .. } => None,
+        sink::LayoutWriteError::Store { source, .. } => {
+            Some(source.source().and_then(kind_of).unwrap_or(Kind::Verification))
+        }
+        _ => Some(Kind::Verification),
+    }
 }

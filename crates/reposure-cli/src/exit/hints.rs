@@ -7,6 +7,7 @@ use reposure_client::{channel::Hop, session::SessionError, token::TokenError};
 use reposure_oci::{
     archive::OpenError,
     daemon::{DaemonError, Engine},
+    sink,
 };
 use reposure_parcel::problem::Code;
 
@@ -40,6 +41,9 @@ fn of_cause(cause: &(dyn StdError + 'static)) -> Option<String> {
     }
     if let Some(error) = cause.downcast_ref::<OpenError>() {
         return of_source(error);
+    }
+    if let Some(sink::PlanError::Index(_)) = cause.downcast_ref() {
+        return Some("--platform OS/ARCHITECTURE for one of its images, such as linux/amd64".into());
     }
     let silent = matches!(cause.downcast_ref(), Some(kube::Error::Service(_) | kube::Error::HyperError(_)));
     silent.then(|| API_SERVER.into())

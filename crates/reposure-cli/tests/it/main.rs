@@ -5,6 +5,7 @@
 mod archives;
 mod compatibility;
 mod compression;
+mod copies;
 mod environment;
 mod failures;
 mod formats;
@@ -13,6 +14,8 @@ mod pulls;
 mod readers;
 mod reference;
 mod referrers;
+mod targets;
 mod usage;
+mod verify;
 
 use environment::TestEnvironment;

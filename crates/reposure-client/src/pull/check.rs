@@ -11,6 +11,7 @@ use std::{
 use bytes::Bytes;
 use reposure_oci::blob::Verifier;
 use reposure_parcel::upload::How;
+use tokio::sync::mpsc::UnboundedSender;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{Place, PullError, range::Range};
@@ -52,14 +53,21 @@ impl Blobs {
 pub(super) struct Check(AbortOnDropHandle<Result<(), PullError>>);
 
 impl Check {
-    /// Starts the thread, and returns where to tell it of the ranges that are written, in any order.
-    pub(super) fn start(blobs: Arc<Blobs>, progress: &Progress) -> (Self, mpsc::Sender<Range>) {
+    /// Starts the thread, and returns where to tell it of the ranges that are written, in any order. It sends the numbers of the
+    /// blobs that are whole and good to `finished`.
+    pub(super) fn start(
+        blobs: Arc<Blobs>,
+        progress: &Progress,
+        finished: UnboundedSender<usize>,
+    ) -> (Self, mpsc::Sender<Range>) {
         let (sender, written) = mpsc::channel::<Range>();
         let progress = progress.clone();
         let thread = tokio::task::spawn_blocking(move || {
             let mut buffer = vec![0; READ];
             for range in written {
                 if blobs.complete(&range, &mut buffer)? {
+                    // Not everybody wants to know.
+                    let _ = finished.send(range.blob);
                     progress.send(Event::Finished { part: range.blob, how: How::Uploaded });
                 }
             }

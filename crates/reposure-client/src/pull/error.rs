@@ -62,6 +62,15 @@ pub enum PullError {
         /// How many it may have.
         limit: usize,
     },
+    /// The registry does not tell whether it has a blob.
+    #[error("cannot ask for blob {digest}")]
+    Ask {
+        /// The blob.
+        digest: Digest,
+        /// What happened.
+        #[source]
+        source: registry::Error,
+    },
     /// A range of a blob cannot be had.
     #[error("cannot get bytes {start} to {end} of blob {digest}")]
     Range {

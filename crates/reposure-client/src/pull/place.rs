@@ -6,6 +6,7 @@ use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use http::StatusCode;
 use reposure_oci::{Body, Descriptor, ImageName};
+use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{
@@ -49,11 +50,31 @@ pub async fn fetch_into(
     options: PullOptions,
     progress: &Progress,
 ) -> Result<(), PullError> {
+    // Nobody asks which blob is there before the last one is.
+    let (finished, _) = mpsc::unbounded_channel();
+    fetch_each(session, name, places, options, progress, finished).await
+}
+
+/// As [`fetch_into`], and sends the number of each place to `finished` as soon as its blob is there and verified.
+///
+/// # Errors
+/// As [`fetch_into`], but the places whose numbers were sent hold their blobs.
+///
+/// # Cancel safety
+/// As [`fetch_into`].
+pub async fn fetch_each(
+    session: &Arc<Session>,
+    name: &ImageName,
+    places: Vec<Place>,
+    options: PullOptions,
+    progress: &Progress,
+    finished: mpsc::UnboundedSender<usize>,
+) -> Result<(), PullError> {
     let blobs: Vec<Descriptor> = places.iter().map(|place| place.blob.clone()).collect();
     began(&blobs, progress);
     let length = segment(&blobs, options);
     let checked = Arc::new(Blobs::new(&places));
-    let (check, fetched) = Check::start(checked.clone(), progress);
+    let (check, fetched) = Check::start(checked.clone(), progress, finished);
     let places: Arc<[Place]> = places.into();
     let fetching = async {
         let fetched = fetched; // the check ends when this is dropped

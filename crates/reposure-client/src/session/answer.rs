@@ -2,7 +2,10 @@
 
 use http::{HeaderMap, Response, StatusCode};
 use reposure_oci::Body;
-use reposure_parcel::{problem::Problem, wire};
+use reposure_parcel::{
+    problem::{Code, Problem},
+    wire,
+};
 
 use super::{SessionError, collect};
 
@@ -36,9 +39,12 @@ pub(super) async fn checked(response: Response<Body>, path: &str) -> Result<Resp
 }
 
 async fn of_surrogate(response: Response<Body>, path: &str) -> SessionError {
-    let status = response.status();
+    let (status, headers) = (response.status(), response.headers().clone());
     match collect(response.into_body(), path, ERROR_BODY).await {
         Err(error) => error,
+        Ok(bytes) if bytes.is_empty() => {
+            SessionError::Problem { path: path.into(), status, problem: unsaid(status, &headers) }
+        }
         Ok(bytes) => match serde_json::from_slice::<Problem>(&bytes) {
             Ok(problem) => {
                 let problem = Problem { message: plain(&problem.message), ..problem };
@@ -47,6 +53,29 @@ async fn of_surrogate(response: Response<Body>, path: &str) -> SessionError {
             Err(source) => SessionError::Malformed { path: path.into(), source: source.into() },
         },
     }
+}
+
+/// Makes a problem of what the headers say, where there is no body: in answers to `HEAD`.
+fn unsaid(status: StatusCode, headers: &HeaderMap) -> Problem {
+    let upstream =
+        header(headers, wire::UPSTREAM_STATUS_HEADER).and_then(|status| status.parse::<u16>().ok());
+    let code = match (upstream, status.as_u16()) {
+        (Some(401 | 403), _) => Code::UpstreamDenied,
+        (Some(429 | 503), _) => Code::UpstreamBusy,
+        (Some(_), _) => Code::UpstreamRefused,
+        (None, 401) => Code::Unauthorized,
+        (None, 403) => Code::Forbidden,
+        (None, 502..=504) => Code::UpstreamUnreachable,
+        (None, _) => Code::Unknown,
+    };
+    let problem = match upstream {
+        Some(upstream) => {
+            Problem::new(code, format!("the registry answered {upstream}")).with_upstream_status(upstream)
+        }
+        None => Problem::new(code, format!("the surrogate answered {status}")),
+    };
+    let is_transient = matches!(code, Code::UpstreamBusy | Code::UpstreamUnreachable);
+    if is_transient { problem.transient() } else { problem }
 }
 
 /// Reads the message of a Kubernetes `Status`, or the beginning of whatever a middle box sent.

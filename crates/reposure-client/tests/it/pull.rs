@@ -2,12 +2,15 @@
 
 use std::{collections::HashMap, convert::Infallible, fs::File, os::unix::fs::FileExt as _, sync::Arc};
 
+use futures::TryStreamExt as _;
 use http::Method;
 use reposure_client::{
     progress::Progress,
-    pull::{Piece, PieceSink, Place, PullError, PullOptions, fetch_blobs, fetch_into, fetch_tree},
+    pull::{
+        Piece, PieceSink, Place, PullError, PullOptions, fetch_blobs, fetch_into, fetch_tree, stream_blob,
+    },
 };
-use reposure_oci::{BlobError, Descriptor, Digest, MediaType};
+use reposure_oci::{Algorithm, BlobError, Descriptor, Digest, Digester, MediaType};
 use reposure_parcel::wire::Right;
 use reposure_testing::{
     RandomImage,
@@ -190,4 +193,33 @@ async fn what_is_not_there_is_no_answer_of_the_api_server() {
     let scene = Scene::new().await;
     let Err(PullError::Manifest { source, .. }) = pull(&scene, "no/such").await else { panic!("pulled") };
     assert!(source.is_not_found(), "{source}");
+}
+
+/// SHA-512 is as good as SHA-256, for whoever has it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_blob_is_verified_by_the_algorithm_of_its_digest() {
+    let scene = Scene::new().await;
+    let session = scene.session(Right::Pull).await.unwrap();
+    let (content, other) = ("some content", "else content");
+    let mut digester = Digester::new(Algorithm::Sha512);
+    digester.update(content.as_bytes());
+    let blob = Descriptor::new(MediaType::OCTET_STREAM, digester.finish(), content.len() as u64);
+    let (name, range) = (image("app"), format!("bytes 0-{}/{}", content.len() - 1, content.len()));
+    for body in [content, other] {
+        let headers = vec![("content-range".into(), range.clone())];
+        let fault = Fault::Answer { status: 206, headers, body: body.into() };
+        let injection = Injection::next(Method::GET, blob.digest.to_string(), fault);
+        scene.registry.inject(Injection { times: 2, ..injection });
+        let places = places(&Arc::new(tempfile::tempfile().unwrap()), std::slice::from_ref(&blob));
+        let into_file = fetch_into(&session, &name, places, options(), &Progress::none()).await;
+        let streamed: Result<Vec<_>, _> =
+            stream_blob(&session, &name.repository, &blob, options()).try_collect().await;
+        for result in [into_file, streamed.map(drop)] {
+            match result {
+                Ok(()) => assert_eq!(body, content),
+                Err(PullError::Blob(BlobError::Digest { .. })) => assert_eq!(body, other),
+                Err(error) => panic!("{error:?}"),
+            }
+        }
+    }
 }

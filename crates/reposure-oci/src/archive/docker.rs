@@ -15,7 +15,11 @@ use super::{
     parts::ReadyPart,
     store::{Store, StoreError},
 };
-use crate::{digest::Digest, image::Artifact, media_type::MediaType};
+use crate::{
+    digest::{Algorithm, Digest, Digester},
+    image::Artifact,
+    media_type::MediaType,
+};
 
 /// The file that makes an archive a docker-archive.
 pub(crate) const MANIFEST_FILE: &str = "manifest.json";
@@ -153,8 +157,11 @@ impl<'a> Reader<'a> {
         let content = self.store.find(&item.config).map_err(DockerError::Store)?;
         let content = content.ok_or_else(|| DockerError::MissingConfig(item.config.clone()))?;
         let config_bytes = content.read(CONFIG_LIMIT).map_err(DockerError::Store)?;
-        let config = Digest::sha256_of(&config_bytes);
-        if named_digest(&item.config).is_some_and(|named| named != config) {
+        let named = named_digest(&item.config);
+        let mut digester = Digester::new(named.as_ref().map_or(Algorithm::Sha256, Digest::algorithm));
+        digester.update(&config_bytes);
+        let config = digester.finish();
+        if named.is_some_and(|named| named != config) {
             return Err(DockerError::DamagedConfig { config: item.config, actual: config });
         }
         let by_graph_driver = item.layer_sources.as_ref().is_some_and(|sources| !sources.is_empty());
@@ -190,12 +197,14 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Returns the digest that a configuration is named by: `HEX.json`, `HEX`, `sha256:HEX`. Some tools name it otherwise.
+/// Returns the digest that a configuration is named by: `HEX.json`, `HEX`, `sha256:HEX`. Some tools name it otherwise. The length
+/// tells the algorithm.
 fn named_digest(path: &str) -> Option<Digest> {
     let name = path.rsplit('/').next()?;
     let name = name.strip_suffix(".json").unwrap_or(name);
     let name = name.strip_prefix("sha256:").unwrap_or(name);
-    format!("sha256:{name}").parse().ok()
+    let algorithms = [Algorithm::Sha256, Algorithm::Sha512];
+    algorithms.iter().find_map(|algorithm| format!("{}:{name}", algorithm.as_str()).parse().ok())
 }
 
 #[cfg(test)]

@@ -32,7 +32,7 @@ pub(crate) const REF_NAME: &str = "org.opencontainers.image.ref.name";
 pub(crate) const IMAGE_NAME: &str = "io.containerd.image.name";
 
 /// The largest `oci-layout`, in bytes: it holds a version.
-const LAYOUT_FILE_LIMIT: u64 = 4096;
+pub(crate) const LAYOUT_FILE_LIMIT: u64 = 4096;
 /// How deep indexes may be nested, the layout's own not counted.
 const DEPTH_LIMIT: usize = 4;
 /// How many manifests may be reached from a layout's index, each way counted.
@@ -231,11 +231,9 @@ pub(crate) fn blob_path(digest: &Digest) -> String {
     format!("blobs/{}/{}", digest.algorithm().as_str(), digest.hex())
 }
 
-/// Tells layers that stay where they are, with Microsoft for example, and need not be in a registry.
+/// Tells layers that need not be in a registry.
 pub(crate) fn is_foreign(media_type: &MediaType) -> bool {
-    let text = media_type.as_str();
-    text.starts_with("application/vnd.oci.image.layer.nondistributable.")
-        || text.starts_with("application/vnd.docker.image.rootfs.foreign.")
+    media_type.is_foreign()
 }
 
 fn check_size(descriptor: &Descriptor, actual: u64) -> Result<(), LayoutError> {

@@ -15,7 +15,7 @@
 
 mod combine;
 pub(crate) mod compress;
-mod docker;
+pub(crate) mod docker;
 pub(crate) mod docker_image;
 mod docker_layer;
 mod entry;

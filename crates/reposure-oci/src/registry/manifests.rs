@@ -38,14 +38,19 @@ impl<T: Transport> Client<T> {
         let answer = self.call(&call, MANIFEST_LIMIT).await?;
         let failed = |failure| call.error(failure);
         answer::refuse_html(answer.status(), answer.headers(), answer.body()).map_err(failed)?;
-        if let Reference::Digest(digest) = reference {
+        let named = answer::digest(answer.headers());
+        if let Some(digest) = &named {
             verify(answer.body(), digest).map_err(failed)?;
         }
-        if let Some(digest) = answer::digest(answer.headers()) {
-            verify(answer.body(), &digest).map_err(failed)?;
-        }
+        // It goes by the digest that it was asked for, or else by the one that the registry knows it by, of whatever algorithm.
+        let digest = match reference {
+            Reference::Digest(digest) => digest.clone(),
+            Reference::Tag(_) => named.unwrap_or_else(|| Digest::sha256_of(answer.body())),
+        };
+        verify(answer.body(), &digest).map_err(failed)?;
         let media_type = media_type(&answer).map_err(failed)?;
-        RawManifest::new(media_type, answer.into_body()).map_err(|source| failed(Failure::Manifest(source)))
+        let manifest = RawManifest::verified(media_type, answer.into_body(), &digest);
+        manifest.map_err(|source| failed(Failure::Manifest(source)))
     }
 
     /// Returns media type, size and digest of a manifest, or none if it is not there.
@@ -100,10 +105,12 @@ impl<T: Transport> Client<T> {
             Reference::Tag(_) if immutable::is_said(&error) => immutable::tag(error),
             _ => error,
         })?;
-        let named = answer::check_digest(answer.headers(), digest).map_err(|failure| call.error(failure))?;
-        if !named {
-            self.confirm_manifest(&call, repository, reference, digest).await?;
-        }
+        let stored = match answer::digest(answer.headers()) {
+            Some(stored) => stored,
+            None => self.stored_manifest(&call, repository, reference).await?,
+        };
+        // Which may be of another algorithm.
+        verify(manifest.bytes(), &stored).map_err(|failure| call.error(failure))?;
         if let Some((subject, referrer)) = Referrer::of(manifest)
             && !answer.headers().contains_key(SUBJECT)
         {
@@ -112,18 +119,15 @@ impl<T: Transport> Client<T> {
         Ok(digest.clone())
     }
 
-    async fn confirm_manifest(
+    /// Asks what is stored, where the registry does not say so by itself.
+    async fn stored_manifest(
         &self,
         call: &Call,
         repository: &RepositoryName,
         reference: &Reference,
-        digest: &Digest,
-    ) -> Result<(), Error> {
+    ) -> Result<Digest, Error> {
         match self.head_manifest(repository, reference).await? {
-            Some(stored) if stored.digest == *digest => Ok(()),
-            Some(stored) => {
-                Err(call.error(Failure::Digest { expected: digest.clone(), actual: stored.digest }))
-            }
+            Some(stored) => Ok(stored.digest),
             None => Err(call.error(Failure::Header { name: "docker-content-digest", value: None })),
         }
     }

@@ -1,6 +1,7 @@
 //! A file that gets its name when it is complete.
 
 use std::{
+    ffi::{OsStr, OsString},
     fs::{File, Permissions},
     io,
     os::unix::fs::PermissionsExt,
@@ -80,13 +81,8 @@ impl AtomicFile {
             return Err(AtomicFileError::NotAFile(target));
         }
         let name = target.file_name().ok_or_else(|| AtomicFileError::NoName(target.clone()))?;
-        let mut prefix = std::ffi::OsString::from(".");
-        prefix.push(name);
         let folder = folder(&target);
-        let file = tempfile::Builder::new()
-            .prefix(&prefix)
-            .permissions(Permissions::from_mode(MODE))
-            .tempfile_in(folder)
+        let file = temporary(folder, name)
             .map_err(|source| AtomicFileError::Create { folder: folder.into(), source })?;
         Ok(Self { file, target })
     }
@@ -127,6 +123,19 @@ impl AtomicFile {
         }
         Ok(())
     }
+}
+
+/// Makes a file in `folder` that is to be called `name` in the end; it is removed unless it is.
+pub(super) fn temporary(folder: &Path, name: impl AsRef<OsStr>) -> io::Result<NamedTempFile> {
+    let mut prefix = OsString::from(".");
+    prefix.push(name);
+    let permissions = Permissions::from_mode(MODE);
+    tempfile::Builder::new().prefix(&prefix).permissions(permissions).tempfile_in(folder)
+}
+
+/// Tells whether a file was made by [`temporary`] to be called `name`.
+pub(super) fn is_temporary(file: &OsStr, name: &str) -> bool {
+    file.to_str().and_then(|file| file.strip_prefix('.')).is_some_and(|file| file.starts_with(name))
 }
 
 fn folder(target: &Path) -> &Path {

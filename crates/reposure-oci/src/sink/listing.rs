@@ -1,15 +1,17 @@
 //! The files of an archive that name its images: `index.json` and `manifest.json`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
 use super::{
     name::ArchiveName,
-    plan::{PlanError, SavedImage, Tree, parse},
+    plan::{PlanError, SavedImage},
+    reached::{Tree, parse},
 };
 use crate::{
-    archive::layout::{IMAGE_NAME, REF_NAME, blob_path, is_foreign},
+    archive::layout::{IMAGE_NAME, REF_NAME, blob_path},
+    digest::Digest,
     manifest::{Descriptor, ImageManifest, IndexManifest, Manifest, Platform, RawManifest},
     media_type::MediaType,
     referrer::Referrer,
@@ -39,10 +41,11 @@ pub(super) fn index(images: &[SavedImage]) -> Result<Vec<u8>, PlanError> {
     serde_json::to_vec(&index).map_err(PlanError::Write)
 }
 
-fn index_entries(image: &SavedImage) -> Vec<Descriptor> {
+/// Lists the entries of an image in an index: one for each name, or one without a name.
+pub(super) fn index_entries(image: &SavedImage) -> Vec<Descriptor> {
     let named = |name: &ArchiveName| {
         let mut descriptor = image.manifest.descriptor();
-        descriptor.annotations.insert(REF_NAME.into(), name.tag()?.into());
+        descriptor.annotations.insert(REF_NAME.into(), name.reference()?.into());
         descriptor.annotations.extend(name.full().map(|name| (IMAGE_NAME.into(), name)));
         Some(descriptor)
     };
@@ -54,7 +57,8 @@ fn index_entries(image: &SavedImage) -> Vec<Descriptor> {
 pub(super) fn docker(images: &[SavedImage], tree: &Tree<'_>) -> Result<Option<Vec<u8>>, PlanError> {
     let mut items = Vec::new();
     for image in images.iter().filter(|image| !is_referrer(image)) {
-        items.extend(docker_image(&image.manifest, tree)?.and_then(|manifest| item(&manifest, &image.names)));
+        let manifest = docker_image(&image.manifest, tree)?;
+        items.extend(manifest.and_then(|manifest| item(&manifest, &image.names, blob_path)));
     }
     if items.is_empty() {
         return Ok(None);
@@ -70,6 +74,42 @@ fn is_referrer(image: &SavedImage) -> bool {
     };
     let by_tag = !image.names.is_empty() && image.names.iter().all(leads_to_referrer);
     by_tag || Referrer::of(&image.manifest).is_some()
+}
+
+/// The `manifest.json` of a docker-archive that is nothing else, and where it has the blobs.
+pub(super) struct DockerList {
+    /// The content of `manifest.json`.
+    pub(super) bytes: Vec<u8>,
+    configs: BTreeSet<Digest>,
+}
+
+impl DockerList {
+    /// Lists the images, each of which docker must be able to load.
+    pub(super) fn new(images: &[SavedImage]) -> Result<Self, PlanError> {
+        let mut manifests = Vec::new();
+        for image in images {
+            let digest = image.manifest.digest();
+            match parse(&image.manifest)? {
+                Manifest::Image(manifest) => manifests.push((digest, manifest, &image.names)),
+                Manifest::Index(_) => return Err(PlanError::Index(digest.clone())),
+            }
+        }
+        let configs = manifests.iter().map(|(_, manifest, _)| manifest.config.digest.clone()).collect();
+        let mut list = Self { bytes: Vec::new(), configs };
+        let items = manifests.iter().map(|(digest, manifest, names)| {
+            let item = item(manifest, names, |digest| list.path(digest));
+            item.ok_or_else(|| PlanError::NotDockers((*digest).clone()))
+        });
+        let items = items.collect::<Result<Vec<_>, _>>()?;
+        list.bytes = serde_json::to_vec(&items).map_err(PlanError::Write)?;
+        Ok(list)
+    }
+
+    /// Returns where the archive has a blob, by the names that docker and skopeo give.
+    pub(super) fn path(&self, digest: &Digest) -> String {
+        let ending = if self.configs.contains(digest) { "json" } else { "tar" };
+        format!("{}.{ending}", digest.hex())
+    }
 }
 
 /// Returns the manifest itself if it is an image's, else that of the index's image for docker, if it has one.
@@ -94,15 +134,15 @@ fn docker_child(child: &Descriptor, tree: &Tree<'_>) -> Result<Option<ImageManif
 }
 
 /// Makes an entry, unless it is an artifact that docker cannot run, or has layers that are not in the archive.
-fn item(manifest: &ImageManifest, names: &[ArchiveName]) -> Option<Item> {
+fn item(manifest: &ImageManifest, names: &[ArchiveName], path: impl Fn(&Digest) -> String) -> Option<Item> {
     let is_config = [MediaType::OCI_CONFIG, MediaType::DOCKER_CONFIG].contains(&manifest.config.media_type);
-    if !is_config || manifest.layers.iter().any(|layer| is_foreign(&layer.media_type)) {
+    if !is_config || manifest.layers.iter().any(|layer| layer.media_type.is_foreign()) {
         return None;
     }
     let tags: Vec<_> = names.iter().filter_map(ArchiveName::repo_tag).collect();
     Some(Item {
-        config: blob_path(&manifest.config.digest),
+        config: path(&manifest.config.digest),
         repo_tags: Some(tags).filter(|tags| !tags.is_empty()),
-        layers: manifest.layers.iter().map(|layer| blob_path(&layer.digest)).collect(),
+        layers: manifest.layers.iter().map(|layer| path(&layer.digest)).collect(),
     })
 }

@@ -1,30 +1,40 @@
 //! The layout of an archive: every byte but those of the blobs, and where the blobs go.
 
-use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
-    fs::File,
-    io,
-    os::unix::fs::FileExt as _,
-};
+use std::{collections::BTreeSet, fs::File, io, os::unix::fs::FileExt as _};
 
 use tar::EntryType;
 
-use super::{listing, name::ArchiveName};
+use super::{
+    listing::{self, DockerList},
+    name::ArchiveName,
+    reached::{DEPTH_LIMIT, MANIFESTS_LIMIT, Reached, Tree},
+};
 use crate::{
-    archive::layout::{blob_path, is_foreign},
+    archive::{
+        docker::MANIFEST_FILE,
+        layout::{INDEX_FILE, LAYOUT_FILE, blob_path},
+    },
     digest::{Algorithm, Digest},
-    manifest::{Descriptor, Manifest, ManifestError, RawManifest},
+    manifest::{Descriptor, ManifestError, RawManifest},
     tarball,
 };
 
 /// The content of `oci-layout`.
-const LAYOUT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
+pub(super) const LAYOUT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 /// The largest offset in a file, less what stands behind the last blob.
 const LARGEST: u64 = i64::MAX as u64 - (1 << 20);
-/// How deep indexes may be nested, as where archives are read.
-const DEPTH_LIMIT: usize = 4;
-/// How many manifests one archive may hold, as where archives are read.
-const MANIFESTS_LIMIT: usize = 1024;
+
+/// How an archive names its images.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ArchiveForm {
+    /// An OCI layout and a docker-archive at once, which every tool reads as one or the other.
+    #[default]
+    Universal,
+    /// An OCI layout alone.
+    Oci,
+    /// A docker-archive alone, as `docker save` wrote it before version 25; it has room for images, and none for indexes.
+    Docker,
+}
 
 /// An image or index that is to be saved, and what it is to be called.
 #[derive(Clone, Debug)]
@@ -84,6 +94,12 @@ pub enum PlanError {
     /// The sizes that the manifests name add up to more than a file can have.
     #[error("the archive would be larger than any file")]
     TooLarge,
+    /// A docker-archive was asked for, which has no room for an index.
+    #[error("{0} is an index of images, which a docker-archive cannot hold")]
+    Index(Digest),
+    /// A docker-archive was asked for, and a part is none that docker can run.
+    #[error("{0} is no image that docker can load")]
+    NotDockers(Digest),
     /// A part cannot be written as JSON.
     #[error("the archive's list of images cannot be written")]
     Write(#[source] serde_json::Error),
@@ -98,96 +114,40 @@ pub enum PlanError {
     },
 }
 
-/// The manifests that an archive is made of.
-pub(super) struct Tree<'a>(HashMap<&'a Digest, &'a RawManifest>);
-
-impl<'a> Tree<'a> {
-    fn new(images: &'a [SavedImage], children: &'a [RawManifest]) -> Self {
-        let all = images.iter().map(|image| &image.manifest).chain(children);
-        Self(all.map(|manifest| (manifest.digest(), manifest)).collect())
-    }
-
-    pub(super) fn get(&self, digest: &Digest) -> Result<&'a RawManifest, PlanError> {
-        self.0.get(digest).copied().ok_or_else(|| PlanError::MissingChild(digest.clone()))
-    }
-}
-
-/// Parses a manifest.
-pub(super) fn parse(manifest: &RawManifest) -> Result<Manifest, PlanError> {
-    manifest.parse().map_err(|source| PlanError::Manifest { digest: manifest.digest().clone(), source })
-}
-
-/// What is reached from the images, each once, in the order in which it is reached.
-#[derive(Default)]
-struct Reached<'a> {
-    seen: BTreeSet<Digest>,
-    manifests: Vec<&'a RawManifest>,
-    blobs: Vec<Descriptor>,
-    sizes: BTreeMap<Digest, u64>,
-}
-
-impl<'a> Reached<'a> {
-    fn visit(&mut self, tree: &Tree<'a>, manifest: &'a RawManifest, depth: usize) -> Result<(), PlanError> {
-        if depth > DEPTH_LIMIT {
-            return Err(PlanError::TooDeep(manifest.digest().clone()));
-        }
-        if !self.seen.insert(manifest.digest().clone()) {
-            return Ok(());
-        }
-        self.manifests.push(manifest);
-        if self.manifests.len() > MANIFESTS_LIMIT {
-            return Err(PlanError::TooManyManifests);
-        }
-        match parse(manifest)? {
-            Manifest::Image(image) => {
-                std::iter::once(image.config).chain(image.layers).try_for_each(|blob| self.blob(blob))
-            }
-            Manifest::Index(index) => {
-                let children = index.manifests.iter();
-                children
-                    .map(|child| tree.get(&child.digest))
-                    .try_for_each(|child| self.visit(tree, child?, depth + 1))
-            }
-        }
-    }
-
-    fn blob(&mut self, descriptor: Descriptor) -> Result<(), PlanError> {
-        if is_foreign(&descriptor.media_type) {
-            return Ok(());
-        }
-        match self.sizes.insert(descriptor.digest.clone(), descriptor.size) {
-            None => self.blobs.push(descriptor),
-            Some(size) if size == descriptor.size => {}
-            Some(_) => return Err(PlanError::TwoSizes(descriptor.digest)),
-        }
-        Ok(())
-    }
-}
-
 impl Plan {
-    /// Lays out an archive of `images`; `children` holds the manifests that indexes among them name, in any order.
-    ///
-    /// Layers that are not to be distributed are left out.
+    /// Lays out an archive of every form at once; see [`Plan::of`].
     ///
     /// # Errors
-    /// When manifests are missing, malformed, too many or contradictory.
+    /// As [`Plan::of`].
     pub fn new(images: &[SavedImage], children: &[RawManifest]) -> Result<Self, PlanError> {
+        Self::of(ArchiveForm::Universal, images, children)
+    }
+
+    /// Lays out an archive of `images`; `children` holds the manifests that indexes among them name, in any order.
+    ///
+    /// Layers that are not to be distributed are left out; a docker-archive cannot do without them.
+    ///
+    /// # Errors
+    /// When manifests are missing, malformed, too many or contradictory, or none that the form can hold.
+    pub fn of(form: ArchiveForm, images: &[SavedImage], children: &[RawManifest]) -> Result<Self, PlanError> {
         let tree = Tree::new(images, children);
-        let mut reached = Reached::default();
-        for image in images {
-            reached.visit(&tree, &image.manifest, 0)?;
-        }
-        let prelude = prelude(images, &tree, &reached)?;
+        let reached = Reached::from(images, &tree)?;
+        let list = if form == ArchiveForm::Docker { Some(DockerList::new(images)?) } else { None };
+        let prelude = match &list {
+            Some(list) => docker_prelude(list)?,
+            None => prelude(form, images, &tree, &reached)?,
+        };
         let mut plan = Self { size: prelude.len() as u64, prelude, blobs: Vec::new() };
-        for descriptor in reached.blobs {
-            plan.add(descriptor)?;
+        for blob in reached.blobs {
+            let path = list.as_ref().map_or_else(|| blob_path(&blob.digest), |list| list.path(&blob.digest));
+            plan.add(blob, &path)?;
         }
         plan.size += tarball::END.len() as u64;
         Ok(plan)
     }
 
-    fn add(&mut self, descriptor: Descriptor) -> Result<(), PlanError> {
-        let header = file_header(&blob_path(&descriptor.digest), descriptor.size)?;
+    fn add(&mut self, descriptor: Descriptor, path: &str) -> Result<(), PlanError> {
+        let header = file_header(path, descriptor.size)?;
         let start = self.size.saturating_add(header.len() as u64);
         let end =
             start.checked_add(descriptor.size).filter(|end| *end <= LARGEST).ok_or(PlanError::TooLarge)?;
@@ -229,12 +189,24 @@ impl Plan {
     }
 }
 
-fn prelude(images: &[SavedImage], tree: &Tree<'_>, reached: &Reached<'_>) -> Result<Vec<u8>, PlanError> {
+fn docker_prelude(list: &DockerList) -> Result<Vec<u8>, PlanError> {
     let mut bytes = Vec::new();
-    add_file(&mut bytes, "oci-layout", LAYOUT)?;
-    add_file(&mut bytes, "index.json", &listing::index(images)?)?;
-    if let Some(manifest) = listing::docker(images, tree)? {
-        add_file(&mut bytes, "manifest.json", &manifest)?;
+    add_file(&mut bytes, MANIFEST_FILE, &list.bytes)?;
+    Ok(bytes)
+}
+
+fn prelude(
+    form: ArchiveForm,
+    images: &[SavedImage],
+    tree: &Tree<'_>,
+    reached: &Reached<'_>,
+) -> Result<Vec<u8>, PlanError> {
+    let mut bytes = Vec::new();
+    add_file(&mut bytes, LAYOUT_FILE, LAYOUT)?;
+    add_file(&mut bytes, INDEX_FILE, &listing::index(images)?)?;
+    let docker = if form == ArchiveForm::Oci { None } else { listing::docker(images, tree)? };
+    if let Some(manifest) = docker {
+        add_file(&mut bytes, MANIFEST_FILE, &manifest)?;
     }
     for folder in folders(reached) {
         bytes.extend(header(EntryType::Directory, &folder, 0, 0o755)?);
@@ -246,9 +218,10 @@ fn prelude(images: &[SavedImage], tree: &Tree<'_>, reached: &Reached<'_>) -> Res
 }
 
 fn folders(reached: &Reached<'_>) -> BTreeSet<String> {
-    let digests = reached.seen.iter().chain(reached.sizes.keys());
     let folder = |algorithm: Algorithm| format!("blobs/{}/", algorithm.as_str());
-    std::iter::once("blobs/".into()).chain(digests.map(|digest| folder(digest.algorithm()))).collect()
+    std::iter::once("blobs/".into())
+        .chain(reached.digests().map(|digest| folder(digest.algorithm())))
+        .collect()
 }
 
 fn add_file(bytes: &mut Vec<u8>, path: &str, content: &[u8]) -> Result<(), PlanError> {

@@ -3,21 +3,24 @@
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::{ArchiveName, ArchiveWriter, CopyError, Plan, PlanError, SavedImage, WriteError, write_artifact};
+use super::{
+    ArchiveForm, ArchiveName, ArchiveWriter, CopyError, Plan, PlanError, SavedImage, WriteError,
+    write_artifact,
+};
 use crate::{
     archive::{
         Archive, open,
         testing::{Scratch, Tar, compress, config, describe, index, layer, manifest},
     },
     blob::BlobError,
-    digest::Digest,
+    digest::{Algorithm, Digest, Digester},
     image::Artifact,
     manifest::RawManifest,
     media_type::MediaType,
 };
 
 fn name(host: Option<&str>, image: &str) -> ArchiveName {
-    ArchiveName { host: host.map(Into::into), image: image.parse().unwrap() }
+    ArchiveName::Image { host: host.map(Into::into), image: image.parse().unwrap() }
 }
 
 struct Sample {
@@ -138,6 +141,48 @@ async fn an_index_is_saved_whole_and_docker_gets_one_of_its_images() {
 }
 
 #[tokio::test]
+async fn a_form_may_stand_alone() {
+    let sample = Sample::new("one");
+    let contents = [sample.config.as_bytes(), sample.layer.as_slice()];
+    let saved = [sample.saved(vec![ArchiveName::Text("docker.io/library/app:v1".into())])];
+    let plan = Plan::of(ArchiveForm::Oci, &saved, &[]).unwrap();
+    let bytes = write(plan, &contents).await.unwrap();
+    assert_eq!(member(&bytes, "manifest.json"), None);
+    let (_scratch, archive) = reopen(&bytes).await;
+    assert_eq!(archive.select(None).unwrap().names, ["docker.io/library/app:v1"]);
+
+    let plan = Plan::of(ArchiveForm::Docker, &saved, &[]).unwrap();
+    let bytes = write(plan.clone(), &contents).await.unwrap();
+    assert_eq!(bytes.len() as u64, plan.size());
+    let [config, layer] = contents.map(|content| Digest::sha256_of(content).hex().to_owned());
+    let item = json!([{
+        "Config": format!("{config}.json"),
+        "RepoTags": ["docker.io/library/app:v1"],
+        "Layers": [format!("{layer}.tar")],
+    }]);
+    assert_eq!(member(&bytes, "manifest.json"), Some(item));
+    assert_eq!((member(&bytes, "index.json"), member(&bytes, "oci-layout")), (None, None));
+    let (_scratch, archive) = reopen(&bytes).await;
+    let Artifact::Image(image) = &archive.select(Some("app:v1")).unwrap().artifact else { panic!() };
+    assert_eq!(image.parts().len(), 2);
+}
+
+#[test]
+fn a_docker_archive_holds_images_of_dockers_alone() {
+    let sample = Sample::new("one");
+    let of = |manifest: &RawManifest| {
+        let saved = SavedImage { manifest: manifest.clone(), names: Vec::new() };
+        Plan::of(ArchiveForm::Docker, &[saved], std::slice::from_ref(&sample.manifest)).unwrap_err()
+    };
+    let index = make_index(&[sample.child("amd64")]);
+    assert!(matches!(of(&index), PlanError::Index(digest) if digest == *index.digest()));
+    let empty = describe(&MediaType::new("application/vnd.oci.empty.v1+json"), "{}");
+    let artifact = json!({"schemaVersion": 2, "config": empty, "layers": [empty]}).to_string();
+    let artifact = RawManifest::new(MediaType::OCI_MANIFEST, artifact.into()).unwrap();
+    assert!(matches!(of(&artifact), PlanError::NotDockers(digest) if digest == *artifact.digest()));
+}
+
+#[tokio::test]
 async fn artifacts_that_docker_cannot_load_are_not_offered_to_it() {
     let blob = b"{}";
     let descriptor = describe(&MediaType::new("application/vnd.oci.empty.v1+json"), blob);
@@ -221,4 +266,40 @@ async fn a_damaged_source_is_not_saved() {
     let archive = open(scratch.write("bad.tar", tar.bytes()), scratch.options()).await.unwrap();
     let error = write_artifact(&archive.entries[0].artifact, Vec::new(), Vec::new()).await.unwrap_err();
     assert!(matches!(error, CopyError::Source(_)));
+}
+
+/// SHA-512 is as good as SHA-256, for whoever has it.
+#[tokio::test]
+async fn digests_may_be_of_another_algorithm() {
+    let sha512 = |content: &[u8]| {
+        let mut digester = Digester::new(Algorithm::Sha512);
+        digester.update(content);
+        digester.finish()
+    };
+    let sample = Sample::new("one");
+    let contents = [sample.config.as_bytes(), sample.layer.as_slice()];
+    let describe = |media_type: &MediaType, content: &[u8]| json!({"mediaType": media_type, "digest": sha512(content), "size": content.len()});
+    let [config, layer] =
+        [describe(&MediaType::OCI_CONFIG, contents[0]), describe(&MediaType::OCI_LAYER_GZIP, contents[1])];
+    let manifest = json!({"schemaVersion": 2, "config": config, "layers": [layer]}).to_string();
+    let digest = sha512(manifest.as_bytes());
+    let manifest = RawManifest::verified(MediaType::OCI_MANIFEST, manifest.into(), &digest).unwrap();
+    let plan = Plan::new(&[SavedImage { manifest, names: Vec::new() }], &[]).unwrap();
+    let mut writer = ArchiveWriter::new(Vec::new(), plan.clone()).await.unwrap();
+    for content in contents {
+        writer.begin_blob(&sha512(content)).await.unwrap();
+        writer.write(content).await.unwrap();
+        writer.end_blob().await.unwrap();
+    }
+    let (_scratch, archive) = reopen(&writer.finish().await.unwrap()).await;
+    let Artifact::Image(image) = &archive.select(None).unwrap().artifact else { panic!() };
+    assert_eq!(*image.manifest().await.unwrap().digest(), digest);
+    for part in image.parts() {
+        crate::blob::verify(part.ready().unwrap().as_ref()).await.unwrap();
+    }
+
+    let mut writer = ArchiveWriter::new(Vec::new(), plan).await.unwrap();
+    writer.begin_blob(&sha512(contents[0])).await.unwrap();
+    writer.write(sample.config.replace("amd64", "arm64").as_bytes()).await.unwrap();
+    assert!(matches!(writer.end_blob().await, Err(WriteError::Blob(BlobError::Digest { .. }))));
 }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::Method;
-use reposure_oci::{Digest, MediaType, RawManifest, Reference, registry::Failure};
+use reposure_oci::{Algorithm, Digest, Digester, MediaType, RawManifest, Reference, registry::Failure};
 use reposure_testing::{DigestHeader, Fault, Injection, RandomImage};
 
 use crate::fixture::{Fixture, failure, manifest, name};
@@ -103,4 +103,30 @@ async fn a_manifest_under_another_digest_is_not_sent() {
     let stored = fixture.client.put_manifest(&name("a"), &other, &manifest).await;
     assert!(matches!(failure(stored), Failure::Digest { .. }));
     assert!(fixture.registry.requests().is_empty());
+}
+
+/// SHA-512 is as good as SHA-256, for whoever has it.
+#[tokio::test]
+async fn a_manifest_has_the_digest_that_it_was_asked_for_by() {
+    let fixture = Fixture::new().await;
+    let (client, repository) = (&fixture.client, name("a"));
+    let body = r#"{"schemaVersion": 2}"#;
+    let mut digester = Digester::new(Algorithm::Sha512);
+    digester.update(body.as_bytes());
+    let digest = digester.finish();
+    let headers = vec![("content-type".to_owned(), MediaType::OCI_MANIFEST.to_string())];
+    let inject = |body: &str| {
+        let fault = Fault::Answer { status: 200, headers: headers.clone(), body: body.into() };
+        fixture.registry.inject(Injection::next(Method::GET, format!("/manifests/{digest}"), fault));
+    };
+    let reference = Reference::Digest(digest.clone());
+    inject(body);
+    let manifest = client.get_manifest(&repository, &reference).await.unwrap();
+    assert_eq!((manifest.digest(), manifest.bytes().as_ref()), (&digest, body.as_bytes()));
+    // A registry that knows it by the other algorithm has stored it all the same.
+    let stored = client.put_manifest(&repository, &latest(), &manifest).await.unwrap();
+    assert_eq!(stored, digest);
+    inject(r#"{"schemaVersion": 3}"#);
+    let error = client.get_manifest(&repository, &reference).await.unwrap_err();
+    assert!(matches!(*error.failure, Failure::Digest { .. }), "{error}");
 }

@@ -1,22 +1,26 @@
 //! `reposure image pull REGISTRY IMAGE [TARGET]`
 
+mod archive;
+mod daemon;
+mod layout;
+mod platform;
+mod remote;
 mod sink;
+mod target;
+mod unpack;
 
-use std::{fs::File, os::fd::AsFd as _, path::PathBuf, sync::Arc};
+use std::{os::fd::AsFd as _, path::PathBuf, sync::Arc};
 
 use anyhow::{Context as _, Result};
 use clap::Args;
 use reposure_client::{
     progress::Progress,
-    pull::{
-        AttachedTree, Place, PullError, PullOptions, Tree, fetch_blobs, fetch_into, fetch_referrers,
-        fetch_tree,
-    },
+    pull::{AttachedTree, PullError, PullOptions, Tree, fetch_referrers, fetch_tree},
     session::Session,
 };
 use reposure_oci::{
-    Descriptor, ImageName, RawManifest, Reference,
-    sink::{ArchiveName, ArchiveWriter, AtomicFile, Durability, Plan, PlannedBlob, SavedImage, unpack_layer},
+    ImageName, Place, Platform, RawManifest, Reference,
+    sink::{ArchiveName, Durability, SavedImage},
 };
 use reposure_parcel::wire::Right;
 
@@ -26,21 +30,45 @@ use crate::{
     context::Context,
     exit::{Failure, Kind},
     output,
+    place::PlaceParser,
 };
-use sink::ArchiveSink;
+use target::Target;
 
 /// Pull an image out of a registry
 ///
-/// The archive is an OCI layout and a docker-archive at once: `docker load`, `podman load`, `ctr images import` and `skopeo`
-/// read it. Without TARGET it goes to standard output.
+/// TARGET is where it goes:
+///
+/// - `PATH`: an archive that is an OCI layout and a docker-archive at once, which `docker load`, `podman load`, `ctr images import`
+///   and `skopeo` read
+///
+/// - `docker-archive:PATH[:NAME]`, `oci-archive:PATH[:NAME]`: one of these alone
+///
+/// - `oci:PATH[:NAME]`: an OCI layout in a folder, which is added to if it is there
+///
+/// - `docker-daemon:NAME`, `podman:NAME`: docker or podman on this machine
+///
+/// - `registry:HOST/NAME[:TAG]`: another registry, with the credentials of `docker login` or `podman login`
+///
+/// - `file:PATH`: the file in the image's first layer, as with --unpack
+///
+/// - `-`: standard output, which is also where it goes without TARGET
+///
+/// NAME is what the image is called there: by default IMAGE, or its tag alone in OCI forms.
 #[derive(Debug, Args)]
+#[allow(clippy::struct_excessive_bools, reason = "each is an option that is there or not")]
 pub(crate) struct PullArgs {
     /// The registry's name
     registry: String,
     /// The image: NAME, NAME:TAG or NAME@DIGEST
     image: ImageName,
-    /// The file to write
-    target: Option<PathBuf>,
+    /// Where it goes
+    #[arg(value_parser = PlaceParser)]
+    target: Option<Place>,
+    /// Pull the one image of this platform out of an index, instead of the whole: OS/ARCHITECTURE or OS/ARCHITECTURE/VARIANT
+    ///
+    /// An image that is no index must be of it.
+    #[arg(long, value_name = "PLATFORM")]
+    platform: Option<Platform>,
     /// Write the file in the image's first layer, instead of an archive
     #[arg(long, short = 'u')]
     unpack: bool,
@@ -50,9 +78,22 @@ pub(crate) struct PullArgs {
     /// Bring TARGET to the disk before it gets its name, so that it outlives a power cut
     #[arg(long, requires = "target")]
     fsync: bool,
+    /// Speak plain HTTP to the registry in TARGET; it is also spoken to one on this machine, unless there is --target-ca
+    #[arg(long, requires = "target", conflicts_with = "target_ca")]
+    target_plain_http: bool,
+    /// The certificates to trust for the registry in TARGET, instead of the system's
+    #[arg(long, value_name = "FILE", requires = "target")]
+    target_ca: Option<PathBuf>,
     /// How many ranges are fetched at once
     #[arg(long, value_name = "N", default_value_t = PullOptions::default().jobs)]
     jobs: usize,
+}
+
+/// What is written somewhere: the image, and what refers to it where that was asked for.
+struct Saved {
+    images: Vec<SavedImage>,
+    /// The manifests that indexes among them name.
+    below: Vec<RawManifest>,
 }
 
 /// What the parts of a pull share.
@@ -64,115 +105,77 @@ struct Pull {
 }
 
 pub(super) async fn run(context: &Context, args: PullArgs) -> Result<()> {
-    if args.target.is_none() && !args.unpack && output::is_terminal() {
-        return Err(Failure::new(Kind::Usage, "an archive is nothing for a terminal")
-            .hint("name a TARGET, or redirect standard output")
-            .into());
-    }
+    // What is wrong with the target is said before anything is asked of the cluster.
+    let target = Target::of(&args)?;
     let session = connect::session(context, &args.registry, Right::Pull).await?;
     let options = PullOptions { jobs: args.jobs, ..PullOptions::default() };
     let durability = if args.fsync { Durability::Machine } else { Durability::Program };
     let pull = Pull { session, name: args.image.clone(), options, durability };
-    let pulled = pull.run(&args).await;
+    let pulled = pull.run(&args, &target).await;
     pulled.with_context(|| format!("cannot pull {} of registry {}", args.image, args.registry))
 }
 
 impl Pull {
-    async fn run(&self, args: &PullArgs) -> Result<()> {
-        let mut tree = self.tree(&args.registry).await?;
+    async fn run(&self, args: &PullArgs, target: &Target) -> Result<()> {
+        let mut tree = match &args.platform {
+            Some(platform) => platform::tree(self, platform, &args.registry).await?,
+            None => self.tree(&self.name, &args.registry).await?,
+        };
         if args.referrers {
             fetch_referrers(&self.session, &self.name, &mut tree).await?;
         }
-        let Some(target) = &args.target else {
-            return if args.unpack { self.unpack(&tree, stdout()?).await } else { self.pipe(&tree).await };
-        };
-        let file = AtomicFile::create(target)?;
-        let out = file.file().try_clone().context("cannot write the file")?;
-        if args.unpack {
-            self.unpack(&tree, out).await?;
-        } else {
-            self.archive(&tree, out).await?;
+        match target {
+            Target::Archive { form, path: Some(path), name } => {
+                archive::write(self, self.saved(&tree, name.as_ref()), *form, path).await
+            }
+            Target::Archive { form, path: None, name } => {
+                archive::pipe(self, self.saved(&tree, name.as_ref()), *form).await
+            }
+            Target::Layout { path, name } => layout::add(self, self.saved(&tree, name.as_ref()), path).await,
+            Target::Registry(to) => remote::copy_to(self, &tree, to, args).await,
+            Target::Daemon { daemon, name } => {
+                let loaded = daemon::load(self, self.saved(&tree, Some(name)), daemon).await?;
+                output::print(&output::lines(loaded))
+            }
+            Target::File(path) => unpack::write(self, &tree, path.as_deref()).await,
         }
-        Ok(file.commit(self.durability).await?)
     }
 
-    async fn tree(&self, registry: &str) -> Result<Tree> {
-        match fetch_tree(&self.session, &self.name).await {
-            Err(PullError::Manifest { name, source }) if name == self.name && source.is_not_found() => {
-                Err(Failure::new(Kind::NotFound, format!("there is no image {name}"))
-                    .hint(format!("reposure image list {registry}"))
-                    .into())
+    /// Reads the manifests of `name`.
+    async fn tree(&self, name: &ImageName, registry: &str) -> Result<Tree> {
+        match fetch_tree(&self.session, name).await {
+            Err(PullError::Manifest { name: missed, source }) if missed == *name && source.is_not_found() => {
+                Err(missing(name, registry))
             }
             done => Ok(done?),
         }
     }
 
-    /// Lays out an archive of all manifests and blobs.
-    fn plan(&self, tree: &Tree) -> Result<Plan> {
-        let name = |image| ArchiveName { host: None, image };
-        let mut images =
-            vec![SavedImage { manifest: tree.manifest.clone(), names: vec![name(self.name.clone())] }];
-        let mut below = children(tree);
+    /// Says what is saved, and under which names.
+    fn saved(&self, tree: &Tree, name: Option<&String>) -> Saved {
+        let own = |image| ArchiveName::Image { host: None, image };
+        let root = name.cloned().map_or_else(|| own(self.name.clone()), ArchiveName::Text);
+        let image = SavedImage { manifest: tree.manifest.clone(), names: vec![root] };
+        let mut saved = Saved { images: vec![image], below: children(tree) };
         for AttachedTree { tag, tree } in &tree.referrers {
             let repository = self.name.repository.clone();
             let tag = tag.clone().map(|tag| ImageName { repository, reference: Reference::Tag(tag) });
-            let names = tag.map(name).into_iter().collect();
-            images.push(SavedImage { manifest: tree.manifest.clone(), names });
-            below.extend(children(tree));
+            let names = tag.map(own).into_iter().collect();
+            saved.images.push(SavedImage { manifest: tree.manifest.clone(), names });
+            saved.below.extend(children(tree));
         }
-        Ok(Plan::new(&images, &below)?)
-    }
-
-    /// Writes an archive to standard output, in order.
-    async fn pipe(&self, tree: &Tree) -> Result<()> {
-        let plan = self.plan(tree)?;
-        let blobs: Vec<Descriptor> = plan.blobs().iter().map(|blob| blob.descriptor.clone()).collect();
-        let out = tokio::fs::File::from_std(stdout()?);
-        let mut sink = ArchiveSink::new(ArchiveWriter::new(out, plan).await?, blobs.clone());
-        let (session, name) = (&self.session, &self.name);
-        shown(async |progress| fetch_blobs(session, name, &blobs, self.options, progress, &mut sink).await)
-            .await?;
-        Ok(sink.finish().await.map(drop)?)
-    }
-
-    /// Writes an archive to a file, each blob where it belongs.
-    async fn archive(&self, tree: &Tree, out: File) -> Result<()> {
-        let (plan, out) = (self.plan(tree)?, Arc::new(out));
-        let place = |blob: &PlannedBlob| Place {
-            blob: blob.descriptor.clone(),
-            file: out.clone(),
-            start: blob.start,
-            durable: self.durability == Durability::Machine,
-        };
-        let places = plan.blobs().iter().map(place).collect();
-        let file = out.clone();
-        let written = tokio::task::spawn_blocking(move || plan.write_fixed(&file)).await;
-        written.context("cannot write the file")?.context("cannot write the file")?;
-        self.fetch(places).await
-    }
-
-    /// Writes the file in the first layer, once the layer is there whole and verified.
-    async fn unpack(&self, tree: &Tree, mut out: File) -> Result<()> {
-        let layer = tree.blobs.get(1).ok_or_else(|| {
-            Failure::new(Kind::Usage, "the image has no layer to unpack").hint("pull it without --unpack")
-        })?;
-        let spool = tempfile::tempfile().context("cannot make a temporary file")?;
-        let file = Arc::new(spool.try_clone().context("cannot make a temporary file")?);
-        self.fetch(vec![Place { blob: layer.clone(), file, start: 0, durable: false }]).await?;
-        let media_type = layer.media_type.clone();
-        // On a thread of its own, which an interrupt does not wait for: it blocks on whoever reads the output.
-        let unpacked = tokio::task::spawn_blocking(move || unpack_layer(&media_type, spool, &mut out)).await;
-        unpacked.context("cannot unpack the layer")?.map(drop).map_err(Into::into)
-    }
-
-    async fn fetch(&self, places: Vec<Place>) -> Result<()> {
-        let (session, name) = (&self.session, &self.name);
-        Ok(shown(async |progress| fetch_into(session, name, places, self.options, progress).await).await?)
+        saved
     }
 }
 
+/// Says that there is no such image.
+pub(super) fn missing(name: &ImageName, registry: &str) -> anyhow::Error {
+    let failure = Failure::new(Kind::NotFound, format!("there is no image {name}"));
+    failure.hint(format!("reposure image list {registry}")).into()
+}
+
 /// Shows the progress of `work` until it ends.
-async fn shown<T>(work: impl AsyncFnOnce(&Progress) -> T) -> T {
+pub(super) async fn shown<T>(work: impl AsyncFnOnce(&Progress) -> T) -> T {
     let (bars, progress) = Bars::start();
     let done = work(&progress).await;
     drop(progress);
@@ -181,7 +184,7 @@ async fn shown<T>(work: impl AsyncFnOnce(&Progress) -> T) -> T {
 }
 
 /// Returns standard output as a file without a buffer.
-fn stdout() -> Result<File> {
+fn stdout() -> Result<std::fs::File> {
     let stdout = std::io::stdout().as_fd().try_clone_to_owned().context("cannot write to standard output")?;
     Ok(stdout.into())
 }

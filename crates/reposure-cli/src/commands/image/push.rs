@@ -12,7 +12,11 @@ use reposure_oci::{Artifact, Digest, ImageName, Place, Reference, RepositoryName
 use reposure_parcel::wire::Right;
 use serde::Serialize;
 
-use super::{cache::CacheArgs, compression::CompressionArgs, source::{self, Source}};
+use super::{
+    cache::CacheArgs,
+    compression::CompressionArgs,
+    source::{self, Source},
+};
 use crate::{bars::Bars, connect, context::Context, exit, output, place::PlaceParser};
 
 /// Push an image into a registry

@@ -1,0 +1,101 @@
+//! `reposure image verify REGISTRY IMAGE`
+
+use anyhow::{Context as _, Result};
+use clap::Args;
+use reposure_client::{
+    pull::{PullError, PullOptions},
+    verify::{Fault, Report, VerifyOptions, verify},
+};
+use reposure_oci::{Digest, ImageName};
+use reposure_parcel::wire::Right;
+use serde::Serialize;
+
+use super::pull::{missing, shown};
+use crate::{
+    connect,
+    context::Context,
+    exit::{Failure, Kind},
+    format::Format,
+    output,
+};
+
+/// Read an image of a registry whole, and say whether it is what its digests say
+///
+/// Every manifest and blob is read, and its size and digest are compared. Nothing is stored. Everything that is wrong is named,
+/// and the exit code is 6 then.
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// The registry's name
+    registry: String,
+    /// The image: NAME, NAME:TAG or NAME@DIGEST
+    image: ImageName,
+    /// Decompress the layers too, and compare them with the diff IDs in the configuration
+    #[arg(long)]
+    diff_ids: bool,
+    /// How many ranges are fetched at once
+    #[arg(long, value_name = "N", default_value_t = PullOptions::default().jobs)]
+    jobs: usize,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Verified<'a> {
+    name: &'a ImageName,
+    digest: &'a Digest,
+    manifests: usize,
+    blobs: usize,
+    bytes: u64,
+    diff_ids: usize,
+    faults: Vec<Found<'a>>,
+}
+
+#[derive(Serialize)]
+struct Found<'a> {
+    digest: &'a Digest,
+    kind: &'static str,
+    message: String,
+}
+
+pub(super) async fn run(context: &Context, args: VerifyArgs) -> Result<()> {
+    let session = connect::session(context, &args.registry, Right::Pull).await?;
+    let pull = PullOptions { jobs: args.jobs, ..PullOptions::default() };
+    let options = VerifyOptions { pull, diff_ids: args.diff_ids };
+    let report = shown(async |progress| verify(&session, &args.image, options, progress).await).await;
+    let doing = || format!("cannot verify {} of registry {}", args.image, args.registry);
+    let report = match report {
+        Err(PullError::Manifest { name, source }) if name == args.image && source.is_not_found() => {
+            return Err(missing(&name, &args.registry)).with_context(doing);
+        }
+        report => report.with_context(doing)?,
+    };
+    show(context.format(), &args.image, &report)?;
+    match report.faults.len() {
+        0 => Ok(()),
+        faults => {
+            let of = format!("{} of registry {}", args.image, args.registry);
+            let message = format!("{of} is damaged: {faults} of its parts are not as they should be");
+            Err(Failure::new(Kind::Verification, message).into())
+        }
+    }
+}
+
+fn show(format: Format, name: &ImageName, report: &Report) -> Result<()> {
+    let Report { digest, manifests, blobs, bytes, diff_ids, .. } = report;
+    if matches!(format, Format::Json | Format::Yaml) {
+        let faults = report.faults.iter().map(found).collect();
+        let (manifests, blobs, bytes, diff_ids) = (*manifests, *blobs, *bytes, *diff_ids);
+        return output::structured(
+            format,
+            &Verified { name, digest, manifests, blobs, bytes, diff_ids, faults },
+        );
+    }
+    let faults = report.faults.iter().map(ToString::to_string);
+    output::print(&output::lines(std::iter::once(digest.to_string()).chain(faults)))
+}
+
+fn found(fault: &Fault) -> Found<'_> {
+    // Without the digest, which has a field of its own.
+    let text = fault.to_string();
+    let message = text.split_once(": ").map_or(text.as_str(), |(_, message)| message).into();
+    Found { digest: &fault.digest, kind: fault.problem.kind(), message }
+}
