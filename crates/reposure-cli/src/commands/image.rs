@@ -15,7 +15,7 @@ use crate::context::Context;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ImageCommand {
-    Push(push::PushArgs),
+    Push(Box<push::PushArgs>),
     Pull(pull::PullArgs),
     #[command(visible_alias = "ls")]
     List(list::ListArgs),
@@ -25,7 +25,7 @@ pub(crate) enum ImageCommand {
 
 pub(super) async fn run(context: &Context, command: ImageCommand) -> Result<()> {
     match command {
-        ImageCommand::Push(args) => push::run(context, args).await,
+        ImageCommand::Push(args) => push::run(context, *args).await,
         ImageCommand::Pull(args) => pull::run(context, args).await,
         ImageCommand::List(args) => list::run(context, &args).await,
         ImageCommand::Delete(args) => delete::run(context, args).await,

@@ -5,7 +5,10 @@ use std::error::Error as StdError;
 use kube::config::KubeconfigError;
 use reposure_admin::AdminError;
 use reposure_client::{pull::PullError, push::PushError, session::SessionError, token::TokenError};
-use reposure_oci::{archive, daemon::DaemonError, registry, sink};
+use reposure_oci::{
+    BlobError, archive, daemon::DaemonError, direct::DirectError, platform::PlatformError, registry,
+    remote::RemoteError, sink,
+};
 use reposure_parcel::problem::Code;
 
 use super::{Failure, Kind};
@@ -18,7 +21,8 @@ pub(crate) fn kind(error: &anyhow::Error) -> Kind {
 }
 
 fn kind_of(cause: Cause<'_>) -> Option<Kind> {
-    const OF: [fn(Cause<'_>) -> Option<Kind>; 5] = [of_own, of_cluster, of_exchange, of_daemon, of_images];
+    const OF: [fn(Cause<'_>) -> Option<Kind>; 6] =
+        [of_own, of_cluster, of_exchange, of_daemon, of_remote, of_images];
     OF.into_iter().find_map(|of| of(cause))
 }
 
@@ -135,10 +139,12 @@ const fn of_problem(code: Code) -> Kind {
 /// What a push is made of has causes of their own, except where bytes are wrong.
 fn of_push(error: &PushError) -> Option<Kind> {
     match error {
-        PushError::Corrupt { .. }
-        | PushError::OtherDigest { .. }
-        | PushError::StoredOther { .. }
-        | PushError::Blob { .. } => Some(Kind::Verification),
+        PushError::Corrupt { .. } | PushError::OtherDigest { .. } | PushError::StoredOther { .. } => {
+            Some(Kind::Verification)
+        }
+        // Of another registry, whose answer is the next cause.
+        PushError::Blob { source: BlobError::Fetch { .. }, .. } => None,
+        PushError::Blob { .. } => Some(Kind::Verification),
         PushError::Source { source, .. } => Some(kind_of(source.as_ref()).unwrap_or(Kind::Verification)),
         PushError::Exists(_) | PushError::Upload { .. } | PushError::Manifest { .. } | PushError::Task(_) => {
             None
@@ -206,6 +212,22 @@ fn of_daemon(cause: Cause<'_>) -> Option<Kind> {
     })
 }
 
+/// What another registry says, and what is wrong with its images.
+fn of_remote(cause: Cause<'_>) -> Option<Kind> {
+    if cause.is::<DirectError>() {
+        return Some(Kind::Unreachable);
+    }
+    match cause.downcast_ref::<RemoteError>()? {
+        RemoteError::Registry(_) => None,
+        RemoteError::NoPlatform { .. } => Some(Kind::NotFound),
+        RemoteError::Manifest { .. }
+        | RemoteError::Size { .. }
+        | RemoteError::TooDeep(_)
+        | RemoteError::TooManyManifests
+        | RemoteError::TooManyLayers { .. } => Some(Kind::Verification),
+    }
+}
+
 /// Images on disk: what is not there was found by its IO error, so what is left is damaged.
 fn of_images(cause: Cause<'_>) -> Option<Kind> {
     if matches!(cause.downcast_ref(), Some(archive::OpenError::Receive { .. })) {
@@ -214,8 +236,21 @@ fn of_images(cause: Cause<'_>) -> Option<Kind> {
     if let Some(error) = cause.downcast_ref::<archive::OpenError>() {
         return Some(error.source().and_then(kind_of).unwrap_or(Kind::Verification));
     }
+    if let Some(error) = cause.downcast_ref::<PlatformError>() {
+        return of_platform(error);
+    }
     if cause.is::<archive::SelectError>() {
         return Some(Kind::Usage);
     }
     matches!(cause.downcast_ref(), Some(sink::WriteError::Blob(_))).then_some(Kind::Verification)
+}
+
+const fn of_platform(error: &PlatformError) -> Option<Kind> {
+    match error {
+        PlatformError::None { .. } | PlatformError::Other { .. } | PlatformError::Unknown(_) => {
+            Some(Kind::NotFound)
+        }
+        PlatformError::TooLarge(_) | PlatformError::Index(_) => Some(Kind::Verification),
+        PlatformError::Config(_) | PlatformError::Read(_) => None,
+    }
 }

@@ -59,6 +59,11 @@ impl TestEnvironment {
         self.scene.as_ref().unwrap().registry.as_ref().unwrap()
     }
 
+    /// Starts another registry, which the surrogate does not know.
+    pub(crate) fn other_registry(&self, options: Options) -> MemoryRegistry {
+        self.runtime.block_on(MemoryRegistry::start(options)).unwrap()
+    }
+
     /// Ends the registry; the surrogate stays.
     pub(crate) fn stop_registry(&mut self) {
         let registry = self.scene.as_mut().unwrap().registry.take();

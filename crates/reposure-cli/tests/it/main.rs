@@ -12,6 +12,7 @@ mod plugin;
 mod pulls;
 mod readers;
 mod reference;
+mod sources;
 mod usage;
 
 use environment::TestEnvironment;

@@ -7,8 +7,12 @@ use reposure_oci::{Digest, ImageName, Place};
 use reposure_parcel::wire::Right;
 use serde::Serialize;
 
-use super::{cache::CacheArgs, compression::CompressionArgs, source::{self, Source}};
-use crate::{bars::Bars, connect, context::Context, exit, output, place::PlaceParser};
+use super::{
+    cache::CacheArgs,
+    compression::CompressionArgs,
+    source::{self, Source, SourceArgs},
+};
+use crate::{bars::Bars, connect, context::Context, output, place::PlaceParser};
 
 /// Push an image into a registry
 ///
@@ -23,6 +27,11 @@ use crate::{bars::Bars, connect, context::Context, exit, output, place::PlacePar
 /// `docker-daemon:NAME` and `podman:NAME` are images of the daemons on this machine, by name or ID, through their sockets: that of
 /// `DOCKER_HOST` or /var/run/docker.sock, that of `CONTAINER_HOST` or podman/podman.sock in `XDG_RUNTIME_DIR` or /run.
 ///
+/// `registry:HOST/NAME[:TAG|@DIGEST]`, also `docker://…`, is an image of a registry that this machine reaches; its layers go through
+/// without a copy on disk. Credentials are those of `docker login`, `podman login` and credential helpers: `REGISTRY_AUTH_FILE`,
+/// or else containers/auth.json in `XDG_RUNTIME_DIR` and ~/.config, and config.json in `DOCKER_CONFIG` or ~/.docker. Only a registry
+/// on this machine is tried by plain HTTP without being told.
+///
 /// The digest of what was pushed goes to standard output.
 #[derive(Debug, Args)]
 pub(crate) struct PushArgs {
@@ -33,9 +42,8 @@ pub(crate) struct PushArgs {
     /// The archive, folder, file or image
     #[arg(value_parser = PlaceParser)]
     source: Place,
-    /// Which image of an archive that holds several: its name there, or @N for the Nth from 0
-    #[arg(long, value_name = "NAME")]
-    source_tag: Option<String>,
+    #[command(flatten)]
+    of_source: SourceArgs,
     /// How many chunks are sent at once
     #[arg(long, value_name = "N", default_value_t = PushOptions::default().jobs)]
     jobs: usize,
@@ -56,18 +64,13 @@ pub(super) async fn run(context: &Context, args: PushArgs) -> Result<()> {
     let mut options = source::options();
     options.compression = args.compression.compression()?;
     options.cache = args.cache.cache();
-    let source = Source::open(args.source, options).await?;
-    let entry = source.select(args.source_tag.as_deref())?;
-    for digest in &entry.omitted {
-        exit::warn(&format!(
-            "{} does not hold {digest}, which its index names: it is left out",
-            source.describe()
-        ));
-    }
+    let source = Source::open(args.source, options, &args.of_source).await?;
+    let entry = source.select(args.of_source.source_tag.as_deref())?;
+    let artifact = source.artifact(entry).await?;
     let session = connect::session(context, &args.registry, Right::Push).await?;
     let (bars, progress) = Bars::start();
     let options = PushOptions { jobs: args.jobs };
-    let pushed = push(session, &entry.artifact, &args.image, options, progress).await;
+    let pushed = push(session, &artifact, &args.image, options, progress).await;
     bars.finish().await;
     let digest = pushed.with_context(|| {
         format!("cannot push {} to {} of registry {}", source.describe(), args.image, args.registry)

@@ -1,0 +1,81 @@
+//! Opening an image of another registry.
+
+use std::{env, path::PathBuf, sync::Arc};
+
+use anyhow::{Context as _, Result};
+use reposure_oci::{
+    Archive, DirectOptions, DirectTransport, Scheme, TrustAnchors,
+    auth::UserCredentials,
+    direct::{Cause, DirectError},
+    place::RemoteName,
+    registry::{Client, Failure as Reason},
+    remote,
+};
+
+use super::SourceArgs;
+
+/// The variable that names podman's and skopeo's file of credentials.
+const REGISTRY_AUTH_FILE: &str = "REGISTRY_AUTH_FILE";
+/// The variable that names the folder of docker's.
+const DOCKER_CONFIG: &str = "DOCKER_CONFIG";
+
+/// Reads an image's manifests in another registry, as whoever the user is there.
+pub(super) async fn open(name: &RemoteName, args: &SourceArgs) -> Result<Archive> {
+    let client = client(name, args).await?;
+    let read = remote::read(Arc::new(client), name.image(), args.platform.as_ref()).await;
+    read.with_context(|| format!("cannot read registry:{name}"))
+}
+
+async fn client(name: &RemoteName, args: &SourceArgs) -> Result<Client<DirectTransport>> {
+    if args.source_plain_http {
+        return connect(name, Scheme::Http, TrustAnchors::System);
+    }
+    if let Some(path) = &args.source_ca {
+        let pem = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let connected = connect(name, Scheme::Https, TrustAnchors::Pem(pem));
+        return connected.with_context(|| format!("cannot use --source-ca {}", path.display()));
+    }
+    let client = connect(name, Scheme::Https, TrustAnchors::System)?;
+    if name.is_loopback() && speaks_plain_http(&client).await {
+        return connect(name, Scheme::Http, TrustAnchors::System);
+    }
+    Ok(client)
+}
+
+fn connect(name: &RemoteName, scheme: Scheme, trust: TrustAnchors) -> Result<Client<DirectTransport>> {
+    let mut options = DirectOptions::new(name.endpoint(scheme));
+    options.trust = trust;
+    options.credentials = Arc::new(UserCredentials::new(name.host(), credentials_files()));
+    Ok(Client::new(DirectTransport::new(options)?))
+}
+
+/// Tells whether TLS fails, as it does with a registry that was started for a try. Nothing of this leaves the machine.
+async fn speaks_plain_http(client: &Client<DirectTransport>) -> bool {
+    let ping = client.ping().await;
+    let of = |error: &Reason| match error {
+        Reason::Transport(error) => error.source.downcast_ref::<DirectError>().map(|error| error.cause),
+        _ => None,
+    };
+    ping.is_err_and(|error| of(&error.failure) == Some(Cause::Tls))
+}
+
+/// Lists the files that hold credentials of a user, in the order in which podman and skopeo look at them: theirs, then docker's.
+fn credentials_files() -> Vec<PathBuf> {
+    if let Some(file) = set(REGISTRY_AUTH_FILE) {
+        return vec![file];
+    }
+    let home = env::home_dir();
+    let in_home = |path: &str| home.as_ref().map(|home| home.join(path));
+    let configuration = set("XDG_CONFIG_HOME").or_else(|| in_home(".config"));
+    let docker = set(DOCKER_CONFIG).or_else(|| in_home(".docker"));
+    let files = [
+        set("XDG_RUNTIME_DIR").map(|folder| folder.join("containers/auth.json")),
+        configuration.map(|folder| folder.join("containers/auth.json")),
+        docker.map(|folder| folder.join("config.json")),
+    ];
+    files.into_iter().flatten().collect()
+}
+
+fn set(name: &str) -> Option<PathBuf> {
+    env::var_os(name).filter(|value| !value.is_empty()).map(Into::into)
+}
