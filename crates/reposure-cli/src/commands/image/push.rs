@@ -1,5 +1,7 @@
 //! `reposure image push REGISTRY IMAGE SOURCE`
 
+mod all;
+
 use anyhow::{Context as _, Result};
 use clap::Args;
 use reposure_client::push::{PushOptions, push};
@@ -44,6 +46,12 @@ pub(crate) struct PushArgs {
     source: Place,
     #[command(flatten)]
     of_source: SourceArgs,
+    /// Push every image of an archive under its own name: a tag is one of IMAGE, a whole name keeps its path below IMAGE
+    ///
+    /// IMAGE has no tag then: with `--all team`, `docker.io/library/app:v1` becomes `team/app:v1`, and what is called `v1` alone
+    /// becomes `team:v1`. A digest is printed for each, on a line of its own, in the order of names.
+    #[arg(long, conflicts_with = "source_tag")]
+    all: bool,
     /// How many chunks are sent at once
     #[arg(long, value_name = "N", default_value_t = PushOptions::default().jobs)]
     jobs: usize,
@@ -64,7 +72,10 @@ pub(super) async fn run(context: &Context, args: PushArgs) -> Result<()> {
     let mut options = source::options();
     options.compression = args.compression.compression()?;
     options.cache = args.cache.cache();
-    let source = Source::open(args.source, options, &args.of_source).await?;
+    let source = Source::open(args.source.clone(), options, &args.of_source).await?;
+    if args.all {
+        return all::run(context, args, &source).await;
+    }
     let entry = source.select(args.of_source.source_tag.as_deref())?;
     let artifact = source.artifact(entry).await?;
     let session = connect::session(context, &args.registry, Right::Push).await?;

@@ -92,6 +92,15 @@ impl Source {
         chosen.map_err(|error| self.unchosen(error).into())
     }
 
+    /// Returns all images, where the source's own text names none.
+    pub(super) fn all(&self) -> Result<&[Entry]> {
+        if self.place.image().is_some() || matches!(self.place, Place::Registry(_)) {
+            let message = format!("{} names one image, and --all means all of them", self.describe());
+            return Err(Failure::new(Kind::Usage, message).hint("leave one of them out").into());
+        }
+        Ok(&self.archive.entries)
+    }
+
     /// Returns what is to be pushed of an entry: all of it, or the image of the platform that was asked for.
     pub(super) async fn artifact(&self, entry: &Entry) -> Result<Artifact> {
         for digest in &entry.omitted {
