@@ -26,6 +26,7 @@ mod context;
 mod daemon;
 mod exit;
 mod format;
+mod other_registry;
 mod output;
 mod place;
 mod reference;

@@ -17,8 +17,8 @@ use crate::context::Context;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ImageCommand {
-    Push(push::PushArgs),
-    Pull(pull::PullArgs),
+    Push(Box<push::PushArgs>),
+    Pull(Box<pull::PullArgs>),
     Verify(verify::VerifyArgs),
     #[command(visible_alias = "ls")]
     List(list::ListArgs),
@@ -29,8 +29,8 @@ pub(crate) enum ImageCommand {
 
 pub(super) async fn run(context: &Context, command: ImageCommand) -> Result<()> {
     match command {
-        ImageCommand::Push(args) => push::run(context, args).await,
-        ImageCommand::Pull(args) => pull::run(context, args).await,
+        ImageCommand::Push(args) => push::run(context, *args).await,
+        ImageCommand::Pull(args) => pull::run(context, *args).await,
         ImageCommand::Verify(args) => verify::run(context, args).await,
         ImageCommand::List(args) => list::run(context, &args).await,
         ImageCommand::Delete(args) => delete::run(context, args).await,

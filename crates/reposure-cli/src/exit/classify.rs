@@ -139,10 +139,12 @@ const fn of_problem(code: Code) -> Kind {
 /// What a push is made of has causes of their own, except where bytes are wrong.
 fn of_push(error: &PushError) -> Option<Kind> {
     match error {
-        PushError::Corrupt { .. }
-        | PushError::OtherDigest { .. }
-        | PushError::StoredOther { .. }
-        | PushError::Blob { .. } => Some(Kind::Verification),
+        PushError::Corrupt { .. } | PushError::OtherDigest { .. } | PushError::StoredOther { .. } => {
+            Some(Kind::Verification)
+        }
+        // Of another registry, whose answer is the next cause.
+        PushError::Blob { source: BlobError::Fetch { .. }, .. } => None,
+        PushError::Blob { .. } => Some(Kind::Verification),
         PushError::Source { source, .. } => Some(kind_of(source.as_ref()).unwrap_or(Kind::Verification)),
         PushError::Exists(_) | PushError::Upload { .. } | PushError::Manifest { .. } | PushError::Task(_) => {
             None

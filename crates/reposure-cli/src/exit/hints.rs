@@ -7,6 +7,8 @@ use reposure_client::{channel::Hop, session::SessionError, token::TokenError};
 use reposure_oci::{
     archive::OpenError,
     daemon::{DaemonError, Engine},
+    direct::{Cause, DirectError},
+    remote::RemoteError,
     sink,
 };
 use reposure_parcel::problem::Code;
@@ -38,6 +40,14 @@ fn of_cause(cause: &(dyn StdError + 'static)) -> Option<String> {
     }
     if let Some(error) = cause.downcast_ref::<DaemonError>() {
         return of_daemon(error);
+    }
+    if let Some(RemoteError::Registry(error)) = cause.downcast_ref()
+        && error.is_denied()
+    {
+        return Some("log in where the image is: docker login, podman login or skopeo login".into());
+    }
+    if let Some(error) = cause.downcast_ref::<DirectError>() {
+        return of_connection(error.cause);
     }
     if let Some(error) = cause.downcast_ref::<OpenError>() {
         return of_source(error);
@@ -138,6 +148,14 @@ fn of_daemon(error: &DaemonError) -> Option<String> {
         _ => return None,
     };
     Some(hint.into())
+}
+
+fn of_connection(cause: Cause) -> Option<String> {
+    match cause {
+        Cause::Tls => Some("--source-plain-http, if the registry is to be reached by plain HTTP".into()),
+        Cause::CertificateUntrusted => Some("--source-ca FILE with the registry's authority".into()),
+        _ => None,
+    }
 }
 
 fn of_source(error: &OpenError) -> Option<String> {

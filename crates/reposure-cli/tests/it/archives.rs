@@ -236,3 +236,59 @@ fn a_prefix_says_what_a_source_is() {
       try: leave one of them out
     "#);
 }
+
+#[test]
+fn all_images_are_pushed_under_their_own_names() {
+    let environment = TestEnvironment::new();
+    let images = [RandomImage::new(31, 1, 1000).unwrap(), RandomImage::new(32, 1, 1000).unwrap()];
+    let all: Vec<Bytes> = images.iter().flat_map(blobs).collect();
+    let names = [
+        named(&images[0], "v1"),
+        named(&images[0], "stable"),
+        named(&images[1], "docker.io/library/other:v2"),
+    ];
+    write_archive(&environment, "two.tar", &all, &names);
+    let push = |args: &[&str]| environment.run(&[&["image", "push", "default"], args, &["--all"]].concat());
+    let output = push(&["team/app", "two.tar"]);
+    let (first, second) = (images[0].digest(), images[1].digest());
+    let lines: Vec<_> = output.stdout.split(|byte| *byte == b'\n').map(String::from_utf8_lossy).collect();
+    // In the order of the names: team/app:stable, team/app:v1, team/app/other:v2.
+    assert_eq!(lines, [first.as_str(), &first, &second, ""], "{output}");
+    let listed = environment.ok(&["image", "list", "default"]);
+    assert_eq!(listed, "team/app:stable\nteam/app:v1\nteam/app/other:v2\n");
+    let data: Value = serde_json::from_slice(&push(&["team/app", "two.tar", "-o", "json"]).stdout).unwrap();
+    assert_eq!(data[2], json!({"name": "team/app/other:v2", "digest": second}));
+    insta::assert_snapshot!(push(&["team/app:v1", "two.tar"]), @r#"
+    [2]
+    error: with --all each image gets its own tag, and not that of team/app:v1
+      try: leave the tag out: team/app
+    "#);
+    insta::assert_snapshot!(push(&["team/app", "oci-archive:two.tar:v1"]), @r#"
+    [2]
+    error: oci-archive:two.tar:v1 names one image, and --all means all of them
+      try: leave one of them out
+    "#);
+
+    write_archive(&environment, "unnamed.tar", &all, &[named(&images[0], "v1"), descriptor(&images[1])]);
+    insta::assert_snapshot!(push(&["other", "unnamed.tar"]), @r#"
+    [2]
+    error: image @1 of the source has no name
+      try: push it by itself: --source-tag @1
+    "#);
+    write_archive(
+        &environment,
+        "same.tar",
+        &all,
+        &[named(&images[0], "a.io/x:1"), named(&images[1], "b.io/x:1")],
+    );
+    insta::assert_snapshot!(push(&["other", "same.tar"]), @r#"
+    [2]
+    error: two images of the source would become other/x:1
+      try: push them one by one: --source-tag NAME
+    "#);
+    assert_eq!(
+        environment.ok(&["image", "list", "default"]),
+        listed,
+        "something was pushed before it was refused"
+    );
+}

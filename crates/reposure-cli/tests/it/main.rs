@@ -14,6 +14,7 @@ mod pulls;
 mod readers;
 mod reference;
 mod referrers;
+mod sources;
 mod targets;
 mod usage;
 mod verify;

@@ -157,11 +157,11 @@ impl<'a> Reader<'a> {
         let content = self.store.find(&item.config).map_err(DockerError::Store)?;
         let content = content.ok_or_else(|| DockerError::MissingConfig(item.config.clone()))?;
         let config_bytes = content.read(CONFIG_LIMIT).map_err(DockerError::Store)?;
-        let named = named_digest(&item.config);
-        let mut digester = Digester::new(named.as_ref().map_or(Algorithm::Sha256, Digest::algorithm));
+        let expected = named_digest(&item.config);
+        let mut digester = Digester::new(expected.as_ref().map_or(Algorithm::Sha256, Digest::algorithm));
         digester.update(&config_bytes);
         let config = digester.finish();
-        if named.is_some_and(|named| named != config) {
+        if expected.is_some_and(|expected| expected != config) {
             return Err(DockerError::DamagedConfig { config: item.config, actual: config });
         }
         let by_graph_driver = item.layer_sources.as_ref().is_some_and(|sources| !sources.is_empty());

@@ -1,5 +1,7 @@
 //! `reposure image push REGISTRY IMAGE SOURCE`
 
+mod all;
+
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
@@ -15,9 +17,9 @@ use serde::Serialize;
 use super::{
     cache::CacheArgs,
     compression::CompressionArgs,
-    source::{self, Source},
+    source::{self, Source, SourceArgs},
 };
-use crate::{bars::Bars, connect, context::Context, exit, output, place::PlaceParser};
+use crate::{bars::Bars, connect, context::Context, output, place::PlaceParser};
 
 /// Push an image into a registry
 ///
@@ -32,6 +34,11 @@ use crate::{bars::Bars, connect, context::Context, exit, output, place::PlacePar
 /// `docker-daemon:NAME` and `podman:NAME` are images of the daemons on this machine, by name or ID, through their sockets: that of
 /// `DOCKER_HOST` or /var/run/docker.sock, that of `CONTAINER_HOST` or podman/podman.sock in `XDG_RUNTIME_DIR` or /run.
 ///
+/// `registry:HOST/NAME[:TAG|@DIGEST]`, also `docker://…`, is an image of a registry that this machine reaches; its layers go through
+/// without a copy on disk. Credentials are those of `docker login`, `podman login` and credential helpers: `REGISTRY_AUTH_FILE`,
+/// or else containers/auth.json in `XDG_RUNTIME_DIR` and ~/.config, and config.json in `DOCKER_CONFIG` or ~/.docker. Only a registry
+/// on this machine is tried by plain HTTP without being told.
+///
 /// The digest of what was pushed goes to standard output.
 #[derive(Debug, Args)]
 pub(crate) struct PushArgs {
@@ -42,9 +49,14 @@ pub(crate) struct PushArgs {
     /// The archive, folder, file or image
     #[arg(value_parser = PlaceParser)]
     source: Place,
-    /// Which image of an archive that holds several: its name there, or @N for the Nth from 0
-    #[arg(long, value_name = "NAME")]
-    source_tag: Option<String>,
+    #[command(flatten)]
+    of_source: SourceArgs,
+    /// Push every image of an archive under its own name: a tag is one of IMAGE, a whole name keeps its path below IMAGE
+    ///
+    /// IMAGE has no tag then: with `--all team`, `docker.io/library/app:v1` becomes `team/app:v1`, and what is called `v1` alone
+    /// becomes `team:v1`. A digest is printed for each, on a line of its own, in the order of names.
+    #[arg(long, conflicts_with = "source_tag")]
+    all: bool,
     /// Push what refers to the image too: signatures, SBOMs and the like that an OCI layout holds
     #[arg(long)]
     referrers: bool,
@@ -70,24 +82,16 @@ pub(super) async fn run(context: &Context, args: PushArgs) -> Result<()> {
     let mut options = source::options();
     options.compression = args.compression.compression()?;
     options.cache = args.cache.cache();
-    let source = Source::open(args.source, options).await?;
-    let entry = source.select(args.source_tag.as_deref())?;
-    for digest in &entry.omitted {
-        exit::warn(&format!(
-            "{} does not hold {digest}, which its index names: it is left out",
-            source.describe()
-        ));
+    let source = Source::open(args.source.clone(), options, &args.of_source).await?;
+    if args.all {
+        return all::run(context, args, &source).await;
     }
-    let session = connect::session(context, &args.registry, Right::Push).await?;
-    let pushing = Pushing { session, options: PushOptions { jobs: args.jobs }, registry: &args.registry };
-    let digest = pushing.push(&entry.artifact, &args.image, &source.describe()).await?;
-    let attached = if args.referrers { source.referrers(&entry.artifact) } else { Vec::new() };
-    let mut referrers = Vec::new();
-    for attached in attached {
-        referrers.extend(pushing.push_attached(&attached, &args.image.repository).await?);
-    }
-    let line = digest.to_string();
-    output::fact(context.format(), &Pushed { name: args.image, digest, referrers }, &line)
+    let entry = source.select(args.of_source.source_tag.as_deref())?;
+    let artifact = source.artifact(entry).await?;
+    let pushing = Pushing::start(context, &args).await?;
+    let pushed = pushing.push_with_referrers(&source, &artifact, args.image.clone()).await?;
+    let line = pushed.digest.to_string();
+    output::fact(context.format(), &pushed, &line)
 }
 
 /// Where to push, and how.
@@ -95,9 +99,32 @@ struct Pushing<'a> {
     session: Arc<Session>,
     options: PushOptions,
     registry: &'a str,
+    referrers: bool,
 }
 
-impl Pushing<'_> {
+impl<'a> Pushing<'a> {
+    async fn start(context: &Context, args: &'a PushArgs) -> Result<Self> {
+        let session = connect::session(context, &args.registry, Right::Push).await?;
+        let (options, registry) = (PushOptions { jobs: args.jobs }, args.registry.as_str());
+        Ok(Self { session, options, registry, referrers: args.referrers })
+    }
+
+    /// Pushes an image, and what refers to it in its source where that was asked for.
+    async fn push_with_referrers(
+        &self,
+        source: &Source,
+        artifact: &Artifact,
+        name: ImageName,
+    ) -> Result<Pushed> {
+        let digest = self.push(artifact, &name, &source.describe()).await?;
+        let attached = if self.referrers { source.referrers(artifact) } else { Vec::new() };
+        let mut referrers = Vec::new();
+        for attached in attached {
+            referrers.extend(self.push_attached(&attached, &name.repository).await?);
+        }
+        Ok(Pushed { name, digest, referrers })
+    }
+
     async fn push(&self, artifact: &Artifact, name: &ImageName, what: &str) -> Result<Digest> {
         let (bars, progress) = Bars::start();
         let pushed = push(self.session.clone(), artifact, name, self.options, progress).await;

@@ -1,16 +1,22 @@
 //! Opening what SOURCE names.
 
-use std::io::{ErrorKind, IsTerminal as _};
+mod remote;
+
+use std::{
+    io::{ErrorKind, IsTerminal as _},
+    path::PathBuf,
+};
 
 use anyhow::Result;
+use clap::Args;
 use reposure_oci::{
-    Archive, Artifact, Place, Spool,
+    Archive, Artifact, Place, Platform, Spool,
     archive::{self, Attached, Entry, Form, OpenError, Options, SelectError},
 };
 
 use crate::{
     daemon,
-    exit::{Failure, Kind},
+    exit::{self, Failure, Kind},
     place,
 };
 
@@ -24,33 +30,55 @@ pub(super) fn options() -> Options {
     Options::new(Spool::new(std::env::temp_dir(), SPOOL_LIMIT))
 }
 
+/// What is said of a source beside SOURCE.
+#[derive(Debug, Args)]
+pub(super) struct SourceArgs {
+    /// Which image of an archive that holds several: its name there, or @N for the Nth from 0
+    #[arg(long, value_name = "NAME")]
+    pub(super) source_tag: Option<String>,
+    /// Push the one image of this platform out of an index, instead of the whole: OS/ARCHITECTURE or OS/ARCHITECTURE/VARIANT
+    ///
+    /// An image that is no index must be of it. A file becomes an image of it.
+    #[arg(long, value_name = "PLATFORM")]
+    pub(super) platform: Option<Platform>,
+    /// Reach the registry of SOURCE by plain HTTP
+    #[arg(long)]
+    pub(super) source_plain_http: bool,
+    /// Trust the certificates in this PEM file, and no others, for the registry of SOURCE
+    #[arg(long, value_name = "FILE", conflicts_with = "source_plain_http")]
+    pub(super) source_ca: Option<PathBuf>,
+}
+
 /// A source that is open.
 pub(super) struct Source {
     place: Place,
+    platform: Option<Platform>,
     archive: Archive,
 }
 
 impl Source {
-    /// Opens a source.
-    pub(super) async fn open(place: Place, options: Options) -> Result<Self> {
+    /// Opens a source, read by `options` beside what is said of it.
+    pub(super) async fn open(place: Place, options: Options, args: &SourceArgs) -> Result<Self> {
+        let options = of_platform(options, args.platform.as_ref());
         let archive = match &place {
             Place::Path(path) => {
-                archive::open(path, options).await.map_err(|error| unopened(&place, error))?
+                let opened = archive::open(path, of_form(options, Form::Detect)).await;
+                opened.map_err(|error| unopened(&place, error))?
             }
             Place::DockerArchive(at) => archive::open(&at.path, of_form(options, Form::Docker)).await?,
             Place::OciArchive(at) | Place::Layout(at) => {
                 archive::open(&at.path, of_form(options, Form::Oci)).await?
             }
             Place::File(path) => archive::open(path, of_form(options, Form::File)).await?,
-            Place::Standard => standard_input(options).await?,
-            Place::DockerDaemon(name) => daemon::docker()?.image(name, options).await?,
-            Place::Podman(name) => daemon::podman()?.image(name, options).await?,
-            place => {
-                let message = format!("{place} cannot be pushed yet");
-                return Err(Failure::new(Kind::Usage, message).hint("save it to an archive first").into());
+            Place::Standard => standard_input(of_form(options, Form::Images)).await?,
+            Place::DockerDaemon(name) => {
+                daemon::docker()?.image(name, of_form(options, Form::Images)).await?
             }
+            Place::Podman(name) => daemon::podman()?.image(name, of_form(options, Form::Images)).await?,
+            Place::Registry(name) => remote::open(name, args).await?,
+            place => return Err(Failure::new(Kind::Usage, format!("{place} is no source")).into()),
         };
-        Ok(Self { place, archive })
+        Ok(Self { place, platform: args.platform.clone(), archive })
     }
 
     /// Chooses the image that the source's own text names, or the option `--source-tag`, or the only one.
@@ -62,6 +90,29 @@ impl Source {
         }
         let chosen = self.archive.select(own.as_deref().or(tag));
         chosen.map_err(|error| self.unchosen(error).into())
+    }
+
+    /// Returns all images, where the source's own text names none.
+    pub(super) fn all(&self) -> Result<&[Entry]> {
+        if self.place.image().is_some() || matches!(self.place, Place::Registry(_)) {
+            let message = format!("{} names one image, and --all means all of them", self.describe());
+            return Err(Failure::new(Kind::Usage, message).hint("leave one of them out").into());
+        }
+        Ok(&self.archive.entries)
+    }
+
+    /// Returns what is to be pushed of an entry: all of it, or the image of the platform that was asked for.
+    pub(super) async fn artifact(&self, entry: &Entry) -> Result<Artifact> {
+        for digest in &entry.omitted {
+            exit::warn(&format!(
+                "{} does not hold {digest}, which its index names: it is left out",
+                self.describe()
+            ));
+        }
+        let Some(platform) = &self.platform else { return Ok(entry.artifact.clone()) };
+        let chosen = entry.artifact.of_platform(platform).await;
+        let message = || format!("cannot choose an image of {}", self.describe());
+        chosen.map_err(|error| Failure::because(message(), error).into())
     }
 
     fn unchosen(&self, error: SelectError) -> Failure {
@@ -82,6 +133,13 @@ impl Source {
 
 fn of_form(options: Options, form: Form) -> Options {
     Options { form, ..options }
+}
+
+fn of_platform(options: Options, platform: Option<&Platform>) -> Options {
+    match platform {
+        Some(platform) => Options { platform: platform.clone(), only: Some(platform.clone()), ..options },
+        None => options,
+    }
 }
 
 async fn standard_input(options: Options) -> Result<Archive> {
