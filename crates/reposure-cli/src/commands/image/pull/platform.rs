@@ -14,13 +14,13 @@ use super::{Pull, missing};
 /// Returns the manifest of the image of `platform`.
 pub(super) async fn tree(pull: &Pull, platform: &Platform, registry: &str) -> Result<Tree> {
     let client = Arc::new(registry::Client::new(pull.session.clone()));
-    let archive = match remote::read(client, &pull.name, Some(platform)).await {
+    let archive = match remote::read(client, &pull.name, None).await {
         Err(RemoteError::Registry(error)) if error.is_not_found() => {
             return Err(missing(&pull.name, registry));
         }
         archive => archive?,
     };
-    // An image that is no index tells its platform in its configuration.
+    // An index says of which platform its images are; an image that is none tells it in its configuration.
     let chosen = archive.select(None)?.artifact.of_platform(platform).await?;
     let digest = match chosen {
         Artifact::Image(image) => image.manifest().await.map_err(anyhow::Error::from_boxed)?.digest().clone(),
