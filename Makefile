@@ -63,6 +63,7 @@ packages: cluster-packages ## Install what the tests need and this machine lacks
 bench: build image ## Print the tables of Reposure and its peers, as ratios of one run
 	@scripts/bench.sh cluster
 	@scripts/bench.sh archives
+	@scripts/bench.sh lists
 
 .PHONY: check
 check: build/tools/bin/cargo-deny ## Check format, lints, licences, documentation and generated files

@@ -2,11 +2,12 @@
 # Prints the tables of Reposure and its peers.
 #   scripts/bench.sh [cluster] [--runs N] [--layers MIB,…]    on the local cluster
 #   scripts/bench.sh archives [--runs N] [--size MIB] …        archives to a registry on this machine, without a cluster
+#   scripts/bench.sh lists [--runs N] …                        the lists of such a registry
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 what=cluster
-case "${1:-}" in cluster|archives) what=$1; shift ;; esac
+case "${1:-}" in cluster|archives|lists) what=$1; shift ;; esac
 if [ "$what" = cluster ]; then
   make cluster
   e2e/cluster/cluster.sh load build/reposure-image.tar

@@ -1,13 +1,15 @@
-//! Reposure against its peers, as ratios of one run: images to and from a registry on the cluster of `make cluster`, and archives
-//! to a registry on this machine.
+//! Reposure against its peers, as ratios of one run: images to and from a registry on the cluster of `make cluster`, archives
+//! to a registry on this machine, and the lists of one.
 //!
 //! Runs are interleaved, so that a slow minute of the machine hits all of them; medians are compared, never single times.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "it prints a table")]
 
 mod archives;
+mod lists;
 mod memory;
 mod peer;
+mod scene;
 mod table;
 mod task;
 
@@ -26,6 +28,7 @@ struct Cli {
 enum Command {
     Cluster(ClusterArgs),
     Archives(archives::ArchivesArgs),
+    Lists(lists::ListsArgs),
 }
 
 /// Compare how tools push to the local cluster and pull from it
@@ -43,6 +46,7 @@ fn main() -> Result<()> {
     match Cli::parse().command {
         Command::Cluster(args) => cluster(&args),
         Command::Archives(args) => archives::run(&args),
+        Command::Lists(args) => lists::run(&args),
     }
 }
 

@@ -3,16 +3,15 @@
 //! Each first push finds a registry with nothing in it, at a port of its own, and a client that remembers nothing; so nothing is
 //! mounted or reused that should be pushed.
 
-mod scene;
 mod source;
 mod table;
 mod tool;
 
 use std::path::{Path, PathBuf};
 
+use crate::scene::Scene;
 use anyhow::{Context as _, Result};
 use clap::Args;
-use scene::Scene;
 use source::Sources;
 use table::Table;
 use tool::{Job, Tool};

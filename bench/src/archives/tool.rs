@@ -8,8 +8,8 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use reposure_e2e::Run;
 
-use super::{scene::Scene, source::Sources};
-use crate::memory;
+use super::source::Sources;
+use crate::{memory, scene::Scene};
 
 /// A tool with its options.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

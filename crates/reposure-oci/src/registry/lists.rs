@@ -2,6 +2,7 @@
 
 use std::{collections::HashSet, hash::Hash, str::FromStr};
 
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use http::Method;
 use serde::Deserialize;
 
@@ -51,6 +52,25 @@ impl<T: Transport> Client<T> {
     /// A call that is dropped has no effect.
     pub async fn catalog(&self) -> Result<Vec<RepositoryName>, Error> {
         self.list(Operation::global(Action::ListRepositories), "/v2/_catalog".into()).await
+    }
+
+    /// Lists the tags of every repository, in the registry's order, `parallel` repositories at once (at least 1).
+    ///
+    /// # Errors
+    /// When the registry does not list its repositories, or not the tags of one.
+    ///
+    /// # Cancel safety
+    /// A call that is dropped has no effect.
+    pub async fn all_tags(&self, parallel: usize) -> Result<Vec<(RepositoryName, Vec<Tag>)>, Error> {
+        let repositories = self.catalog().await?;
+        stream::iter(repositories)
+            .map(|repository| async move {
+                let tags = self.tags(&repository).await?;
+                Ok((repository, tags))
+            })
+            .buffered(parallel.max(1))
+            .try_collect()
+            .await
     }
 
     async fn list<N: FromStr + Hash + Eq + Clone>(

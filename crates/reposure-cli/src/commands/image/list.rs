@@ -2,8 +2,7 @@
 
 use anyhow::{Context as _, Result};
 use clap::Args;
-use futures::{StreamExt as _, TryStreamExt as _, stream};
-use reposure_oci::{ImageName, Reference, RepositoryName, registry};
+use reposure_oci::{ImageName, Reference, RepositoryName, Tag, registry};
 use reposure_parcel::wire::Right;
 use serde::Serialize;
 
@@ -55,25 +54,13 @@ fn listed(name: ImageName) -> Listed {
 /// Lists every tag of every repository, in order; the tags under which clients keep referrers are left out.
 pub(super) async fn images<T: reposure_oci::Transport>(
     client: &registry::Client<T>,
-    registry: &str,
+    name: &str,
 ) -> Result<Vec<ImageName>> {
-    let repositories = client.catalog().await;
-    let repositories =
-        repositories.with_context(|| format!("cannot list the images of registry {registry}"))?;
-    let of_each: Vec<Vec<ImageName>> = stream::iter(repositories)
-        .map(|repository| async move {
-            let tags = client
-                .tags(&repository)
-                .await
-                .with_context(|| format!("cannot list the tags of {repository} of registry {registry}"))?;
-            let named = tags
-                .into_iter()
-                .filter(|tag| !registry::is_referrer_tag(tag))
-                .map(|tag| ImageName { repository: repository.clone(), reference: Reference::Tag(tag) });
-            anyhow::Ok(named.collect())
-        })
-        .buffered(PARALLEL)
-        .try_collect()
-        .await?;
-    Ok(of_each.into_iter().flatten().collect())
+    let listed = client.all_tags(PARALLEL).await;
+    let listed = listed.with_context(|| format!("cannot list the images of registry {name}"))?;
+    let named = |(repository, tags): (RepositoryName, Vec<Tag>)| {
+        let tags = tags.into_iter().filter(|tag| !registry::is_referrer_tag(tag));
+        tags.map(move |tag| ImageName { repository: repository.clone(), reference: Reference::Tag(tag) })
+    };
+    Ok(listed.into_iter().flat_map(named).collect())
 }
