@@ -7,6 +7,7 @@ mod daemons;
 mod failures;
 mod lifecycle;
 mod names;
+mod places;
 mod rights;
 mod surrogate;
 mod traffic;
