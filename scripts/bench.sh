@@ -12,4 +12,7 @@ if [ "$what" = cluster ]; then
   make cluster
   e2e/cluster/cluster.sh load build/reposure-image.tar
 fi
+if [ "$what" = archives ]; then
+  cargo build --release --locked -q -p reposure-oci --example push_archive
+fi
 cargo run --release --locked -q -p reposure-bench -- "$what" "$@"

@@ -50,7 +50,7 @@ impl Part {
         match self {
             Self::Gzip => &[Tool::Reposure, Tool::Crane, Tool::Skopeo],
             Self::Zstd => &[Tool::ReposureZstd, Tool::SkopeoZstd],
-            Self::Layout => &[Tool::ReposureLayout, Tool::Oras],
+            Self::Layout => &[Tool::DirectLayout, Tool::ReposureLayout, Tool::Oras],
         }
     }
 }

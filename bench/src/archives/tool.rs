@@ -1,7 +1,7 @@
 //! The tools, and how each of them pushes.
 
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
@@ -19,6 +19,7 @@ pub(crate) enum Tool {
     Skopeo,
     ReposureZstd,
     SkopeoZstd,
+    DirectLayout,
     ReposureLayout,
     Oras,
 }
@@ -49,6 +50,7 @@ impl Tool {
             Self::Skopeo => "skopeo",
             Self::ReposureZstd => "reposure, zstd",
             Self::SkopeoZstd => "skopeo, zstd",
+            Self::DirectLayout => "reposure-oci alone, OCI layout",
             Self::ReposureLayout => "reposure, OCI layout",
             Self::Oras => "oras, OCI layout",
         }
@@ -59,12 +61,12 @@ impl Tool {
         match self {
             Self::Reposure | Self::Crane | Self::Skopeo => Self::Reposure,
             Self::ReposureZstd | Self::SkopeoZstd => Self::ReposureZstd,
-            Self::ReposureLayout | Self::Oras => Self::ReposureLayout,
+            Self::DirectLayout | Self::ReposureLayout | Self::Oras => Self::DirectLayout,
         }
     }
 
     pub(crate) const fn is_of_archive(self) -> bool {
-        !matches!(self, Self::ReposureLayout | Self::Oras)
+        !matches!(self, Self::DirectLayout | Self::ReposureLayout | Self::Oras)
     }
 
     pub(crate) fn source(self, sources: &Sources) -> &Path {
@@ -83,6 +85,10 @@ impl Tool {
         measure(match self {
             Self::Reposure | Self::ReposureLayout => reposure(scene, path, &[]),
             Self::ReposureZstd => reposure(scene, path, &["--compression=zstd"]),
+            Self::DirectLayout => {
+                let url = format!("http://{}", scene.registry);
+                Run::new(push_archive()?).args([path, &url, "bench/app:v1"])
+            }
             Self::Crane => scene.tool("crane").args(["push", "--insecure", path, &remote]),
             Self::Skopeo => skopeo(&[]),
             Self::SkopeoZstd => skopeo(&["--format=oci", "--dest-compress-format=zstd"]),
@@ -92,6 +98,12 @@ impl Tool {
             }
         })
     }
+}
+
+/// Finds the example of the library that pushes without a surrogate, which `scripts/bench.sh` builds beside this program.
+fn push_archive() -> Result<PathBuf> {
+    let folder = std::env::current_exe()?.parent().context("no folder")?.join("examples");
+    Ok(folder.join("push_archive"))
 }
 
 fn reposure(scene: &Scene, path: &str, options: &[&str]) -> Run {
