@@ -3,6 +3,7 @@
 //! The manifests are read first; then the blobs come as ranges, several at once: into a file each goes where it belongs
 //! ([`fetch_into`]), and for a pipe they are put in order ([`fetch_blobs`]).
 
+mod batch;
 mod check;
 mod error;
 mod ordered;

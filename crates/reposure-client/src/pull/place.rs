@@ -1,8 +1,7 @@
 //! Blobs that are written where they belong in a file, as they come.
 
-use std::{fs::File, io, os::unix::fs::FileExt as _, sync::Arc};
+use std::{fs::File, sync::Arc};
 
-use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use http::StatusCode;
 use reposure_oci::{Body, Descriptor, ImageName};
@@ -10,7 +9,9 @@ use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{
-    PATIENCE, PullError, PullOptions, began,
+    PATIENCE, PullError, PullOptions,
+    batch::Batch,
+    began,
     check::{Blobs, Check},
     range::{Range, ranges},
 };
@@ -21,7 +22,7 @@ use crate::{
 };
 
 /// How much is written at once, in bytes: enough that the trip to a thread that may block does not show.
-const WRITE: usize = 1 << 20;
+const WRITE: u64 = 1 << 20;
 
 /// Where a blob goes.
 #[derive(Clone, Debug)]
@@ -135,55 +136,45 @@ impl Fetch {
     /// Writes what one answer gives of the range, and takes that off `left`.
     async fn exchange(&self, left: &mut Range) -> Result<(), PullError> {
         let mut body = left.request(&self.session).await?;
+        let mut batch = Batch::default();
         while left.start < left.end {
-            let (batch, broken) = self.batch(&mut body, left).await;
-            self.write(left, batch).await?;
-            broken?;
+            let whole = self.fill(&mut batch, &mut body, left).await;
+            let rest = batch.split_at_page(self.places[left.blob].start + left.start);
+            // What came before a cut counts, but for less than a page of it.
+            self.write(left, std::mem::replace(&mut batch, rest)).await?;
+            whole?;
         }
         Ok(())
     }
 
-    /// Reads up to [`WRITE`] bytes; what came before an error counts.
-    async fn batch(&self, body: &mut Body, left: &Range) -> (Vec<Bytes>, Result<(), PullError>) {
+    /// Reads until there are [`WRITE`] bytes, or all of the range.
+    async fn fill(&self, batch: &mut Batch, body: &mut Body, left: &Range) -> Result<(), PullError> {
         let wanted = left.end - left.start;
-        let (mut batch, mut length) = (Vec::new(), 0);
-        while length < wanted.min(WRITE as u64) {
+        while batch.length() < wanted.min(WRITE) {
             match frame(body, left.path()).await {
-                Ok(Some(bytes)) => {
-                    length += bytes.len() as u64;
-                    batch.push(bytes);
-                }
-                Ok(None) => {
-                    return (batch, Err(left.answer(StatusCode::PARTIAL_CONTENT, "it is too short")));
-                }
-                Err(source) => return (batch, Err(left.failed(source))),
+                Ok(Some(bytes)) => batch.push(bytes),
+                Ok(None) => return Err(left.answer(StatusCode::PARTIAL_CONTENT, "it is too short")),
+                Err(source) => return Err(left.failed(source)),
             }
         }
-        if length <= wanted {
-            return (batch, Ok(()));
+        if batch.length() <= wanted {
+            return Ok(());
         }
-        (Vec::new(), Err(left.answer(StatusCode::PARTIAL_CONTENT, "it is too long")))
+        *batch = Batch::default();
+        Err(left.answer(StatusCode::PARTIAL_CONTENT, "it is too long"))
     }
 
-    async fn write(&self, left: &mut Range, batch: Vec<Bytes>) -> Result<(), PullError> {
+    async fn write(&self, left: &mut Range, batch: Batch) -> Result<(), PullError> {
         let (blob, start, checked) = (left.blob, left.start, self.checked.clone());
         let (file, at) = (self.places[blob].file.clone(), self.places[blob].start + start);
-        let length = batch.iter().map(|bytes| bytes.len() as u64).sum::<u64>();
+        let length = batch.length();
         let written = tokio::task::spawn_blocking(move || {
-            checked.written(blob, start, &batch)?;
-            write_all(&file, &batch, at).map_err(PullError::Write)
+            checked.written(blob, start, batch.pieces())?;
+            batch.write_at(&file, at).map_err(PullError::Write)
         });
         written.await.map_err(PullError::Task)??;
         left.start += length;
         self.progress.send(Event::Advanced { part: left.blob, bytes: length });
         Ok(())
     }
-}
-
-fn write_all(file: &File, batch: &[Bytes], mut offset: u64) -> io::Result<()> {
-    batch.iter().try_for_each(|bytes| {
-        file.write_all_at(bytes, offset)?;
-        offset += bytes.len() as u64;
-        Ok(())
-    })
 }
