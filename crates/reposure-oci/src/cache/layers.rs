@@ -1,12 +1,14 @@
 //! The cache's file.
 
 use std::{
-    fs::{DirBuilder, File},
+    fs::{DirBuilder, File, Metadata},
     io::{self, Read, Write},
-    os::unix::fs::DirBuilderExt,
+    os::unix::fs::{DirBuilderExt, MetadataExt},
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
 };
+
+use rustix::process::geteuid;
 
 use super::{
     entry::{self, BYTES, ENTRIES, Entry, MEASURED},
@@ -23,7 +25,8 @@ const MODE: u32 = 0o700;
 ///
 /// It holds at most 4096 layers, in a file of at most 4 MiB, which is replaced as a whole: a reader sees the old or the new one. Of
 /// two processes that write at the same moment one may lose an entry, and with it no more than time. Its folder is made when
-/// there is something to keep. What cannot be read is taken for empty, and what cannot be written is left.
+/// there is something to keep. What cannot be read is taken for empty, and what cannot be written is left; so is what others than
+/// its owner may write to.
 #[derive(Clone, Debug)]
 pub struct LayerCache(Arc<Shared>);
 
@@ -76,8 +79,12 @@ impl LayerCache {
     fn read(&self) -> Vec<Entry> {
         let read = || -> io::Result<String> {
             let mut text = String::new();
+            let file = File::open(self.0.folder.join(NAME))?;
+            if !(is_ours(&self.0.folder.metadata()?) && is_ours(&file.metadata()?)) {
+                return Err(io::ErrorKind::PermissionDenied.into());
+            }
             // A byte more than may be, so that a larger file is not whole.
-            File::open(self.0.folder.join(NAME))?.take(BYTES + 1).read_to_string(&mut text)?;
+            file.take(BYTES + 1).read_to_string(&mut text)?;
             Ok(text)
         };
         read().ok().and_then(|text| entry::read(&text)).unwrap_or_default()
@@ -85,11 +92,20 @@ impl LayerCache {
 
     fn write(&self, entries: &[Entry]) -> io::Result<()> {
         DirBuilder::new().recursive(true).mode(MODE).create(&self.0.folder)?;
+        if !is_ours(&self.0.folder.metadata()?) {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
         let mut file = tempfile::NamedTempFile::new_in(&self.0.folder)?;
         file.write_all(entry::write(entries).as_bytes())?;
         file.persist(self.0.folder.join(NAME))?;
         Ok(())
     }
+}
+
+/// Tells whether nobody else could have written it: who can may choose which blob of the repository a layer becomes.
+fn is_ours(metadata: &Metadata) -> bool {
+    const WRITABLE_BY_OTHERS: u32 = 0o022;
+    metadata.uid() == geteuid().as_raw() && metadata.mode() & WRITABLE_BY_OTHERS == 0
 }
 
 #[cfg(test)]
@@ -107,6 +123,19 @@ mod tests {
 
     fn find(cache: &LayerCache, number: u64) -> Option<Entry> {
         cache.find(&entry(number).diff_id, "reposure-gzip/1")
+    }
+
+    #[test]
+    fn a_folder_that_others_may_write_to_is_left_alone() {
+        use std::os::unix::fs::PermissionsExt;
+        let (_folder, cache) = cache();
+        cache.keep(entry(1));
+        assert!(find(&cache, 1).is_some());
+        fs::set_permissions(&cache.0.folder, fs::Permissions::from_mode(0o777)).unwrap();
+        assert!(find(&cache, 1).is_none());
+        cache.keep(entry(2));
+        fs::set_permissions(&cache.0.folder, fs::Permissions::from_mode(0o700)).unwrap();
+        assert!(find(&cache, 2).is_none() && find(&cache, 1).is_some());
     }
 
     #[test]
