@@ -277,7 +277,9 @@ const fn of_plan(error: &sink::PlanError) -> Kind {
 
 fn of_layout(error: &sink::LayoutWriteError) -> Option<Kind> {
     match error {
-        sink::LayoutWriteError::NotALayout(_) | sink::LayoutWriteError::Locked { .. } => Some(Kind::Conflict),
+        sink::LayoutWriteError::NotALayout(_)
+        | sink::LayoutWriteError::NameTaken { .. }
+        | sink::LayoutWriteError::Locked { .. } => Some(Kind::Conflict),
         sink::LayoutWriteError::Write { source, .. } => kind_of(source),
         sink::LayoutWriteError::Broken { .. } => None,
         sink::LayoutWriteError::Store { source, .. } => {

@@ -55,6 +55,9 @@ fn of_cause(cause: &(dyn StdError + 'static)) -> Option<String> {
     if let Some(sink::PlanError::Index(_)) = cause.downcast_ref() {
         return Some("--platform OS/ARCHITECTURE for one of its images, such as linux/amd64".into());
     }
+    if let Some(sink::LayoutWriteError::NameTaken { path, .. }) = cause.downcast_ref() {
+        return Some(format!("give the new one a name of its own: oci:{}:NAME", path.display()));
+    }
     let silent = matches!(cause.downcast_ref(), Some(kube::Error::Service(_) | kube::Error::HyperError(_)));
     silent.then(|| API_SERVER.into())
 }

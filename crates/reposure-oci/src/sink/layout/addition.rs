@@ -1,9 +1,10 @@
 //! What is to be added to a layout.
 
+use super::index::REPOSITORY;
 use crate::{
     manifest::{Descriptor, RawManifest},
     sink::{
-        listing,
+        ArchiveName, listing,
         plan::{PlanError, SavedImage},
         reached::{Reached, Tree},
     },
@@ -31,7 +32,7 @@ impl LayoutAddition {
         let reached = Reached::from(images, &tree)?;
         Ok(Self {
             manifests: reached.children_first.into_iter().cloned().collect(),
-            entries: images.iter().flat_map(listing::index_entries).collect(),
+            entries: images.iter().flat_map(entries).collect(),
             blobs: reached.blobs,
         })
     }
@@ -40,4 +41,16 @@ impl LayoutAddition {
     pub fn blobs(&self) -> &[Descriptor] {
         &self.blobs
     }
+}
+
+/// Lists an image's entries, with the repository that a tag alone does not tell.
+fn entries(image: &SavedImage) -> Vec<Descriptor> {
+    let mut entries = listing::index_entries(image);
+    let repositories = image.names.iter().filter(|name| name.reference().is_some());
+    for (entry, name) in entries.iter_mut().zip(repositories) {
+        if let ArchiveName::Image { image, .. } = name {
+            entry.annotations.insert(REPOSITORY.into(), image.repository.to_string());
+        }
+    }
+    entries
 }

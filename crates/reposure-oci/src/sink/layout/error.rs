@@ -54,6 +54,14 @@ pub enum LayoutWriteError {
         #[source]
         source: io::Error,
     },
+    /// The name is that of another repository's image, which would be lost from the list.
+    #[error("the OCI layout {path} has another image {name:?}")]
+    NameTaken {
+        /// The folder.
+        path: PathBuf,
+        /// The name.
+        name: String,
+    },
     /// Another process holds the layout's lock.
     #[error("another process has been changing {path} for {} s", .waited.as_secs())]
     Locked {

@@ -16,7 +16,7 @@ use super::{LayoutAddition, LayoutWriteError, NewBlob, index::ImageList};
 use crate::{
     archive::{
         StoreError,
-        layout::{INDEX_FILE, LAYOUT_FILE, LAYOUT_FILE_LIMIT, blob_path},
+        layout::{INDEX_FILE, LAYOUT_FILE, LAYOUT_FILE_LIMIT, REF_NAME, blob_path},
         store::Store,
     },
     blob::Verifier,
@@ -181,6 +181,10 @@ impl Folder {
         let path = self.root.join(INDEX_FILE);
         let failed = |error| LayoutWriteError::Write { path: path.clone(), source: io::Error::from(error) };
         let mut list = self.list()?;
+        if let Some(taken) = addition.entries.iter().find(|entry| list.is_taken(entry)) {
+            let name = taken.annotations.get(REF_NAME).cloned().unwrap_or_default();
+            return Err(LayoutWriteError::NameTaken { path: self.path.clone(), name });
+        }
         addition.entries.iter().try_for_each(|entry| list.add(entry)).map_err(failed)?;
         let bytes = list.bytes().map_err(failed)?;
         if bytes.len() > MANIFEST_LIMIT {

@@ -4,6 +4,10 @@ use serde_json::{Map, Value, json};
 
 use crate::{archive::layout::REF_NAME, manifest::Descriptor, media_type::MediaType};
 
+/// The annotation by which an entry tells the repository that it was pulled from: names of entries are often tags alone, and two
+/// repositories may well have the same ones.
+pub(super) const REPOSITORY: &str = "cloud.puccini.reposure.repository";
+
 /// A list of images. What is in it stays as it is, unknown fields too.
 #[derive(Debug)]
 pub(super) struct ImageList(Map<String, Value>);
@@ -29,6 +33,23 @@ impl ImageList {
             }
             _ => None,
         }
+    }
+
+    /// Tells whether the name of an entry is that of another repository's image. One that names no repository takes its name from
+    /// whoever has it.
+    pub(super) fn is_taken(&self, entry: &Descriptor) -> bool {
+        let (Some(name), Some(repository)) =
+            (entry.annotations.get(REF_NAME), entry.annotations.get(REPOSITORY))
+        else {
+            return false;
+        };
+        let digest = entry.digest.to_string();
+        let is_other = |other: &Value| {
+            name_of(other) == Some(name)
+                && other["digest"] != digest
+                && other["annotations"][REPOSITORY].as_str() != Some(repository)
+        };
+        self.0.get("manifests").and_then(Value::as_array).is_some_and(|entries| entries.iter().any(is_other))
     }
 
     /// Adds an entry, in the place of the one that has its name. One without a name is added only where no entry has its digest.
@@ -84,6 +105,23 @@ mod tests {
         assert_eq!(list["manifests"][0]["x-unknown"], 2);
         assert_eq!(list["manifests"][1]["digest"], Digest::sha256_of("a").to_string());
         assert_eq!(list["manifests"].as_array().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn a_tag_of_another_repository_is_taken() {
+        let of = |content: &str, repository: &str| {
+            let mut entry = entry(content, Some("v1"));
+            entry.annotations.insert(REPOSITORY.into(), repository.into());
+            entry
+        };
+        let list = added(json!({"manifests": null}), &of("a", "one"));
+        let list = ImageList::parse(list).unwrap();
+        assert!(!list.is_taken(&of("b", "one")));
+        assert!(list.is_taken(&of("b", "two")));
+        assert!(!list.is_taken(&of("a", "two")));
+        assert!(!list.is_taken(&entry("b", Some("v1"))));
+        let foreign = added(json!({"manifests": null}), &entry("a", Some("v1")));
+        assert!(ImageList::parse(foreign).unwrap().is_taken(&of("b", "one")));
     }
 
     #[test]
