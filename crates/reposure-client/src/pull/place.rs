@@ -169,8 +169,9 @@ impl Fetch {
         let (file, at) = (self.places[blob].file.clone(), self.places[blob].start + start);
         let length = batch.length();
         let written = tokio::task::spawn_blocking(move || {
-            checked.written(blob, start, batch.pieces())?;
-            batch.write_at(&file, at).map_err(PullError::Write)
+            batch.write_at(&file, at).map_err(PullError::Write)?;
+            // Only now: what is checked may be taken for whole.
+            checked.written(blob, start, batch.pieces())
         });
         written.await.map_err(PullError::Task)??;
         left.start += length;
