@@ -1,12 +1,14 @@
 //! Standard output: tables for people, JSON and YAML for programs.
 
 use std::{
+    error::Error,
     fmt::{Display, Write as _},
-    io::{IsTerminal as _, Write as _},
+    io::{ErrorKind, IsTerminal as _, Write as _},
 };
 
 use anyhow::{Context as _, Result};
 use comfy_table::{ContentArrangement, Table, presets};
+use reposure_oci::sink::{UnpackError, WriteError};
 use serde::Serialize;
 
 use crate::format::Format;
@@ -82,10 +84,32 @@ pub(crate) fn structured<T: Serialize>(format: Format, data: &T) -> Result<()> {
     }
 }
 
+/// Whoever reads our standard output has seen enough.
+#[derive(Debug, thiserror::Error)]
+#[error("nobody reads standard output any more")]
+pub(crate) struct Closed;
+
 /// Writes text to standard output at once.
+///
+/// # Errors
+/// [`Closed`] where nobody reads it any more.
 pub(crate) fn print(text: &str) -> Result<()> {
     let mut stdout = std::io::stdout().lock();
-    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).context("cannot write to standard output")
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Err(Closed.into()),
+        written => written.context("cannot write to standard output"),
+    }
+}
+
+/// Takes what came of writing an image to standard output: an end of its reader is [`Closed`], and no other end is.
+pub(crate) fn written(result: Result<()>) -> Result<()> {
+    let of_output = |cause: &(dyn Error + 'static)| match (cause.downcast_ref(), cause.downcast_ref()) {
+        (Some(WriteError::Write(error)), _) | (_, Some(UnpackError::Write(error))) => {
+            error.kind() == ErrorKind::BrokenPipe
+        }
+        _ => false,
+    };
+    result.map_err(|error| if error.chain().any(of_output) { Closed.into() } else { error })
 }
 
 /// Tells whether a person sees standard output.

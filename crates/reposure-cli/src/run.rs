@@ -11,6 +11,7 @@ use crate::{
     commands,
     context::Context,
     exit,
+    output::Closed,
 };
 
 /// Parses the command line, runs the command, and returns its exit code.
@@ -58,18 +59,12 @@ fn finish(result: &Result<()>, api_server: Option<&str>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         // Whoever reads our output has seen enough: `reposure image list | head`.
-        Err(error) if is_broken_pipe(error) => ExitCode::SUCCESS,
+        Err(error) if error.is::<Closed>() => ExitCode::SUCCESS,
         Err(error) => {
             exit::report(error, api_server);
             ExitCode::from(exit::kind(error).code())
         }
     }
-}
-
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error.chain().any(|cause| {
-        cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
-    })
 }
 
 /// Sends the log to standard error, or to the file of `--log`: nothing but warnings unless asked.

@@ -129,7 +129,7 @@ impl Pull {
                 archive::write(self, self.saved(&tree, name.as_ref()), *form, path).await
             }
             Target::Archive { form, path: None, name } => {
-                archive::pipe(self, self.saved(&tree, name.as_ref()), *form).await
+                output::written(archive::pipe(self, self.saved(&tree, name.as_ref()), *form).await)
             }
             Target::Layout { path, name } => layout::add(self, self.saved(&tree, name.as_ref()), path).await,
             Target::Registry(to) => remote::copy_to(self, &tree, to, args).await,
@@ -137,6 +137,7 @@ impl Pull {
                 let loaded = daemon::load(self, self.saved(&tree, Some(name)), daemon).await?;
                 output::print(&output::lines(loaded))
             }
+            Target::File(None) => output::written(unpack::write(self, &tree, None).await),
             Target::File(path) => unpack::write(self, &tree, path.as_deref()).await,
         }
     }
