@@ -124,3 +124,16 @@ fn member(archive: &std::path::Path, name: &str) -> Vec<u8> {
     assert!(output.status.success());
     output.stdout
 }
+
+#[test]
+fn referrers_are_asked_of_layouts_alone() {
+    let environment = TestEnvironment::new();
+    environment.write("file", "text");
+    let sources = ["registry:localhost:1/app:v1", "docker-daemon:app:v1", "podman:app:v1", "file:file"];
+    for source in sources.into_iter().chain(["docker-archive:file", "file"]) {
+        let output = environment.run(&["image", "push", "default", "app:v1", source, "--referrers"]);
+        assert_eq!(output.code, 2, "{source}: {output}");
+        assert!(output.stderr.contains("--referrers is for an OCI layout"), "{source}: {output}");
+    }
+    assert_eq!(environment.registry().manifest("app", "v1"), None);
+}

@@ -57,7 +57,7 @@ pub(crate) struct PushArgs {
     /// becomes `team:v1`. A digest is printed for each, on a line of its own, in the order of names.
     #[arg(long, conflicts_with = "source_tag")]
     all: bool,
-    /// Push what refers to the image too: signatures, SBOMs and the like that an OCI layout holds
+    /// Push what refers to the image too: signatures, SBOMs and the like that an OCI layout or archive holds; other sources hold none
     #[arg(long)]
     referrers: bool,
     /// How many chunks are sent at once
@@ -79,6 +79,9 @@ struct Pushed {
 
 pub(super) async fn run(context: &Context, args: PushArgs) -> Result<()> {
     // What is wrong with the source is said before anything is asked of the cluster.
+    if args.referrers {
+        source::check_referrers(&args.source)?;
+    }
     let mut options = source::options();
     options.compression = args.compression.compression()?;
     options.cache = args.cache.cache();
@@ -88,6 +91,9 @@ pub(super) async fn run(context: &Context, args: PushArgs) -> Result<()> {
     }
     let entry = source.select(args.of_source.source_tag.as_deref())?;
     let artifact = source.artifact(entry).await?;
+    if args.referrers {
+        source.check_referrers_of(&artifact)?;
+    }
     let pushing = Pushing::start(context, &args).await?;
     let pushed = pushing.push_with_referrers(&source, &artifact, args.image.clone()).await?;
     let line = pushed.digest.to_string();

@@ -120,6 +120,11 @@ impl Source {
         failure.hint("--source-tag NAME, or --source-tag @0 for the first")
     }
 
+    /// Refuses to look for what refers to an image that has no manifest in the source, as those of a docker-archive.
+    pub(super) fn check_referrers_of(&self, artifact: &Artifact) -> Result<(), Failure> {
+        if artifact.ready_manifest().is_some() { Ok(()) } else { Err(no_referrers(&self.describe())) }
+    }
+
     /// Returns what refers to the image in the source.
     pub(super) fn referrers(&self, artifact: &Artifact) -> Vec<Attached> {
         self.archive.referrers(artifact)
@@ -129,6 +134,20 @@ impl Source {
     pub(super) fn describe(&self) -> String {
         place::describe(&self.place)
     }
+}
+
+/// Refuses to look for referrers where there never are any, or where they are not looked for.
+pub(super) fn check_referrers(place: &Place) -> Result<(), Failure> {
+    match place {
+        // What these hold is seen when they are open.
+        Place::Path(_) | Place::OciArchive(_) | Place::Layout(_) | Place::Standard => Ok(()),
+        _ => Err(no_referrers(&place::describe(place))),
+    }
+}
+
+fn no_referrers(source: &str) -> Failure {
+    let message = format!("--referrers is for an OCI layout or archive, and {source} is none");
+    Failure::new(Kind::Usage, message).hint("oci:PATH is a folder with an image and what refers to it")
 }
 
 fn of_form(options: Options, form: Form) -> Options {

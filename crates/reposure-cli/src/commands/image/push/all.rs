@@ -38,7 +38,11 @@ pub(super) async fn run(context: &Context, args: PushArgs, source: &Source) -> R
     let targets = targets(prefix, source.all()?)?;
     let mut artifacts = Vec::new();
     for (name, entry) in targets {
-        artifacts.push((name, source.artifact(entry).await?));
+        let artifact = source.artifact(entry).await?;
+        if args.referrers {
+            source.check_referrers_of(&artifact)?;
+        }
+        artifacts.push((name, artifact));
     }
     let pushing = Pushing::start(context, &args).await?;
     let mut all = Vec::new();
