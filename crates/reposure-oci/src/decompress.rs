@@ -1,6 +1,10 @@
 //! Reading what is compressed, in every format that is known here.
 
-use std::io::{self, BufRead, Read};
+use std::{
+    cell::Cell,
+    io::{self, BufRead, Read},
+    rc::Rc,
+};
 
 use bzip2::bufread::MultiBzDecoder;
 use flate2::bufread::MultiGzDecoder;
@@ -16,11 +20,32 @@ use crate::gzip::Format;
 /// that anybody made in good faith. Zstandard's own limit is a window of 128 MiB, as `zstd -d` has it.
 const MEMORY_LIMIT: u64 = 256 << 20;
 
+/// How much comes out of any few bytes, in bytes: more than a layer usually has, and no more than minutes of work.
+const PLAIN: u64 = 16 << 30;
+/// How much may come out of each byte beyond that, in bytes: gzip's most is 1032. Of Zstandard, 4 bytes can give 128 KiB, so that a
+/// layer of 1 GiB could take days.
+const RATIO: u64 = 1100;
+
+/// More comes out of few bytes than anybody has made in good faith. This comes as the source of an [`io::Error`].
+#[derive(Debug, thiserror::Error)]
+#[error("{packed} bytes become more than {plain} when decompressed: this is taken for an attack")]
+struct Bomb {
+    packed: u64,
+    plain: u64,
+}
+
 /// Decompresses `reader`: all members, streams and frames that follow each other, as the tools of each format do.
 ///
 /// # Errors
-/// When the decompressor cannot be made. Reading fails where the bytes are damaged, or end early.
+/// When the decompressor cannot be made. Reading fails where the bytes are damaged, or end early, and where far too much comes out.
 pub(crate) fn decompress<'a>(format: Format, reader: impl BufRead + 'a) -> io::Result<Box<dyn Read + 'a>> {
+    let packed = Rc::new(Cell::new(0));
+    let reader = Counted { reader, count: packed.clone() };
+    let reader = decoder(format, reader)?;
+    Ok(Box::new(Bounded { reader, packed, plain: 0, limit: PLAIN }))
+}
+
+fn decoder<'a>(format: Format, reader: impl BufRead + 'a) -> io::Result<Box<dyn Read + 'a>> {
     Ok(match format {
         Format::Gzip => Box::new(MultiGzDecoder::new(reader)),
         Format::Zstd => Box::new(ZstdDecoder::with_buffer(reader)?),
@@ -30,6 +55,59 @@ pub(crate) fn decompress<'a>(format: Format, reader: impl BufRead + 'a) -> io::R
         }
         Format::Bzip2 => Box::new(MultiBzDecoder::new(reader)),
     })
+}
+
+/// Counts what a decompressor takes.
+struct Counted<R> {
+    reader: R,
+    count: Rc<Cell<u64>>,
+}
+
+impl<R> Counted<R> {
+    fn add(&self, count: usize) {
+        self.count.set(self.count.get().saturating_add(count as u64));
+    }
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.reader.read(buffer)?;
+        self.add(count);
+        Ok(count)
+    }
+}
+
+impl<R: BufRead> BufRead for Counted<R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        self.reader.fill_buf()
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.add(count);
+        self.reader.consume(count);
+    }
+}
+
+/// Ends where too much comes out for what went in.
+struct Bounded<R> {
+    reader: R,
+    packed: Rc<Cell<u64>>,
+    plain: u64,
+    /// How much comes out in any case, in bytes.
+    limit: u64,
+}
+
+impl<R: Read> Read for Bounded<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.reader.read(buffer)?;
+        self.plain = self.plain.saturating_add(count as u64);
+        let packed = self.packed.get();
+        let plain = self.limit.max(packed.saturating_mul(RATIO));
+        if self.plain > plain {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, Bomb { packed, plain }));
+        }
+        Ok(count)
+    }
 }
 
 #[cfg(test)]
@@ -66,6 +144,27 @@ mod tests {
             let mut flipped = whole.clone();
             flipped[whole.len() / 2] ^= 1;
             assert!(read(format, &flipped).is_err(), "{format}");
+        }
+    }
+
+    #[test]
+    fn what_comes_out_is_bounded() {
+        let zeros = vec![0; 4 << 20];
+        let bounded = |format, limit| {
+            let bytes = testing::compress_by(format, &zeros);
+            let packed = Rc::new(Cell::new(0));
+            let reader = decoder(format, Counted { reader: &bytes[..], count: packed.clone() }).unwrap();
+            let count =
+                io::copy(&mut Bounded { reader, packed: packed.clone(), plain: 0, limit }, &mut io::sink());
+            count.map(|count| (count, packed.get() == bytes.len() as u64))
+        };
+        for format in FORMATS {
+            assert_eq!(bounded(format, 4 << 20).unwrap(), (4 << 20, true), "{format}");
+        }
+        assert_eq!(bounded(Format::Gzip, 256 << 10).unwrap(), (4 << 20, true), "gzip cannot do it");
+        for format in [Format::Zstd, Format::Xz, Format::Bzip2] {
+            let error = bounded(format, 256 << 10).unwrap_err();
+            assert!(error.to_string().contains("attack"), "{format}: {error}");
         }
     }
 

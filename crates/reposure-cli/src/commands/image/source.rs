@@ -4,7 +4,7 @@ mod remote;
 
 use std::{
     io::{ErrorKind, IsTerminal as _},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use anyhow::Result;
@@ -27,7 +27,17 @@ const PREFIXES: &str = "SOURCE begins with docker-archive:, oci-archive:, oci:, 
 
 /// Returns how sources are read where nothing else is said.
 pub(super) fn options() -> Options {
-    Options::new(Spool::new(std::env::temp_dir(), SPOOL_LIMIT))
+    let folder = std::env::temp_dir();
+    let limit = spool_limit(&folder);
+    Options::new(Spool::new(folder, limit))
+}
+
+/// Returns what may be put into a folder for temporary files, in bytes: a tenth of what is free is left to others, since the folder
+/// is often in memory.
+pub(super) fn spool_limit(folder: &Path) -> u64 {
+    let Ok(system) = rustix::fs::statvfs(folder) else { return SPOOL_LIMIT };
+    let free = system.f_bavail.saturating_mul(system.f_frsize);
+    SPOOL_LIMIT.min(free - free / 10)
 }
 
 /// What is said of a source beside SOURCE.

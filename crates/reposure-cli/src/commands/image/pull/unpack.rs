@@ -7,6 +7,7 @@ use reposure_client::pull::{Place, Tree, fetch_into};
 use reposure_oci::sink::{AtomicFile, unpack_layer};
 
 use super::{Pull, shown, stdout};
+use crate::commands::image::source::spool_limit;
 use crate::exit::{Failure, Kind};
 
 /// Writes the file to `path`, or to standard output.
@@ -22,6 +23,11 @@ async fn unpack(pull: &Pull, tree: &Tree, mut out: File) -> Result<()> {
     let layer = tree.blobs.get(1).ok_or_else(|| {
         Failure::new(Kind::Usage, "the image has no layer to unpack").hint("pull it without --unpack")
     })?;
+    let limit = spool_limit(&std::env::temp_dir());
+    if layer.size > limit {
+        let message = format!("the layer has {} bytes, and temporary files may have {limit}", layer.size);
+        return Err(Failure::new(Kind::Other, message).into());
+    }
     let spool = tempfile::tempfile().context("cannot make a temporary file")?;
     let file = Arc::new(spool.try_clone().context("cannot make a temporary file")?);
     let places = vec![Place { blob: layer.clone(), file, start: 0, durable: false }];
