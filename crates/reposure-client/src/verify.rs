@@ -4,7 +4,10 @@ mod fault;
 mod layers;
 mod manifests;
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use futures::{StreamExt as _, stream};
 use reposure_oci::{Digest, ImageName, manifest::ImageManifest};
@@ -41,8 +44,10 @@ pub struct Report {
     pub blobs: usize,
     /// How many bytes they have by their descriptors.
     pub bytes: u64,
-    /// How many layers were compared with their diff IDs.
+    /// How many layers were decompressed and compared with their diff IDs.
     pub diff_ids: usize,
+    /// How many layers there are, each counted once.
+    pub layers: usize,
     /// What is not as it should be; nothing if the image is whole.
     pub faults: Vec<Fault>,
 }
@@ -64,13 +69,21 @@ pub async fn verify(
     let mut faults = walk.faults;
     let reader = Reader::new(session, &name.repository, options, progress);
     let blobs = reader.plan(&walk.images, &mut faults).await?;
-    let diff_ids = blobs.iter().filter(|planned| !planned.diff_ids.is_empty()).count();
     let mut read = stream::iter(blobs).map(|planned| reader.layer(planned)).buffered(BLOBS);
+    let mut diff_ids = 0;
     while let Some(found) = read.next().await {
-        faults.extend(found?);
+        let found = found?;
+        diff_ids += usize::from(found.is_compared);
+        faults.extend(found.faults);
     }
     let (blobs, bytes) = totals(&walk.images);
-    Ok(Report { digest: walk.root, manifests: walk.manifests, blobs, bytes, diff_ids, faults })
+    let layers = layers(&walk.images);
+    Ok(Report { digest: walk.root, manifests: walk.manifests, blobs, bytes, diff_ids, layers, faults })
+}
+
+fn layers(images: &[(Digest, ImageManifest)]) -> usize {
+    let layers = images.iter().flat_map(|(_, image)| &image.layers);
+    layers.map(|layer| &layer.digest).collect::<HashSet<_>>().len()
 }
 
 /// Counts blobs, each once, and their bytes.

@@ -32,9 +32,11 @@ fn a_whole_image_has_no_faults() {
     let bytes: usize = image.blobs().iter().map(Bytes::len).sum();
     let expected = json!({
         "name": "app:v1", "digest": image.digest(), "manifests": 1, "blobs": 4, "bytes": bytes, "diffIds": 3,
-        "faults": [],
+        "layers": 3, "faults": [],
     });
     assert_eq!(report, expected);
+    let printed = environment.ok(&["image", "verify", "default", "app:v1", "--diff-ids"]);
+    assert!(printed.ends_with("\n3 of 3 layers compared with their diff IDs\n"), "{printed}");
     assert_eq!(environment.files(), [""; 0]);
 }
 
@@ -96,6 +98,25 @@ fn layers_are_compared_with_their_diff_ids() {
 }
 
 #[test]
+fn what_could_not_be_compared_is_said() {
+    let environment = TestEnvironment::new();
+    let image = RandomImage::new(46, 2, 10_000).unwrap();
+    put(&environment, "app", "v1", &image);
+    let mut manifest: Value = serde_json::from_slice(image.manifest()).unwrap();
+    manifest["layers"][1]["digest"] = json!(Digest::sha256_of("away").to_string());
+    let registry = environment.registry();
+    registry.put_manifest("app", Some("v2"), image.media_type(), Bytes::from(manifest.to_string()));
+    let (code, report, stderr) = verify(&environment, &["app:v2", "--diff-ids"]);
+    assert_eq!((code, &report["diffIds"], &report["layers"]), (6, &json!(1), &json!(2)), "{stderr}");
+    let mut artifact: Value = serde_json::from_slice(image.manifest()).unwrap();
+    artifact["config"]["mediaType"] = json!("application/vnd.example+json");
+    registry.put_manifest("app", Some("v3"), image.media_type(), Bytes::from(artifact.to_string()));
+    let (code, report, stderr) = verify(&environment, &["app:v3", "--diff-ids"]);
+    assert_eq!((code, &report["diffIds"]), (0, &json!(0)));
+    assert!(stderr.contains("only 0 of 2 layers could be compared"), "{stderr}");
+}
+
+#[test]
 fn all_of_an_index_is_read() {
     let environment = TestEnvironment::new();
     let image = RandomImage::new(44, 1, 1000).unwrap();
@@ -104,7 +125,7 @@ fn all_of_an_index_is_read() {
     let child =
         |digest: &str, size: usize| json!({"mediaType": image.media_type(), "digest": digest, "size": size});
     let index = json!({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": [
-        child(&away, 10), child(&image.digest(), 5),
+        child(&away, 10), child(&image.digest(), image.manifest().len()), child(&image.digest(), 5),
     ]});
     let media_type = "application/vnd.oci.image.index.v1+json";
     environment.registry().put_manifest("app", Some("multi"), media_type, Bytes::from(index.to_string()));

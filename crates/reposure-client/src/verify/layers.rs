@@ -36,6 +36,20 @@ pub(super) struct Planned {
     pub(super) diff_ids: Vec<Digest>,
 }
 
+/// What was found of a blob.
+#[derive(Debug)]
+pub(super) struct Found {
+    /// Whether its diff ID was computed and compared.
+    pub(super) is_compared: bool,
+    pub(super) faults: Vec<Fault>,
+}
+
+impl Found {
+    const fn uncompared(faults: Vec<Fault>) -> Self {
+        Self { is_compared: false, faults }
+    }
+}
+
 #[derive(Deserialize)]
 struct Config {
     rootfs: RootFs,
@@ -170,7 +184,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads a blob of the list, and returns what is wrong with it.
-    pub(super) async fn layer(&self, planned: Planned) -> Result<Vec<Fault>, PullError> {
+    pub(super) async fn layer(&self, planned: Planned) -> Result<Found, PullError> {
         let digest = planned.blob.digest.clone();
         let fault = |problem| Fault { digest: digest.clone(), problem };
         let of = match planned.diff_ids.first() {
@@ -179,8 +193,8 @@ impl<'a> Reader<'a> {
         };
         let actual = match self.read(planned.part, &planned.blob, of).await? {
             Ok(Use::Hash(digester)) => digester.finish().await,
-            Ok(_) => return Ok(Vec::new()),
-            Err(problem) => return Ok(vec![fault(problem)]),
+            Ok(_) => return Ok(Found::uncompared(Vec::new())),
+            Err(problem) => return Ok(Found::uncompared(vec![fault(problem)])),
         };
         match actual {
             Ok(actual) => {
@@ -190,9 +204,9 @@ impl<'a> Reader<'a> {
                 let others = others.into_iter().filter(|expected| *expected != actual);
                 let actual = &actual;
                 let fault = |expected| fault(Problem::DiffId { expected, actual: actual.clone() });
-                Ok(others.map(fault).collect())
+                Ok(Found { is_compared: true, faults: others.map(fault).collect() })
             }
-            Err(error) => Ok(vec![fault(Problem::Unpack(error))]),
+            Err(error) => Ok(Found::uncompared(vec![fault(Problem::Unpack(error))])),
         }
     }
 

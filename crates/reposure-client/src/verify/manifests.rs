@@ -1,6 +1,6 @@
 //! The manifests of an image, as far as they can be had.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashMap, sync::Arc};
 
 use futures::{FutureExt as _, future::BoxFuture};
 use reposure_oci::{
@@ -19,7 +19,8 @@ const MANIFESTS: usize = 1024;
 pub(super) struct Walk {
     client: registry::Client<Arc<Session>>,
     name: ImageName,
-    seen: HashSet<Digest>,
+    /// The manifests that were asked for, and their sizes in bytes where they are there.
+    seen: HashMap<Digest, Option<u64>>,
     /// The root's digest.
     pub(super) root: Digest,
     /// The manifests that are images, with their digests.
@@ -39,13 +40,13 @@ impl Walk {
         let mut walk = Self {
             client,
             name: name.clone(),
-            seen: HashSet::new(),
+            seen: HashMap::new(),
             root: root.digest().clone(),
             images: Vec::new(),
             manifests: 0,
             faults: Vec::new(),
         };
-        walk.seen.insert(walk.root.clone());
+        walk.seen.insert(walk.root.clone(), Some(root.bytes().len() as u64));
         walk.take(&root, INDEX_DEPTH).await?;
         Ok(walk)
     }
@@ -70,21 +71,30 @@ impl Walk {
 
     fn child<'a>(&'a mut self, child: &'a Descriptor, depth: usize) -> BoxFuture<'a, Result<(), PullError>> {
         async move {
-            if !self.seen.insert(child.digest.clone()) {
+            if let Some(size) = self.seen.get(&child.digest).copied() {
+                // Another index may say something else of it.
+                self.compare(child, size);
                 return Ok(());
             }
+            self.seen.insert(child.digest.clone(), None);
             if depth == 0 || self.seen.len() > MANIFESTS {
                 self.fault(&child.digest, Problem::TooMany);
                 return Ok(());
             }
             let Some(manifest) = self.fetch(&child.digest).await? else { return Ok(()) };
-            let (expected, actual) = (child.size, manifest.bytes().len() as u64);
-            if actual != expected {
-                self.fault(&child.digest, Problem::Size { expected, actual });
-            }
+            let size = Some(manifest.bytes().len() as u64);
+            self.seen.insert(child.digest.clone(), size);
+            self.compare(child, size);
             self.take(&manifest, depth - 1).await
         }
         .boxed()
+    }
+
+    fn compare(&mut self, child: &Descriptor, size: Option<u64>) {
+        let expected = child.size;
+        if let Some(actual) = size.filter(|actual| *actual != expected) {
+            self.fault(&child.digest, Problem::Size { expected, actual });
+        }
     }
 
     /// Fetches a manifest, unless it is not there or is something else.

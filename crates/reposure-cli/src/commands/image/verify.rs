@@ -14,7 +14,7 @@ use super::pull::{missing, shown};
 use crate::{
     connect,
     context::Context,
-    exit::{Failure, Kind},
+    exit::{self, Failure, Kind},
     format::Format,
     output,
 };
@@ -30,6 +30,8 @@ pub(crate) struct VerifyArgs {
     /// The image: NAME, NAME:TAG or NAME@DIGEST
     image: ImageName,
     /// Decompress the layers too, and compare them with the diff IDs in the configuration
+    ///
+    /// A line says how many could be compared: artifacts that are no images have no diff IDs, nor have layers that are not there.
     #[arg(long)]
     diff_ids: bool,
     /// How many ranges are fetched at once
@@ -46,6 +48,7 @@ struct Verified<'a> {
     blobs: usize,
     bytes: u64,
     diff_ids: usize,
+    layers: usize,
     faults: Vec<Found<'a>>,
 }
 
@@ -68,7 +71,7 @@ pub(super) async fn run(context: &Context, args: VerifyArgs) -> Result<()> {
         }
         report => report.with_context(doing)?,
     };
-    show(context.format(), &args.image, &report)?;
+    show(context.format(), &args, &report)?;
     match report.faults.len() {
         0 => Ok(()),
         faults => {
@@ -79,18 +82,25 @@ pub(super) async fn run(context: &Context, args: VerifyArgs) -> Result<()> {
     }
 }
 
-fn show(format: Format, name: &ImageName, report: &Report) -> Result<()> {
-    let Report { digest, manifests, blobs, bytes, diff_ids, .. } = report;
+fn show(format: Format, args: &VerifyArgs, report: &Report) -> Result<()> {
+    let Report { digest, manifests, blobs, bytes, diff_ids, layers, .. } = report;
+    let name = &args.image;
+    if args.diff_ids && diff_ids < layers {
+        exit::warn(&format!("only {diff_ids} of {layers} layers could be compared with diff IDs"));
+    }
     if matches!(format, Format::Json | Format::Yaml) {
         let faults = report.faults.iter().map(found).collect();
-        let (manifests, blobs, bytes, diff_ids) = (*manifests, *blobs, *bytes, *diff_ids);
+        let (manifests, blobs, bytes) = (*manifests, *blobs, *bytes);
+        let (diff_ids, layers) = (*diff_ids, *layers);
         return output::structured(
             format,
-            &Verified { name, digest, manifests, blobs, bytes, diff_ids, faults },
+            &Verified { name, digest, manifests, blobs, bytes, diff_ids, layers, faults },
         );
     }
     let faults = report.faults.iter().map(ToString::to_string);
-    output::print(&output::lines(std::iter::once(digest.to_string()).chain(faults)))
+    let compared =
+        args.diff_ids.then(|| format!("{diff_ids} of {layers} layers compared with their diff IDs"));
+    output::print(&output::lines(std::iter::once(digest.to_string()).chain(compared).chain(faults)))
 }
 
 fn found(fault: &Fault) -> Found<'_> {
