@@ -1,13 +1,20 @@
 //! The kind of an error: that of its first cause that has one.
 
-use std::error::Error as StdError;
+use std::{error::Error as StdError, io};
 
 use kube::config::KubeconfigError;
 use reposure_admin::AdminError;
 use reposure_client::{pull::PullError, push::PushError, session::SessionError, token::TokenError};
 use reposure_oci::{
-    BlobError, archive, daemon::DaemonError, direct::DirectError, place, platform::PlatformError, registry,
-    remote::RemoteError, sink,
+    BlobError, archive,
+    daemon::DaemonError,
+    direct::DirectError,
+    place,
+    platform::PlatformError,
+    registry,
+    remote::RemoteError,
+    sink,
+    spool::{CannotCreate, SpoolFull},
 };
 use reposure_parcel::problem::Code;
 
@@ -30,12 +37,33 @@ fn of_own(cause: Cause<'_>) -> Option<Kind> {
     if let Some(failure) = cause.downcast_ref::<Failure>() {
         return failure.kind;
     }
-    let error = cause.downcast_ref::<std::io::Error>()?;
+    let error = cause.downcast_ref::<io::Error>()?;
+    if is_of_spool(error) {
+        return Some(Kind::Other);
+    }
     match error.kind() {
-        std::io::ErrorKind::NotFound => Some(Kind::NotFound),
-        std::io::ErrorKind::PermissionDenied => Some(Kind::Denied),
+        io::ErrorKind::NotFound => Some(Kind::NotFound),
+        io::ErrorKind::PermissionDenied => Some(Kind::Denied),
         _ => None,
     }
+}
+
+/// Tells that there is no room for temporary files, or no place: that says nothing of the image.
+fn is_of_spool(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.is::<SpoolFull>() || inner.is::<CannotCreate>())
+}
+
+/// Returns the kind of what an image is made of: of the first cause that has one. Where the system and the work itself did not
+/// fail, the bytes are damaged.
+fn of_source(cause: Cause<'_>) -> Kind {
+    let of = |cause| kind_of(cause).or_else(|| is_of_work(cause).then_some(Kind::Other));
+    std::iter::successors(Some(cause), |cause| cause.source()).find_map(of).unwrap_or(Kind::Verification)
+}
+
+/// Tells a disk that is full or fails, and a task that was broken off, from what decompressors say.
+fn is_of_work(cause: Cause<'_>) -> bool {
+    let is_of_system = |error: &io::Error| error.raw_os_error().is_some();
+    cause.is::<tokio::task::JoinError>() || cause.downcast_ref().is_some_and(is_of_system)
 }
 
 /// What the API server says of objects.
@@ -64,9 +92,7 @@ fn of_admin(error: &AdminError) -> Option<Kind> {
 fn of_kubeconfig(error: &KubeconfigError) -> Kind {
     match error {
         KubeconfigError::LoadContext(_) => Kind::NotFound,
-        KubeconfigError::ReadConfig(error, _) if error.kind() == std::io::ErrorKind::NotFound => {
-            Kind::NotFound
-        }
+        KubeconfigError::ReadConfig(error, _) if error.kind() == io::ErrorKind::NotFound => Kind::NotFound,
         _ => Kind::Usage,
     }
 }
@@ -144,8 +170,8 @@ fn of_push(error: &PushError) -> Option<Kind> {
         }
         // Of another registry, whose answer is the next cause.
         PushError::Blob { source: BlobError::Fetch { .. }, .. } => None,
-        PushError::Blob { .. } => Some(Kind::Verification),
-        PushError::Source { source, .. } => Some(kind_of(source.as_ref()).unwrap_or(Kind::Verification)),
+        PushError::Blob { source, .. } => Some(of_source(source)),
+        PushError::Source { source, .. } => Some(of_source(source.as_ref())),
         PushError::Exists(_) | PushError::Upload { .. } | PushError::Manifest { .. } | PushError::Task(_) => {
             None
         }
@@ -238,6 +264,9 @@ fn of_images(cause: Cause<'_>) -> Option<Kind> {
     if matches!(cause.downcast_ref(), Some(archive::OpenError::Receive { .. })) {
         return None;
     }
+    if let Some(archive::OpenError::Decompress { source, .. }) = cause.downcast_ref() {
+        return Some(of_source(source));
+    }
     if let Some(error) = cause.downcast_ref::<archive::OpenError>() {
         return Some(error.source().and_then(kind_of).unwrap_or(Kind::Verification));
     }
@@ -286,5 +315,39 @@ fn of_layout(error: &sink::LayoutWriteError) -> Option<Kind> {
             Some(source.source().and_then(kind_of).unwrap_or(Kind::Verification))
         }
         _ => Some(Kind::Verification),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_machine_lacks_is_no_damage() {
+        let full = || SpoolFull { folder: "/tmp".into(), limit: 1 };
+        let gone = || CannotCreate { folder: "/tmp".into(), source: io::ErrorKind::NotFound.into() };
+        let cases = [
+            (io::Error::from(rustix::io::Errno::NOSPC), Kind::Other),
+            (io::Error::from(rustix::io::Errno::IO), Kind::Other),
+            (io::Error::from(rustix::io::Errno::ACCESS), Kind::Denied),
+            (io::Error::from(rustix::io::Errno::NOENT), Kind::NotFound),
+            (io::Error::other(full()), Kind::Other),
+            (io::Error::new(io::ErrorKind::NotFound, gone()), Kind::Other),
+            (io::Error::other("unknown frame descriptor"), Kind::Verification),
+            (io::ErrorKind::UnexpectedEof.into(), Kind::Verification),
+        ];
+        for (error, expected) in cases {
+            let text = format!("{error:?}");
+            let layer = archive::LayerError::Compress { layer: "layer.tar".into(), source: error };
+            let pushed = PushError::Source { part: "a layer".into(), source: layer.into() };
+            assert_eq!(kind(&pushed.into()), expected, "{text}");
+        }
+        let (path, size) = ("app.tar.zst".into(), 0);
+        let opened = archive::OpenError::Decompress { path, size, source: io::Error::other(full()) };
+        assert_eq!(kind(&opened.into()), Kind::Other);
+        let (path, offset, length) = ("layer".into(), 0, 1);
+        let source = BlobError::Read { path, offset, length, source: rustix::io::Errno::IO.into() };
+        let pushed = PushError::Blob { digest: reposure_oci::Digest::sha256_of("x"), source };
+        assert_eq!(kind(&pushed.into()), Kind::Other);
     }
 }
