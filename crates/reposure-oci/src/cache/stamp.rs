@@ -13,6 +13,11 @@ const QUIET: Duration = Duration::from_secs(2);
 
 /// A digest of all that tells a stretch of a file from others and from itself after a change: device, inode, size, the times of
 /// change of content and inode, and where it is. Nobody but the system sets the latter of the times, as `git status` relies on, too.
+///
+/// File systems that keep no such time give that of the content instead, which anybody may set, and may give inode numbers anew:
+/// FAT, SMB, 9p, SSH and others through FUSE. Who sets it back after a change, as `touch -r` does, gets the stamp of the former
+/// content: it is taken for a layer that it was before, and damage to it goes unnoticed, as what is used then is the layer that
+/// was measured. `image push --no-cache` reads everything.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Stamp(pub(super) Digest);
 
