@@ -57,7 +57,7 @@ fn is_of_spool(error: &io::Error) -> bool {
 /// fail, the bytes are damaged.
 fn of_source(cause: Cause<'_>) -> Kind {
     let of = |cause| kind_of(cause).or_else(|| is_of_work(cause).then_some(Kind::Other));
-    std::iter::successors(Some(cause), |cause| cause.source()).find_map(of).unwrap_or(Kind::Verification)
+    std::iter::successors(Some(cause), |cause| (*cause).source()).find_map(of).unwrap_or(Kind::Verification)
 }
 
 /// Tells a disk that is full or fails, and a task that was broken off, from what decompressors say.
