@@ -70,20 +70,28 @@ pub struct AtomicFile {
 }
 
 impl AtomicFile {
-    /// Makes a file that will be `target`. A symbolic link stays, and what it leads to is replaced.
+    /// Makes a file that will be `target`. A symbolic link stays, and what it leads to is replaced by a file
+    /// of the same permissions.
     ///
     /// # Errors
     /// When the target is there but no file, or no file can be made beside it.
     pub fn create(target: impl AsRef<Path>) -> Result<Self, AtomicFileError> {
         let target = target.as_ref();
         let target = target.canonicalize().unwrap_or_else(|_| target.into());
-        if target.metadata().is_ok_and(|metadata| !metadata.is_file()) {
+        let replaced = target.metadata().ok();
+        if replaced.as_ref().is_some_and(|metadata| !metadata.is_file()) {
             return Err(AtomicFileError::NotAFile(target));
         }
         let name = target.file_name().ok_or_else(|| AtomicFileError::NoName(target.clone()))?;
         let folder = folder(&target);
         let file = temporary(folder, name)
             .map_err(|source| AtomicFileError::Create { folder: folder.into(), source })?;
+        if let Some(replaced) = replaced {
+            // Who may not read the old file is not to read the new one.
+            file.as_file()
+                .set_permissions(replaced.permissions())
+                .map_err(|source| AtomicFileError::Create { folder: folder.into(), source })?;
+        }
         Ok(Self { file, target })
     }
 
@@ -154,6 +162,18 @@ mod tests {
     fn names(folder: &Path) -> Vec<String> {
         let entries = std::fs::read_dir(folder).unwrap();
         entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    }
+
+    #[tokio::test]
+    async fn keeps_the_permissions_of_what_it_replaces() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("target");
+        std::fs::write(&target, "old").unwrap();
+        std::fs::set_permissions(&target, std::fs::Permissions::from_mode(0o600)).unwrap();
+        AtomicFile::create(&target).unwrap().commit(Durability::Program).await.unwrap();
+        assert_eq!(target.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(target.metadata().unwrap().len(), 0);
     }
 
     #[tokio::test]
