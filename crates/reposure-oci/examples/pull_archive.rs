@@ -10,8 +10,8 @@ use std::error::Error;
 use reposure_oci::{
     DirectOptions, DirectTransport, ImageName,
     registry::Client,
+    remote::fetch,
     sink::{ArchiveName, AtomicFile, Durability, write_artifact},
-    transfer::fetch,
 };
 
 #[tokio::main]
@@ -26,7 +26,7 @@ pub(crate) async fn run(arguments: &[String]) -> Result<String, Box<dyn Error + 
     let [url, name, file] = arguments else { return Err("usage: pull_archive URL NAME FILE".into()) };
     let client = Client::new(DirectTransport::new(DirectOptions::new(url.parse()?))?);
     let image: ImageName = name.parse()?;
-    let artifact = fetch(&client, &image).await?;
+    let artifact = fetch(&client, &image, None).await?;
 
     // The file gets its name when all of it is there and verified.
     let file = AtomicFile::create(file)?;

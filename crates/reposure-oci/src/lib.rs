@@ -23,9 +23,9 @@
 //! | [`transport`] | [`Transport`]: the one HTTP exchange on which the registry client rests |
 //! | [`direct`] | [`DirectTransport`]: connections to a registry at an [`Endpoint`] |
 //! | [`auth`] | credentials, challenges, and tokens |
-//! | [`remote`] | images of another registry as a source |
+//! | [`remote`] | images of a registry as a source |
 //! | [`registry`] | [`Client`](registry::Client) of the distribution API, over any transport |
-//! | [`transfer`] | push, fetch and copy of images over that client |
+//! | [`transfer`] | push and copy of images over that client |
 //!
 //! Nothing here knows of Kubernetes. The library prints nothing and reads no environment.
 //!

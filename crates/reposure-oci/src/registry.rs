@@ -40,8 +40,7 @@ mod manifests;
 mod operation;
 mod ping;
 mod range;
-mod read;
-mod reader;
+mod range_bytes;
 mod referrers;
 mod retry;
 mod session;
@@ -49,6 +48,7 @@ mod store;
 mod strategy;
 mod upkeep;
 mod uploads;
+mod whole_blob;
 
 pub use blobs::BlobStream;
 pub use client::Client;

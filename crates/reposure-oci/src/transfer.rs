@@ -1,9 +1,9 @@
-//! Images between registries and everything else, without a surrogate: [`fetch`], [`push`] and [`copy`].
+//! Images into a registry, without a surrogate: [`push`] and [`copy`].
 //!
 //! A registry is one more source and one more sink of [`Artifact`](crate::Artifact)s. So an image of an archive is pushed by
-//! [`archive::open`](crate::archive::open) and [`push`], one of a registry is saved by [`fetch`] and
-//! [`sink::write_artifact`](crate::sink::write_artifact), and copied between registries by [`fetch`] and [`push`], which is
-//! what [`copy`] does.
+//! [`archive::open`](crate::archive::open) and [`push`], one of a registry is saved by [`remote::fetch`](crate::remote::fetch) and
+//! [`sink::write_artifact`](crate::sink::write_artifact), and copied between registries by `remote::fetch` and [`push`], which
+//! is what [`copy`] does.
 //!
 //! # Guarantees
 //! - A tag is put last, after the registry has confirmed every blob and every manifest below it. A push that fails or is
@@ -15,7 +15,7 @@
 //!
 //! # Limits
 //! A blob goes by one request, of whatever size: a registry, or a proxy before it, that takes no body of that size refuses it.
-//! Indexes are nested 4 deep at most, with 1024 manifests together.
+//! What an image of a registry may hold is said at [`remote`](crate::remote).
 //!
 //! # Examples
 //! ```no_run
@@ -44,20 +44,13 @@
 //! # }
 //! ```
 
-mod blob;
 mod error;
 mod nodes;
 mod progress;
 mod push;
-mod referrers;
-mod remote;
-mod tree;
 mod upload;
 
-pub use error::{FetchError, PushError};
+pub use error::PushError;
 pub use nodes::{Node, parts, walk};
 pub use progress::{Event, How, Progress};
 pub use push::{PushOptions, copy, push};
-pub use referrers::fetch_referrers;
-pub use remote::fetch;
-pub use tree::{AttachedTree, Tree, fetch_tree};

@@ -5,6 +5,7 @@
 mod collect;
 mod exact;
 mod stall;
+mod stretch;
 mod watch;
 
 use std::error::Error;
@@ -18,6 +19,7 @@ pub(crate) use collect::{CollectError, collect};
 pub use exact::LengthError;
 pub(crate) use exact::exact;
 pub use stall::stalling;
+pub(crate) use stretch::stretch;
 pub(crate) use watch::{AnswerLimits, Watch};
 
 /// Any error of a transport's own.

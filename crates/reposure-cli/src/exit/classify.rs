@@ -187,14 +187,9 @@ fn of_pull(error: &PullError) -> Option<Kind> {
             500.. => Some(Kind::Unreachable),
             _ => None,
         },
-        PullError::Malformed { .. }
-        | PullError::ManifestSize { .. }
-        | PullError::TooDeep { .. }
-        | PullError::TooMany { .. }
-        | PullError::Blob(_) => Some(Kind::Verification),
-        PullError::Manifest { .. }
-        | PullError::Referrers { .. }
-        | PullError::Ask { .. }
+        PullError::Image(error) => of_image(error),
+        PullError::Blob(_) => Some(Kind::Verification),
+        PullError::Ask { .. }
         | PullError::Range { .. }
         | PullError::Write(_)
         | PullError::ReadBack(_)
@@ -248,13 +243,18 @@ fn of_remote(cause: Cause<'_>) -> Option<Kind> {
     if cause.is::<DirectError>() {
         return Some(Kind::Unreachable);
     }
-    match cause.downcast_ref::<RemoteError>()? {
-        RemoteError::Registry(_) => None,
+    cause.downcast_ref().and_then(of_image)
+}
+
+/// What is wrong with an image of a registry; what the registry says is the next cause.
+const fn of_image(error: &RemoteError) -> Option<Kind> {
+    match error {
+        RemoteError::Manifest { .. } | RemoteError::Layer { .. } | RemoteError::Referrers { .. } => None,
         RemoteError::NoPlatform { .. } => Some(Kind::NotFound),
-        RemoteError::Manifest { .. }
+        RemoteError::Malformed { .. }
         | RemoteError::Size { .. }
-        | RemoteError::TooDeep(_)
-        | RemoteError::TooManyManifests
+        | RemoteError::TooDeep { .. }
+        | RemoteError::TooMany { .. }
         | RemoteError::TooManyLayers { .. } => Some(Kind::Verification),
     }
 }

@@ -8,6 +8,7 @@ use reposure_oci::{
     archive::OpenError,
     daemon::{DaemonError, Engine},
     direct::{Cause, DirectError},
+    registry,
     remote::RemoteError,
     sink,
 };
@@ -41,8 +42,10 @@ fn of_cause(cause: &(dyn StdError + 'static)) -> Option<String> {
     if let Some(error) = cause.downcast_ref::<DaemonError>() {
         return of_daemon(error);
     }
-    if let Some(RemoteError::Registry(error)) = cause.downcast_ref()
-        && error.is_denied()
+    if cause
+        .downcast_ref::<RemoteError>()
+        .and_then(RemoteError::registry)
+        .is_some_and(registry::Error::is_denied)
     {
         return Some("log in where the image is: docker login, podman login or skopeo login".into());
     }

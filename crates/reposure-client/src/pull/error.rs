@@ -2,66 +2,16 @@
 
 use std::io;
 
-use reposure_oci::{BlobError, Digest, ImageName, manifest::ManifestError, registry, transport::BoxError};
+use reposure_oci::{BlobError, Digest, registry, remote::RemoteError, transport::BoxError};
 
 use crate::session::SessionError;
 
 /// Why an image was not pulled.
 #[derive(Debug, thiserror::Error)]
 pub enum PullError {
-    /// The registry does not give a manifest.
-    #[error("cannot get the manifest of {name}")]
-    Manifest {
-        /// The image, or a child of an index by its digest.
-        name: ImageName,
-        /// What happened.
-        #[source]
-        source: registry::Error,
-    },
-    /// It cannot be told what refers to a manifest.
-    #[error("cannot tell what refers to {subject}")]
-    Referrers {
-        /// The manifest.
-        subject: Digest,
-        /// What happened.
-        #[source]
-        source: registry::Error,
-    },
-    /// A manifest is malformed.
-    #[error("the manifest of {name} cannot be used")]
-    Malformed {
-        /// The image, or a child of an index by its digest.
-        name: ImageName,
-        /// What is wrong.
-        #[source]
-        source: ManifestError,
-    },
-    /// A manifest has another size than the index above it says.
-    #[error("the manifest of {name} has {actual} bytes, where the index above it says {expected}")]
-    ManifestSize {
-        /// The child, by its digest.
-        name: ImageName,
-        /// The size in the index, in bytes.
-        expected: u64,
-        /// The manifest's size in bytes.
-        actual: u64,
-    },
-    /// Indexes are nested too deep.
-    #[error("{name} nests indexes more than {limit} deep")]
-    TooDeep {
-        /// The image.
-        name: ImageName,
-        /// How deep they may be nested.
-        limit: usize,
-    },
-    /// An index has more manifests below it than anyone makes.
-    #[error("{name} has more than {limit} manifests")]
-    TooMany {
-        /// The image.
-        name: ImageName,
-        /// How many it may have.
-        limit: usize,
-    },
+    /// The manifests cannot be had.
+    #[error(transparent)]
+    Image(Box<RemoteError>),
     /// The registry does not tell whether it has a blob.
     #[error("cannot ask for blob {digest}")]
     Ask {
@@ -115,6 +65,12 @@ pub enum PullError {
     /// The sink does not take a piece.
     #[error("cannot write what was pulled")]
     Sink(#[source] BoxError),
+}
+
+impl From<RemoteError> for PullError {
+    fn from(error: RemoteError) -> Self {
+        Self::Image(Box::new(error))
+    }
 }
 
 impl PullError {

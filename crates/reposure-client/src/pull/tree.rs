@@ -2,15 +2,12 @@
 
 use std::sync::Arc;
 
-use reposure_oci::{
-    ImageName, registry,
-    transfer::{self, FetchError},
-};
+use reposure_oci::{ImageName, registry, remote};
 
 use super::PullError;
 use crate::session::Session;
 
-pub use reposure_oci::transfer::{AttachedTree, Tree};
+pub use reposure_oci::remote::{AttachedTree, Tree};
 
 /// Reads the manifest of `name` and, if it is an index, of all its children.
 ///
@@ -18,7 +15,7 @@ pub use reposure_oci::transfer::{AttachedTree, Tree};
 /// When one of them cannot be had or is malformed.
 pub async fn fetch_tree(session: &Arc<Session>, name: &ImageName) -> Result<Tree, PullError> {
     let client = registry::Client::new(session.clone());
-    transfer::fetch_tree(&client, name).await.map_err(Into::into)
+    remote::fetch_tree(&client, name).await.map_err(Into::into)
 }
 
 /// Reads the manifests of what refers to the image or index in `tree`, to its children, and to what was found so, into
@@ -35,18 +32,5 @@ pub async fn fetch_referrers(
     tree: &mut Tree,
 ) -> Result<(), PullError> {
     let client = registry::Client::new(session.clone());
-    transfer::fetch_referrers(&client, &name.repository, tree).await.map_err(Into::into)
-}
-
-impl From<FetchError> for PullError {
-    fn from(error: FetchError) -> Self {
-        match error {
-            FetchError::Manifest { name, source } => Self::Manifest { name, source },
-            FetchError::Malformed { name, source } => Self::Malformed { name, source },
-            FetchError::Size { name, expected, actual } => Self::ManifestSize { name, expected, actual },
-            FetchError::TooDeep { name, limit } => Self::TooDeep { name, limit },
-            FetchError::TooMany { name, limit } => Self::TooMany { name, limit },
-            FetchError::Referrers { subject, source } => Self::Referrers { subject, source },
-        }
-    }
+    remote::fetch_referrers(&client, &name.repository, tree).await.map_err(Into::into)
 }

@@ -5,6 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use futures::{FutureExt as _, future::BoxFuture};
 use reposure_oci::{
     Descriptor, Digest, ImageName, Manifest, RawManifest, Reference, manifest::ImageManifest, registry,
+    remote::RemoteError,
 };
 
 use super::fault::{Fault, Problem};
@@ -36,7 +37,7 @@ impl Walk {
     pub(super) async fn run(session: &Arc<Session>, name: &ImageName) -> Result<Self, PullError> {
         let client = registry::Client::new(session.clone());
         let root = client.get_manifest(&name.repository, &name.reference).await;
-        let root = root.map_err(|source| PullError::Manifest { name: name.clone(), source })?;
+        let root = root.map_err(|source| RemoteError::Manifest { name: name.clone(), source })?;
         let mut walk = Self {
             client,
             name: name.clone(),
@@ -112,7 +113,7 @@ impl Walk {
             }
             Err(source) => {
                 let name = ImageName { repository: self.name.repository.clone(), reference };
-                Err(PullError::Manifest { name, source })
+                Err(RemoteError::Manifest { name, source }.into())
             }
         }
     }

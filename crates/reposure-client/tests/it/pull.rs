@@ -10,7 +10,7 @@ use reposure_client::{
         Piece, PieceSink, Place, PullError, PullOptions, fetch_blobs, fetch_into, fetch_tree, stream_blob,
     },
 };
-use reposure_oci::{Algorithm, BlobError, Descriptor, Digest, Digester, MediaType};
+use reposure_oci::{Algorithm, BlobError, Descriptor, Digest, Digester, MediaType, remote::RemoteError};
 use reposure_parcel::wire::Right;
 use reposure_testing::{
     RandomImage,
@@ -191,7 +191,8 @@ async fn a_size_that_nothing_has_takes_no_memory() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_there_is_no_answer_of_the_api_server() {
     let scene = Scene::new().await;
-    let Err(PullError::Manifest { source, .. }) = pull(&scene, "no/such").await else { panic!("pulled") };
+    let Err(PullError::Image(error)) = pull(&scene, "no/such").await else { panic!("pulled") };
+    let RemoteError::Manifest { source, .. } = *error else { panic!("{error:?}") };
     assert!(source.is_not_found(), "{source}");
 }
 

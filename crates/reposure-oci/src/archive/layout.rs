@@ -203,7 +203,7 @@ impl Walk<'_> {
         for (descriptor, label) in std::iter::once(&parsed.config).chain(&parsed.layers).zip(labels) {
             match self.part(descriptor, label)? {
                 Some(part) => parts.push(Arc::new(part)),
-                None if is_foreign(&descriptor.media_type) => {}
+                None if descriptor.media_type.is_foreign() => {}
                 None => _ = missing.insert(descriptor.digest.clone()),
             }
         }
@@ -229,11 +229,6 @@ impl Walk<'_> {
 /// Returns where a layout holds a blob.
 pub(crate) fn blob_path(digest: &Digest) -> String {
     format!("blobs/{}/{}", digest.algorithm().as_str(), digest.hex())
-}
-
-/// Tells layers that need not be in a registry.
-pub(crate) fn is_foreign(media_type: &MediaType) -> bool {
-    media_type.is_foreign()
 }
 
 fn check_size(descriptor: &Descriptor, actual: u64) -> Result<(), LayoutError> {

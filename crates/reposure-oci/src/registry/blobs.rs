@@ -89,7 +89,7 @@ impl<T: Transport> Client<T> {
 
     /// Begins to read bytes of a blob, the last one of `range` excluded.
     ///
-    /// A registry that ignores ranges is taken at its word only where all of the blob is asked for.
+    /// Of a registry that ignores ranges, and sends all of the blob, what stands before the range is read and thrown away.
     ///
     /// # Errors
     /// When the blob is not there, or the registry sends other bytes.
@@ -132,18 +132,24 @@ pub(crate) fn blob_stream(
     range: Range<u64>,
 ) -> Result<BlobStream, Error> {
     let total = check(&answer, &range).map_err(|failure| call.error(failure))?;
-    let body = transport::exact(answer.into_body(), range.end.saturating_sub(range.start));
+    let whole = 0..total.unwrap_or(range.end);
+    let body = if answer.status() == StatusCode::OK && range != whole {
+        transport::stretch(answer.into_body(), range.clone())
+    } else {
+        transport::exact(answer.into_body(), range.end.saturating_sub(range.start))
+    };
     Ok(BlobStream { range, total, body })
 }
 
-/// Checks that an answer has just the bytes that were asked for, and returns the size of the blob.
+/// Checks that an answer has the bytes that were asked for, and returns the size of the blob.
 fn check(answer: &Response<Body>, expected: &Range<u64>) -> Result<Option<u64>, Failure> {
     if answer.status() == StatusCode::OK {
+        // All of the blob comes, which is as good, unless it is too short or of no known length.
         let length = answer::length(answer.headers());
-        let whole = expected.start == 0 && length.is_none_or(|length| length == expected.end);
+        let holds = length.map_or(expected.start == 0, |length| expected.end <= length);
         let actual = || length.map_or_else(|| "0-".into(), |length| format!("0-{length}"));
         let failure = || Failure::Range { expected: expected.clone(), actual: actual() };
-        return if whole { Ok(length) } else { Err(failure()) };
+        return if holds { Ok(length) } else { Err(failure()) };
     }
     let value = text_of(answer.headers(), &header::CONTENT_RANGE);
     match value.and_then(content_range) {

@@ -1,51 +1,39 @@
-use std::{fmt, sync::Arc};
+//! Blobs of a registry.
 
-use bytes::{Bytes, BytesMut};
+use std::fmt;
+
+use bytes::Bytes;
 use futures::future::BoxFuture;
-use http_body_util::BodyExt as _;
 
 use crate::{
     blob::{Blob, BlobError, within},
     manifest::Descriptor,
     name::RepositoryName,
     registry::Client,
-    transport::{BoxError, Transport},
+    transport::Transport,
 };
 
-/// How often a range goes on where it broke off, at most.
-const RESUMES: usize = 5;
+/// How much is asked for at once, in bytes: each ranged request costs Distribution a buffer of 4 MiB and some milliseconds.
+const PIECE: u64 = 8 << 20;
 
-/// A blob of another registry, fetched by ranges when it is read. Whoever reads all of it checks its digest.
+/// A blob of a registry, read when it is needed.
 pub(super) struct RemoteBlob<T> {
-    pub(super) client: Arc<Client<T>>,
-    pub(super) repository: RepositoryName,
-    pub(super) descriptor: Descriptor,
+    client: Client<T>,
+    repository: RepositoryName,
+    descriptor: Descriptor,
 }
 
-impl<T: Transport> RemoteBlob<T> {
-    async fn fetch(&self, offset: u64, length: usize) -> Result<Bytes, BoxError> {
-        let end = offset + length as u64;
-        let mut bytes = BytesMut::with_capacity(length);
-        let mut resumes = 0;
-        while bytes.len() < length {
-            let start = offset + bytes.len() as u64;
-            let stream =
-                self.client.get_blob_range(&self.repository, &self.descriptor.digest, start..end).await?;
-            let mut body = stream.body;
-            while let Some(frame) = body.frame().await {
-                match frame {
-                    // The body fails of itself where it has more bytes than the range.
-                    Ok(frame) => bytes.extend_from_slice(&frame.into_data().unwrap_or_default()),
-                    Err(source) if resumes == RESUMES => return Err(source),
-                    Err(error) => {
-                        tracing::debug!(%error, at = bytes.len(), "a range broke off, and goes on");
-                        resumes += 1;
-                        break;
-                    }
-                }
-            }
-        }
-        Ok(bytes.freeze())
+impl<T> RemoteBlob<T> {
+    pub(super) const fn new(client: Client<T>, repository: RepositoryName, descriptor: Descriptor) -> Self {
+        Self { client, repository, descriptor }
+    }
+}
+
+impl<T> fmt::Debug for RemoteBlob<T> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = formatter.debug_struct("RemoteBlob");
+        let shown = shown.field("repository", &self.repository).field("descriptor", &self.descriptor);
+        shown.finish_non_exhaustive()
     }
 }
 
@@ -57,14 +45,18 @@ impl<T: Transport> Blob for RemoteBlob<T> {
     fn read_at(&self, offset: u64, length: usize) -> BoxFuture<'_, Result<Bytes, BlobError>> {
         Box::pin(async move {
             within(offset, length, self.descriptor.size)?;
-            let fetched = self.fetch(offset, length).await;
-            fetched.map_err(|source| BlobError::Fetch { offset, length, source })
+            let range = offset..offset + length as u64;
+            let read = self.client.read_blob_range(&self.repository, &self.descriptor.digest, range).await;
+            read.map_err(|source| BlobError::Fetch { offset, length, source: source.into() })
         })
     }
-}
 
-impl<T> fmt::Debug for RemoteBlob<T> {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_tuple("RemoteBlob").field(&self.descriptor.digest).finish()
+    fn origin(&self) -> Option<String> {
+        let path = format!("/v2/{}/blobs/{}", self.repository, self.descriptor.digest);
+        Some(self.client.transport().url(&path))
+    }
+
+    fn piece(&self) -> u64 {
+        PIECE
     }
 }

@@ -1,50 +1,66 @@
 use crate::{
     digest::Digest,
     manifest::{ManifestError, Platform},
+    name::ImageName,
     registry,
 };
 
-use super::read::{DEPTH_LIMIT, MANIFESTS_LIMIT};
-use crate::archive::LAYERS_LIMIT;
-
-/// Why an image of another registry cannot be read.
+/// Why an image of a registry cannot be had.
 #[derive(Debug, thiserror::Error)]
 pub enum RemoteError {
-    /// The registry does not give a manifest, or tell of a blob.
-    #[error("the image cannot be read")]
-    Registry(#[source] registry::Error),
-    /// A manifest is malformed.
-    #[error("manifest {digest} cannot be used")]
+    /// The registry does not give a manifest.
+    #[error("cannot get the manifest of {name}")]
     Manifest {
-        /// The manifest.
-        digest: Digest,
+        /// The image, or a child of an index by its digest.
+        name: ImageName,
+        /// What happened.
+        #[source]
+        source: registry::Error,
+    },
+    /// A manifest is malformed.
+    #[error("the manifest of {name} cannot be used")]
+    Malformed {
+        /// The image, or a child of an index by its digest.
+        name: ImageName,
         /// What is wrong.
         #[source]
         source: ManifestError,
     },
-    /// A manifest has another size than the index that names it says.
-    #[error("manifest {digest} has {actual} bytes, where its index says {expected}")]
+    /// A manifest has another size than the index above it says.
+    #[error("the manifest of {name} has {actual} bytes, where the index above it says {expected}")]
     Size {
-        /// The manifest.
-        digest: Digest,
+        /// The child, by its digest.
+        name: ImageName,
         /// The size in the index, in bytes.
         expected: u64,
-        /// Its size in bytes.
+        /// The manifest's size in bytes.
         actual: u64,
     },
     /// Indexes are nested too deep.
-    #[error("index {0} is nested deeper than {DEPTH_LIMIT} levels")]
-    TooDeep(Digest),
-    /// There are too many manifests.
-    #[error("the index leads to more than {MANIFESTS_LIMIT} manifests")]
-    TooManyManifests,
-    /// There are too many layers.
-    #[error("image {digest} has {layers} layers, over the limit of {LAYERS_LIMIT}")]
+    #[error("{name} nests indexes more than {limit} deep")]
+    TooDeep {
+        /// The image.
+        name: ImageName,
+        /// How deep they may be nested.
+        limit: usize,
+    },
+    /// An index has more manifests below it than anyone makes.
+    #[error("{name} has more than {limit} manifests")]
+    TooMany {
+        /// The image.
+        name: ImageName,
+        /// How many it may have.
+        limit: usize,
+    },
+    /// An image has more layers than anyone makes.
+    #[error("image {digest} has {layers} layers, over the limit of {limit}")]
     TooManyLayers {
         /// The manifest's digest.
         digest: Digest,
         /// How many layers there are.
         layers: usize,
+        /// How many there may be.
+        limit: usize,
     },
     /// There is no image of the platform that was asked for.
     #[error("there is no image of {wanted}, but of: {}", .known.join(", "))]
@@ -54,4 +70,39 @@ pub enum RemoteError {
         /// The platforms that there are.
         known: Vec<String>,
     },
+    /// The registry does not tell whether it has a layer that need not be in it.
+    #[error("cannot ask for layer {digest}")]
+    Layer {
+        /// The layer.
+        digest: Digest,
+        /// What happened.
+        #[source]
+        source: registry::Error,
+    },
+    /// The registry does not tell what refers to a manifest.
+    #[error("cannot list what refers to {subject}")]
+    Referrers {
+        /// The manifest that is referred to.
+        subject: Digest,
+        /// What happened.
+        #[source]
+        source: registry::Error,
+    },
+}
+
+impl RemoteError {
+    /// Returns what the registry said, where that is what is wrong.
+    pub const fn registry(&self) -> Option<&registry::Error> {
+        match self {
+            Self::Manifest { source, .. } | Self::Layer { source, .. } | Self::Referrers { source, .. } => {
+                Some(source)
+            }
+            Self::Malformed { .. }
+            | Self::Size { .. }
+            | Self::TooDeep { .. }
+            | Self::TooMany { .. }
+            | Self::TooManyLayers { .. }
+            | Self::NoPlatform { .. } => None,
+        }
+    }
 }

@@ -1,73 +1,13 @@
-//! What can go wrong between registries and everything else.
+//! What can go wrong on the way into a registry.
 
-use crate::{
-    blob::BlobError, digest::Digest, image::SourceError, manifest::ManifestError, name::ImageName, registry,
-};
-
-/// Why an image of a registry cannot be had.
-#[derive(Debug, thiserror::Error)]
-pub enum FetchError {
-    /// The registry does not give a manifest.
-    #[error("cannot get the manifest of {name}")]
-    Manifest {
-        /// The image, or a child of an index by its digest.
-        name: ImageName,
-        /// What happened.
-        #[source]
-        source: registry::Error,
-    },
-    /// A manifest is malformed.
-    #[error("the manifest of {name} cannot be used")]
-    Malformed {
-        /// The image, or a child of an index by its digest.
-        name: ImageName,
-        /// What is wrong.
-        #[source]
-        source: ManifestError,
-    },
-    /// A manifest has another size than the index above it says.
-    #[error("the manifest of {name} has {actual} bytes, where the index above it says {expected}")]
-    Size {
-        /// The child, by its digest.
-        name: ImageName,
-        /// The size in the index, in bytes.
-        expected: u64,
-        /// The manifest's size in bytes.
-        actual: u64,
-    },
-    /// Indexes are nested too deep.
-    #[error("{name} nests indexes more than {limit} deep")]
-    TooDeep {
-        /// The image.
-        name: ImageName,
-        /// How deep they may be nested.
-        limit: usize,
-    },
-    /// An index has more manifests below it than anyone makes.
-    #[error("{name} has more than {limit} manifests")]
-    TooMany {
-        /// The image.
-        name: ImageName,
-        /// How many it may have.
-        limit: usize,
-    },
-    /// The registry does not tell what refers to a manifest.
-    #[error("cannot list what refers to {subject}")]
-    Referrers {
-        /// The manifest that is referred to.
-        subject: Digest,
-        /// What happened.
-        #[source]
-        source: registry::Error,
-    },
-}
+use crate::{blob::BlobError, digest::Digest, image::SourceError, registry, remote::RemoteError};
 
 /// Why an image was not pushed.
 #[derive(Debug, thiserror::Error)]
 pub enum PushError {
     /// The image to be copied cannot be had.
     #[error("cannot read the image that is to be copied")]
-    Fetch(#[source] Box<FetchError>),
+    Fetch(#[source] Box<RemoteError>),
     /// The source cannot be read, or does not hold what it says.
     #[error("cannot read {part} of the image")]
     Source {

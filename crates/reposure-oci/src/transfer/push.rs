@@ -8,7 +8,6 @@ use super::{
     error::PushError,
     nodes::{Node, parts, walk},
     progress::{Event, Progress},
-    remote::fetch,
     upload,
 };
 use crate::{
@@ -17,6 +16,7 @@ use crate::{
     manifest::RawManifest,
     name::{ImageName, Reference, RepositoryName},
     registry::Client,
+    remote,
     transport::Transport,
 };
 
@@ -52,7 +52,7 @@ pub(super) struct Context<T> {
 /// Copies the image `from` of one registry to the name `to` of another, or of the same.
 ///
 /// # Errors
-/// As [`fetch`] and [`push`].
+/// As [`remote::fetch`] and [`push`].
 ///
 /// # Cancel safety
 /// As [`push`].
@@ -68,7 +68,7 @@ where
     S: Transport + Clone + 'static,
     T: Transport + Clone + 'static,
 {
-    let artifact = fetch(source, from).await.map_err(|error| PushError::Fetch(error.into()))?;
+    let artifact = remote::fetch(source, from, None).await.map_err(|error| PushError::Fetch(error.into()))?;
     push(target, &artifact, to, options, progress).await
 }
 

@@ -13,8 +13,9 @@ use reposure_oci::{
     Body, Digest, DirectOptions, DirectTransport, Endpoint, ImageName, Scheme, Spool, Transport,
     TransportError, archive,
     registry::{self, Client, Failure, Limits},
+    remote::fetch,
     sink::write_artifact,
-    transfer::{Progress, PushOptions, fetch, push},
+    transfer::{Progress, PushOptions, push},
     transport::full,
 };
 use reposure_testing::{Fault, Injection, RandomImage, RawAnswer, RawServer};
@@ -247,7 +248,7 @@ async fn an_image_is_read_as_it_is_or_not_at_all() {
     let whole = Fixture::new().await;
     let digest = whole.put_image("a", "v1", 1);
     let name = ImageName { repository: name("a"), reference: reposure_oci::Reference::Digest(digest) };
-    let artifact = fetch(&whole.client, &name).await.unwrap();
+    let artifact = fetch(&whole.client, &name, None).await.unwrap();
     let right = write_artifact(&artifact, Vec::new(), Vec::new()).await.unwrap();
     let fixture = Fixture::new().await.with_limits(short(2));
     fixture.put_image("a", "v1", 1);
@@ -257,7 +258,7 @@ async fn an_image_is_read_as_it_is_or_not_at_all() {
             let (method, path) = (Some(Method::GET), path.into());
             fixture.registry.inject(Injection { method, path, skip: 0, times, fault });
             let read = async {
-                let artifact = fetch(&fixture.client, &name).await.map_err(|error| text(&error))?;
+                let artifact = fetch(&fixture.client, &name, None).await.map_err(|error| text(&error))?;
                 write_artifact(&artifact, Vec::new(), Vec::new()).await.map_err(|error| text(&error))
             };
             match read.await {

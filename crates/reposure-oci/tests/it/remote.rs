@@ -1,11 +1,9 @@
 //! Images of a registry as a source.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use http::Method;
 use reposure_oci::{
-    Archive, Artifact, Digest, Image, ImageName, Platform,
+    Artifact, Digest, Image, ImageName, Platform,
     remote::{self, RemoteError},
 };
 use reposure_testing::{Fault, Injection, RandomImage};
@@ -16,14 +14,14 @@ use crate::fixture::Fixture;
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const FOREIGN: &str = "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip";
 
-async fn read(fixture: &Fixture, name: &str, only: Option<&str>) -> Result<Archive, RemoteError> {
+async fn read(fixture: &Fixture, name: &str, only: Option<&str>) -> Result<Artifact, RemoteError> {
     let name: ImageName = name.parse().unwrap();
     let only: Option<Platform> = only.map(|only| only.parse().unwrap());
-    remote::read(Arc::new(fixture.client.clone()), &name, only.as_ref()).await
+    remote::fetch(&fixture.client, &name, only.as_ref()).await
 }
 
-fn image(archive: &Archive) -> &dyn Image {
-    match &archive.select(None).unwrap().artifact {
+fn image(artifact: &Artifact) -> &dyn Image {
+    match artifact {
         Artifact::Image(image) => image.as_ref(),
         Artifact::Index(index) => panic!("{index:?}"),
     }
@@ -50,8 +48,8 @@ async fn blobs_are_fetched_by_ranges_and_go_on_where_they_broke_off() {
     let fixture = Fixture::new().await;
     let random = RandomImage::new(1, 2, 200_000).unwrap();
     put(&fixture, &random);
-    let archive = read(&fixture, "app:v1", None).await.unwrap();
-    let image = image(&archive);
+    let artifact = read(&fixture, "app:v1", None).await.unwrap();
+    let image = image(&artifact);
     assert_eq!(image.manifest().await.unwrap().bytes(), random.manifest());
     for (part, bytes) in image.parts().iter().zip(random.blobs()) {
         let blob = part.ready().unwrap();
@@ -84,8 +82,8 @@ async fn an_index_comes_whole_or_one_platform_of_it() {
     };
     let inner = json!({"schemaVersion": 2, "manifests": [describe(&children[0], "amd64"), describe(&children[1], "arm64")]});
     put_json(&fixture, "inner", INDEX, &inner);
-    let archive = read(&fixture, "app:inner", None).await.unwrap();
-    let Artifact::Index(index) = &archive.entries[0].artifact else { panic!("{archive:?}") };
+    let artifact = read(&fixture, "app:inner", None).await.unwrap();
+    let Artifact::Index(index) = &artifact else { panic!("{artifact:?}") };
     assert_eq!(index.children().len(), 2);
 
     let digest = Digest::sha256_of(inner.to_string());
@@ -93,8 +91,8 @@ async fn an_index_comes_whole_or_one_platform_of_it() {
     nested.as_object_mut().unwrap().remove("platform");
     put_json(&fixture, "outer", INDEX, &json!({"schemaVersion": 2, "manifests": [nested]}));
     for name in ["app:inner", "app:outer"] {
-        let archive = read(&fixture, name, Some("linux/arm64")).await.unwrap();
-        assert_eq!(image(&archive).manifest().await.unwrap().digest(), &children[1]);
+        let artifact = read(&fixture, name, Some("linux/arm64")).await.unwrap();
+        assert_eq!(image(&artifact).manifest().await.unwrap().digest(), &children[1]);
     }
     let error = read(&fixture, "app:inner", Some("linux/s390x")).await.unwrap_err();
     assert_eq!(error.to_string(), "there is no image of linux/s390x, but of: linux/amd64, linux/arm64");
@@ -107,7 +105,7 @@ async fn an_index_comes_whole_or_one_platform_of_it() {
     put_json(&fixture, "sparse", INDEX, &sparse);
     assert!(read(&fixture, "app:sparse", Some("linux/amd64")).await.is_ok());
     assert!(
-        matches!(read(&fixture, "app:sparse", None).await, Err(RemoteError::Registry(error)) if error.is_not_found())
+        matches!(read(&fixture, "app:sparse", None).await, Err(RemoteError::Manifest { source, .. }) if source.is_not_found())
     );
     let mut wrong = describe(&children[0], "amd64");
     wrong["size"] = json!(size + 1);
@@ -126,8 +124,8 @@ async fn layers_that_need_not_be_there_are_left_out_where_they_are_not() {
     manifest["layers"].as_array_mut().unwrap().push(away);
     fixture.registry.change_quirks(|quirks| quirks.sparse = true);
     put_json(&fixture, "foreign", random.media_type(), &manifest);
-    let archive = read(&fixture, "app:foreign", None).await.unwrap();
-    assert_eq!(image(&archive).parts().len(), 3);
+    let artifact = read(&fixture, "app:foreign", None).await.unwrap();
+    assert_eq!(image(&artifact).parts().len(), 3);
 }
 
 #[tokio::test]
@@ -140,12 +138,12 @@ async fn indexes_are_bounded() {
         nested.as_object_mut().unwrap().remove("platform");
         inner = json!({"schemaVersion": 2, "manifests": [nested]});
     }
-    assert!(matches!(read(&fixture, "app:deep", None).await, Err(RemoteError::TooDeep(_))));
+    assert!(matches!(read(&fixture, "app:deep", None).await, Err(RemoteError::TooDeep { .. })));
     let digest = put_json(&fixture, "empty", INDEX, &json!({"schemaVersion": 2, "manifests": []}));
     let mut nested =
         child(&digest, json!({"schemaVersion": 2, "manifests": []}).to_string().len(), &Value::Null);
     nested.as_object_mut().unwrap().remove("platform");
     let wide = json!({"schemaVersion": 2, "manifests": vec![nested; 1100]});
     put_json(&fixture, "wide", INDEX, &wide);
-    assert!(matches!(read(&fixture, "app:wide", None).await, Err(RemoteError::TooManyManifests)));
+    assert!(matches!(read(&fixture, "app:wide", None).await, Err(RemoteError::TooMany { .. })));
 }

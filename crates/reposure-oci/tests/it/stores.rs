@@ -158,7 +158,7 @@ async fn a_blob_is_read_on_after_a_cut() {
         }
         let read = fixture.client.read_blob(&name("a"), blob.descriptor()).collect().await.unwrap();
         assert!(read.to_bytes() == bytes);
-        // Where ranges are ignored, the second one only shows that.
+        // Where ranges are ignored, the second one is cut before it gets further.
         assert_eq!(fixture.registry.count(&Method::GET, "/blobs/"), 3);
     }
 }

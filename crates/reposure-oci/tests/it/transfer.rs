@@ -5,8 +5,9 @@ use std::path::Path;
 use http::Method;
 use reposure_oci::{
     Artifact, BlobError, Digest, ImageName, MediaType, Spool, archive,
+    remote::{RemoteError, fetch},
     sink::write_artifact,
-    transfer::{Event, FetchError, How, Progress, PushError, PushOptions, copy, fetch, push},
+    transfer::{Event, How, Progress, PushError, PushOptions, copy, push},
 };
 use reposure_testing::{Fault, Injection, RandomImage};
 use serde_json::json;
@@ -87,7 +88,7 @@ async fn an_image_of_a_registry_is_saved_and_copied() {
     let (source, target) = (Fixture::new().await, Fixture::new().await);
     let digest = source.put_image("a", "v1", 1);
     let from = image_name("a:v1");
-    let artifact = fetch(&source.client, &from).await.unwrap();
+    let artifact = fetch(&source.client, &from, None).await.unwrap();
     let saved = write_artifact(&artifact, Vec::new(), Vec::new()).await.unwrap();
     let folder = tempfile::tempdir().unwrap();
     let again = open(&saved, folder.path()).await;
@@ -123,8 +124,8 @@ async fn an_index_goes_after_its_children() {
     assert_eq!(target.registry.tags("b"), ["all"]);
 
     index_of(&source, &[1], 1);
-    let error = fetch(&source.client, &from).await.unwrap_err();
-    assert!(matches!(error, FetchError::Size { .. }), "{error:?}");
+    let error = fetch(&source.client, &from, None).await.unwrap_err();
+    assert!(matches!(error, RemoteError::Size { .. }), "{error:?}");
 }
 
 #[tokio::test]
@@ -181,7 +182,7 @@ async fn a_damaged_source_changes_nothing() {
 async fn a_registry_that_lies_in_a_copy_is_found_out() {
     let (source, target) = (Fixture::new().await, Fixture::new().await);
     source.put_image("a", "v1", 1);
-    let artifact = fetch(&source.client, &image_name("a:v1")).await.unwrap();
+    let artifact = fetch(&source.client, &image_name("a:v1"), None).await.unwrap();
     let Artifact::Image(image) = &artifact else { panic!("{artifact:?}") };
     let layer = image.parts()[1].ready().unwrap().descriptor().clone();
     let body = "x".repeat(usize::try_from(layer.size).unwrap());

@@ -20,6 +20,7 @@ use reposure_client::{
 };
 use reposure_oci::{
     ImageName, Place, Platform, RawManifest, Reference,
+    remote::RemoteError,
     sink::{ArchiveName, Durability, SavedImage},
 };
 use reposure_parcel::wire::Right;
@@ -145,9 +146,7 @@ impl Pull {
     /// Reads the manifests of `name`.
     async fn tree(&self, name: &ImageName, registry: &str) -> Result<Tree> {
         match fetch_tree(&self.session, name).await {
-            Err(PullError::Manifest { name: missed, source }) if missed == *name && source.is_not_found() => {
-                Err(missing(name, registry))
-            }
+            Err(PullError::Image(error)) if is_missing(&error, name) => Err(missing(name, registry)),
             done => Ok(done?),
         }
     }
@@ -167,6 +166,11 @@ impl Pull {
         }
         saved
     }
+}
+
+/// Tells whether the image itself is not there.
+pub(super) fn is_missing(error: &RemoteError, name: &ImageName) -> bool {
+    matches!(error, RemoteError::Manifest { name: missed, source } if missed == name && source.is_not_found())
 }
 
 /// Says that there is no such image.

@@ -10,7 +10,7 @@ use reposure_oci::{Digest, ImageName};
 use reposure_parcel::wire::Right;
 use serde::Serialize;
 
-use super::pull::{missing, shown};
+use super::pull::{is_missing, missing, shown};
 use crate::{
     connect,
     context::Context,
@@ -66,8 +66,8 @@ pub(super) async fn run(context: &Context, args: VerifyArgs) -> Result<()> {
     let report = shown(async |progress| verify(&session, &args.image, options, progress).await).await;
     let doing = || format!("cannot verify {} of registry {}", args.image, args.registry);
     let report = match report {
-        Err(PullError::Manifest { name, source }) if name == args.image && source.is_not_found() => {
-            return Err(missing(&name, &args.registry)).with_context(doing);
+        Err(PullError::Image(error)) if is_missing(&error, &args.image) => {
+            return Err(missing(&args.image, &args.registry)).with_context(doing);
         }
         report => report.with_context(doing)?,
     };

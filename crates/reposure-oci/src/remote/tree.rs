@@ -4,10 +4,11 @@ use std::collections::HashSet;
 
 use futures::{FutureExt as _, future::BoxFuture};
 
-use super::error::FetchError;
+use super::error::RemoteError;
 use crate::{
-    manifest::{Descriptor, Manifest, RawManifest},
+    manifest::{Descriptor, IndexManifest, Manifest, Platform, RawManifest},
     name::{ImageName, Reference, Tag},
+    platform,
     registry::Client,
     transport::Transport,
 };
@@ -67,25 +68,33 @@ impl Tree {
 ///
 /// # Cancel safety
 /// A call that is dropped has no effect.
-pub async fn fetch_tree<T: Transport>(client: &Client<T>, name: &ImageName) -> Result<Tree, FetchError> {
-    Walk::new(client).root(name.clone()).await
+pub async fn fetch_tree<T: Transport>(client: &Client<T>, name: &ImageName) -> Result<Tree, RemoteError> {
+    Walk::new(client, None).root(name.clone()).await
 }
 
 /// Reads trees, which together have no more manifests than one may have.
 pub(super) struct Walk<'a, T> {
     client: &'a Client<T>,
+    only: Option<&'a Platform>,
     left: usize,
 }
 
 impl<'a, T: Transport> Walk<'a, T> {
-    pub(super) const fn new(client: &'a Client<T>) -> Self {
-        Self { client, left: MANIFESTS }
+    /// Takes of each index only the image of the platform `only`, if there is one.
+    pub(super) const fn new(client: &'a Client<T>, only: Option<&'a Platform>) -> Self {
+        Self { client, only, left: MANIFESTS }
     }
 
-    pub(super) async fn root(&mut self, name: ImageName) -> Result<Tree, FetchError> {
-        let manifest = self.client.get_manifest(&name.repository, &name.reference).await;
-        let manifest = manifest.map_err(|source| FetchError::Manifest { name: name.clone(), source })?;
+    pub(super) async fn root(&mut self, name: ImageName) -> Result<Tree, RemoteError> {
+        let manifest = self.get(&name).await?;
         self.tree(name, manifest, INDEX_DEPTH).await
+    }
+
+    async fn get(&mut self, name: &ImageName) -> Result<RawManifest, RemoteError> {
+        let left = self.left.checked_sub(1);
+        self.left = left.ok_or_else(|| RemoteError::TooMany { name: name.clone(), limit: MANIFESTS })?;
+        let manifest = self.client.get_manifest(&name.repository, &name.reference).await;
+        manifest.map_err(|source| RemoteError::Manifest { name: name.clone(), source })
     }
 
     fn tree(
@@ -93,27 +102,36 @@ impl<'a, T: Transport> Walk<'a, T> {
         name: ImageName,
         manifest: RawManifest,
         depth: usize,
-    ) -> BoxFuture<'_, Result<Tree, FetchError>> {
+    ) -> BoxFuture<'_, Result<Tree, RemoteError>> {
         async move {
-            let left = self.left.checked_sub(1);
-            self.left = left.ok_or_else(|| FetchError::TooMany { name: name.clone(), limit: MANIFESTS })?;
-            let malformed = |source| FetchError::Malformed { name: name.clone(), source };
+            let malformed = |source| RemoteError::Malformed { name: name.clone(), source };
             match manifest.parse().map_err(malformed)? {
                 Manifest::Image(image) => {
                     let blobs = std::iter::once(image.config).chain(image.layers).collect();
                     Ok(Tree { manifest, children: Vec::new(), blobs, referrers: Vec::new() })
                 }
-                Manifest::Index(_) if depth == 0 => Err(FetchError::TooDeep { name, limit: INDEX_DEPTH }),
-                Manifest::Index(index) => {
-                    let mut children = Vec::with_capacity(index.manifests.len());
-                    for child in index.manifests {
-                        children.push(self.child(&name, child, depth - 1).await?);
-                    }
-                    Ok(Tree { manifest, children, blobs: Vec::new(), referrers: Vec::new() })
-                }
+                Manifest::Index(_) if depth == 0 => Err(RemoteError::TooDeep { name, limit: INDEX_DEPTH }),
+                Manifest::Index(index) => match self.only {
+                    Some(only) => self.child(&name, choose(&index, only)?, depth - 1).await,
+                    None => self.index(&name, manifest, index, depth - 1).await,
+                },
             }
         }
         .boxed()
+    }
+
+    async fn index(
+        &mut self,
+        name: &ImageName,
+        manifest: RawManifest,
+        index: IndexManifest,
+        depth: usize,
+    ) -> Result<Tree, RemoteError> {
+        let mut children = Vec::with_capacity(index.manifests.len());
+        for child in index.manifests {
+            children.push(self.child(name, child, depth).await?);
+        }
+        Ok(Tree { manifest, children, blobs: Vec::new(), referrers: Vec::new() })
     }
 
     async fn child(
@@ -121,15 +139,26 @@ impl<'a, T: Transport> Walk<'a, T> {
         parent: &ImageName,
         child: Descriptor,
         depth: usize,
-    ) -> Result<Tree, FetchError> {
+    ) -> Result<Tree, RemoteError> {
         let repository = parent.repository.clone();
         let name = ImageName { repository, reference: Reference::Digest(child.digest) };
-        let manifest = self.client.get_manifest(&name.repository, &name.reference).await;
-        let manifest = manifest.map_err(|source| FetchError::Manifest { name: name.clone(), source })?;
+        let manifest = self.get(&name).await?;
         let actual = manifest.bytes().len() as u64;
         if actual != child.size {
-            return Err(FetchError::Size { name, expected: child.size, actual });
+            return Err(RemoteError::Size { name, expected: child.size, actual });
         }
         self.tree(name, manifest, depth).await
     }
+}
+
+/// Chooses the child of a platform, else an index in the index that does not say what it is of.
+fn choose(index: &IndexManifest, only: &Platform) -> Result<Descriptor, RemoteError> {
+    let named = index.manifests.iter().filter_map(|child| Some((child.platform.clone()?, child)));
+    let nested =
+        || index.manifests.iter().find(|child| child.platform.is_none() && child.media_type.is_index());
+    let chosen = platform::choose(only, named.clone()).or_else(nested).cloned();
+    chosen.ok_or_else(|| RemoteError::NoPlatform {
+        wanted: only.clone(),
+        known: named.map(|(platform, _)| platform.to_string()).collect(),
+    })
 }

@@ -1,11 +1,9 @@
 //! A whole blob as a stream that goes on after a cut, and ends well only if it is what its digest says.
 
-use std::ops::Range;
-
 use bytes::Bytes;
-use futures::{StreamExt, stream};
+use futures::stream;
 use http_body::Frame;
-use http_body_util::{BodyExt, BodyStream, StreamBody};
+use http_body_util::{BodyExt, StreamBody};
 
 use super::{
     client::Client,
@@ -24,8 +22,7 @@ impl<T: Transport + Clone + 'static> Client<T> {
     /// Reads a blob of known size and digest.
     ///
     /// A stream that breaks off is taken up at its offset, after the pauses of a call that fails, which begin anew with each byte
-    /// that comes; where the registry knows no ranges, it is read from its start and what was there is skipped. The last piece comes only
-    /// once size and digest are right: whoever reads to the end has the blob.
+    /// that comes; where the registry knows no ranges, what was there is skipped. The last piece comes only once size and digest are right: whoever reads to the end has the blob.
     ///
     /// # Errors
     /// The body fails with an [`Error`] when the blob is not there, cannot be read to its end, or is another one.
@@ -109,39 +106,11 @@ impl<T: Transport> Reader<T> {
         Ok(Some(piece).filter(|piece| !piece.is_empty()))
     }
 
-    // These are by `&mut`, since a body can be handed to another thread, but not be shared with it.
-
+    // By `&mut`, since a body can be handed to another thread, but not be shared with it.
     async fn open(&mut self) -> Result<Body, Error> {
-        match self.range(self.offset..self.blob.size).await {
-            // It sends all of the blob whatever is asked for.
-            Err(error) if self.offset > 0 && matches!(*error.failure, Failure::Range { .. }) => {
-                let all = self.range(0..self.blob.size).await?;
-                self.skip(all).await
-            }
-            opened => opened,
-        }
-    }
-
-    async fn range(&mut self, range: Range<u64>) -> Result<Body, Error> {
+        let range = self.offset..self.blob.size;
         let stream = self.client.get_blob_range(&self.repository, &self.blob.digest, range);
         stream.await.map(|stream| stream.body)
-    }
-
-    /// Takes what was read before from the start of a body.
-    async fn skip(&mut self, mut body: Body) -> Result<Body, Error> {
-        let mut left = self.offset;
-        while left > 0 {
-            let frame = body.frame().await.unwrap_or_else(|| Err("it ended early".into()));
-            let frame = frame.map_err(|source| self.error(Failure::Broken(source)))?;
-            let Ok(mut piece) = frame.into_data() else { continue };
-            if piece.len() as u64 > left {
-                let rest = piece.split_off(usize::try_from(left).unwrap_or(usize::MAX));
-                let first = stream::once(std::future::ready(Ok(Frame::data(rest))));
-                return Ok(StreamBody::new(first.chain(BodyStream::new(body))).boxed_unsync());
-            }
-            left -= piece.len() as u64;
-        }
-        Ok(body)
     }
 
     fn finish(&mut self) -> Result<(), Error> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{
-    error::FetchError,
+    error::RemoteError,
     tree::{AttachedTree, Tree, Walk},
 };
 use crate::{
@@ -25,10 +25,10 @@ pub async fn fetch_referrers<T: Transport>(
     client: &Client<T>,
     repository: &RepositoryName,
     tree: &mut Tree,
-) -> Result<(), FetchError> {
+) -> Result<(), RemoteError> {
     let (mut seen, mut subjects) = (BTreeSet::new(), Vec::new());
     note(tree, &mut seen, &mut subjects);
-    let mut walk = Walk::new(client);
+    let mut walk = Walk::new(client, None);
     while let Some(subject) = subjects.pop() {
         for (tag, digest) in attached(client, repository, &subject).await? {
             if seen.contains(&digest) {
@@ -56,8 +56,8 @@ async fn attached<T: Transport>(
     client: &Client<T>,
     repository: &RepositoryName,
     subject: &Digest,
-) -> Result<Vec<(Option<Tag>, Digest)>, FetchError> {
-    let failed = |source| FetchError::Referrers { subject: subject.clone(), source };
+) -> Result<Vec<(Option<Tag>, Digest)>, RemoteError> {
+    let failed = |source| RemoteError::Referrers { subject: subject.clone(), source };
     let listed = client.referrers(repository, subject, None).await.map_err(failed)?;
     let tagged = client.cosign_referrers(repository, subject).await.map_err(failed)?;
     let listed = listed.into_iter().map(|referrer| (None, referrer.descriptor.digest));
