@@ -87,9 +87,10 @@ impl AtomicFile {
         let file = temporary(folder, name)
             .map_err(|source| AtomicFileError::Create { folder: folder.into(), source })?;
         if let Some(replaced) = replaced {
-            // Who may not read the old file is not to read the new one.
-            file.as_file()
-                .set_permissions(replaced.permissions())
+            // Who may not read the old file is not to read the new one. File systems without permissions refuse to set them.
+            let set = file.as_file().set_permissions(replaced.permissions());
+            let is_none = |error: &io::Error| error.kind() == io::ErrorKind::Unsupported;
+            set.or_else(|error| if is_none(&error) { Ok(()) } else { Err(error) })
                 .map_err(|source| AtomicFileError::Create { folder: folder.into(), source })?;
         }
         Ok(Self { file, target })
