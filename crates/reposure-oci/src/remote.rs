@@ -11,6 +11,7 @@ mod blob;
 mod error;
 mod fetch;
 mod image;
+mod in_order;
 mod referrers;
 mod tree;
 

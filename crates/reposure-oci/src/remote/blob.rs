@@ -1,16 +1,18 @@
 //! Blobs of a registry.
 
-use std::fmt;
+use std::{fmt, ops::Range};
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
+use tokio_util::task::AbortOnDropHandle;
 
+use super::in_order::InOrder;
 use crate::{
     blob::{Blob, BlobError, within},
     manifest::Descriptor,
     name::RepositoryName,
     registry::Client,
-    transport::Transport,
+    transport::{BoxError, Transport},
 };
 
 /// How much is asked for at once, in bytes: each ranged request costs Distribution a buffer of 4 MiB and some milliseconds.
@@ -21,11 +23,26 @@ pub(super) struct RemoteBlob<T> {
     client: Client<T>,
     repository: RepositoryName,
     descriptor: Descriptor,
+    in_order: InOrder,
 }
 
 impl<T> RemoteBlob<T> {
-    pub(super) const fn new(client: Client<T>, repository: RepositoryName, descriptor: Descriptor) -> Self {
-        Self { client, repository, descriptor }
+    pub(super) fn new(client: Client<T>, repository: RepositoryName, descriptor: Descriptor) -> Self {
+        Self { client, repository, descriptor, in_order: InOrder::default() }
+    }
+}
+
+impl<T: Transport + Clone + 'static> RemoteBlob<T> {
+    async fn range(&self, range: Range<u64>) -> Result<Bytes, BoxError> {
+        let (client, repository) = (self.client.clone(), self.repository.clone());
+        let digest = self.descriptor.digest.clone();
+        // By a task of its own, so that it goes on while the piece before it is being sent.
+        let read = tokio::spawn(async move { client.read_range(&repository, &digest, range).await });
+        let read = AbortOnDropHandle::new(read).await??;
+        if read.ignored {
+            self.in_order.need();
+        }
+        Ok(read.bytes)
     }
 }
 
@@ -37,7 +54,7 @@ impl<T> fmt::Debug for RemoteBlob<T> {
     }
 }
 
-impl<T: Transport> Blob for RemoteBlob<T> {
+impl<T: Transport + Clone + 'static> Blob for RemoteBlob<T> {
     fn descriptor(&self) -> &Descriptor {
         &self.descriptor
     }
@@ -45,9 +62,12 @@ impl<T: Transport> Blob for RemoteBlob<T> {
     fn read_at(&self, offset: u64, length: usize) -> BoxFuture<'_, Result<Bytes, BlobError>> {
         Box::pin(async move {
             within(offset, length, self.descriptor.size)?;
-            let range = offset..offset + length as u64;
-            let read = self.client.read_blob_range(&self.repository, &self.descriptor.digest, range).await;
-            read.map_err(|source| BlobError::Fetch { offset, length, source: source.into() })
+            let read = if self.in_order.is_needed() {
+                self.in_order.read(&self.client, &self.repository, &self.descriptor, offset, length).await
+            } else {
+                self.range(offset..offset + length as u64).await
+            };
+            read.map_err(|source| BlobError::Fetch { offset, length, source })
         })
     }
 

@@ -71,6 +71,39 @@ async fn blobs_are_fetched_by_ranges_and_go_on_where_they_broke_off() {
 }
 
 #[tokio::test]
+async fn a_blob_without_ranges_is_read_on() {
+    let fixture = Fixture::new().await;
+    let random = RandomImage::new(1, 1, 200_000).unwrap();
+    put(&fixture, &random);
+    let artifact = read(&fixture, "app:v1", None).await.unwrap();
+    let (layer, bytes) = (image(&artifact).parts()[1].ready().unwrap(), random.blobs()[1].clone());
+    fixture.registry.change_quirks(|quirks| quirks.ignore_range = true);
+    fixture.registry.clear_requests();
+    // The first one shows that ranges are ignored, and the second one is read on.
+    for (offset, gets) in [(1000, 1), (20_000, 2), (50_000, 2), (90_000, 2), (50_000, 3), (100_000, 3)] {
+        assert_eq!(layer.read_at(offset as u64, 10_000).await.unwrap(), bytes.slice(offset..offset + 10_000));
+        assert_eq!(fixture.registry.count(&Method::GET, "/blobs/"), gets, "{offset}");
+    }
+    let size = bytes.len() as u64;
+    assert_eq!(layer.read_at(size - 1, 1).await.unwrap(), bytes.slice(bytes.len() - 1..));
+}
+
+#[tokio::test]
+async fn layers_are_bounded() {
+    let fixture = Fixture::new().await;
+    let random = RandomImage::new(6, 1, 1000).unwrap();
+    put(&fixture, &random);
+    let mut manifest: Value = serde_json::from_slice(random.manifest()).unwrap();
+    let layer = manifest["layers"][0].clone();
+    for (layers, good) in [(128, true), (129, false)] {
+        manifest["layers"] = json!(vec![&layer; layers]);
+        put_json(&fixture, "many", random.media_type(), &manifest);
+        let read = read(&fixture, "app:many", None).await;
+        assert!(matches!((good, read), (true, Ok(_)) | (false, Err(RemoteError::TooManyLayers { .. }))));
+    }
+}
+
+#[tokio::test]
 async fn an_index_comes_whole_or_one_platform_of_it() {
     let fixture = Fixture::new().await;
     let children: Vec<Digest> = (2..4).map(|seed| fixture.put_image("app", "child", seed)).collect();
