@@ -6,14 +6,12 @@
 //! | [`token`] | the tokens that a request carries |
 //! | [`session`] | [`Session`](session::Session): a channel, its token and the surrogate's hello; a registry transport |
 //! | [`mod@push`], [`mod@pull`] | images into a registry and out of it |
-//! | [`mod@copy`] | images out of a registry into another one |
 //! | [`mod@verify`] | images that are read, and not stored |
 //! | [`progress`] | events of a push or pull for whoever shows them |
 //!
 //! The library prints nothing and reads no environment.
 
 pub mod channel;
-pub mod copy;
 pub mod progress;
 pub mod pull;
 pub mod push;

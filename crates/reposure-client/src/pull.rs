@@ -26,7 +26,6 @@ use crate::{
 
 pub use error::PullError;
 pub use place::{Place, fetch_each, fetch_into};
-pub(crate) use stream::body;
 pub use stream::stream_blob;
 pub use tree::{AttachedTree, Tree, fetch_referrers, fetch_tree};
 

@@ -16,7 +16,7 @@ use crate::{
 /// How much is read at once of a blob that is read whole, in bytes: enough that the blocking pool's overhead does not show.
 const PIECE: u64 = 1 << 20;
 /// How many pieces are read at once of a blob that is read whole: one is being used while the next one comes.
-const PIECES: usize = 2;
+pub(crate) const PIECES: usize = 2;
 
 /// Why a blob cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -114,16 +114,17 @@ pub(crate) fn pieces(blob: &dyn Blob) -> impl Stream<Item = Result<Bytes, BlobEr
     stream::iter(spans(blob)).map(|(offset, length)| blob.read_at(offset, length)).buffered(PIECES)
 }
 
-/// As [`pieces`], for as long as anybody wants.
+/// As [`pieces`], for as long as anybody wants, with so many of them read at once.
 pub(crate) fn owned_pieces(
     blob: Arc<dyn Blob>,
+    at_once: usize,
 ) -> impl Stream<Item = Result<Bytes, BlobError>> + Send + 'static {
     let spans = spans(blob.as_ref());
     let read = move |(offset, length)| {
         let blob = blob.clone();
         async move { blob.read_at(offset, length).await }
     };
-    stream::iter(spans).map(read).buffered(PIECES)
+    stream::iter(spans).map(read).buffered(at_once.max(1))
 }
 
 /// Adds to what is wrong with a blob's bytes where they are.

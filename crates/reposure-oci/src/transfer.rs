@@ -14,8 +14,7 @@
 //! How far a transfer is comes as [`Event`]s of a channel.
 //!
 //! # Limits
-//! A blob goes by one request, of whatever size: a registry, or a proxy before it, that takes no body of that size refuses it.
-//! What an image of a registry may hold is said at [`remote`](crate::remote).
+//! A blob goes by one request, or in chunks where a registry, or a proxy before it, takes no body of that size. What an image of a registry may hold is said at [`remote`](crate::remote).
 //!
 //! # Examples
 //! ```no_run

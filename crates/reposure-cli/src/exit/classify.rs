@@ -15,6 +15,7 @@ use reposure_oci::{
     remote::RemoteError,
     sink,
     spool::{CannotCreate, SpoolFull},
+    transfer,
 };
 use reposure_parcel::problem::Code;
 
@@ -282,7 +283,13 @@ fn of_images(cause: Cause<'_>) -> Option<Kind> {
     if let Some(error) = cause.downcast_ref::<sink::LayoutWriteError>() {
         return of_layout(error);
     }
-    let is_corrupt = matches!(cause.downcast_ref(), Some(BlobError::Size { .. } | BlobError::Digest { .. }));
+    if let Some(transfer::PushError::TwoSizes(_)) = cause.downcast_ref() {
+        return Some(Kind::Verification);
+    }
+    let is_corrupt = matches!(
+        cause.downcast_ref(),
+        Some(BlobError::Size { .. } | BlobError::Digest { .. } | BlobError::Damaged { .. })
+    );
     is_corrupt.then_some(Kind::Verification)
 }
 

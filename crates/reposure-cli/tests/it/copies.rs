@@ -71,9 +71,11 @@ fn nothing_gets_a_tag_that_is_not_whole() {
     assert_eq!(failed.code, 6, "{failed}");
     assert!(failed.stderr.contains("holds other bytes"), "{failed}");
     assert_eq!((other.manifest("app", "v1"), other.blob("app", &digest)), (None, None));
-    // One that is away for a moment is asked again.
+    // One that is away for a moment is asked again, as a push says it.
     other.inject(Injection::next(Method::PUT, "/blobs/uploads/", Fault::status(503)));
-    pull(&environment, "app:v1", &target);
+    let copied = environment.run(&["image", "pull", "default", "app:v1", &target]);
+    assert_eq!(copied.code, 0, "{copied}");
+    assert!(copied.stderr.starts_with("trying again: cannot store blob "), "{copied}");
     assert_holds(&other, &image, "app", "v1");
 }
 

@@ -3,10 +3,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::{Stream, StreamExt as _, TryStreamExt as _};
-use http_body::Frame;
-use http_body_util::{BodyExt as _, StreamBody};
-use reposure_oci::{Body, Descriptor, RepositoryName, blob::Verifier};
+use futures::{Stream, StreamExt as _};
+use reposure_oci::{Descriptor, RepositoryName, blob::Verifier};
 
 use super::{PullError, PullOptions, ordered};
 use crate::session::Session;
@@ -36,9 +34,4 @@ pub fn stream_blob(
         }
         Ok(piece.bytes)
     })
-}
-
-/// As [`stream_blob`], as the body of a request.
-pub(crate) fn body(pieces: impl Stream<Item = Result<Bytes, PullError>> + Send + 'static) -> Body {
-    StreamBody::new(pieces.map_ok(Frame::data).map_err(Into::into)).boxed_unsync()
 }

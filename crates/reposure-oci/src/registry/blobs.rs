@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     digest::{Digest, Digester},
+    manifest::Descriptor,
     name::RepositoryName,
     transport::{self, Body, Transport},
 };
@@ -51,8 +52,25 @@ impl<T: Transport> Client<T> {
         repository: &RepositoryName,
         digest: &Digest,
     ) -> Result<Option<u64>, Error> {
-        let call = call(Action::HeadBlob, Method::HEAD, repository, digest);
-        match self.call(&call, ERROR_BODY).await {
+        self.head(&call(Action::HeadBlob, Method::HEAD, repository, digest)).await
+    }
+
+    /// Tells whether the repository has a blob, which must be of the right size there.
+    pub(crate) async fn has_blob(
+        &self,
+        repository: &RepositoryName,
+        blob: &Descriptor,
+    ) -> Result<bool, Error> {
+        let call = call(Action::HeadBlob, Method::HEAD, repository, &blob.digest);
+        match self.head(&call).await? {
+            Some(size) if size == blob.size => Ok(true),
+            Some(size) => Err(call.error(Failure::Size { expected: blob.size, actual: Some(size) })),
+            None => Ok(false),
+        }
+    }
+
+    async fn head(&self, call: &Call) -> Result<Option<u64>, Error> {
+        match self.call(call, ERROR_BODY).await {
             Ok(answer) => match answer::length(answer.headers()) {
                 Some(size) => Ok(Some(size)),
                 None => Err(call.error(Failure::Header { name: "content-length", value: None })),

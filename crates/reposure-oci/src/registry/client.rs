@@ -40,7 +40,7 @@ impl<T: Transport> Client<T> {
     }
 
     /// Counts the tries of what consists of several calls.
-    pub(crate) const fn retry(&self) -> Retry {
+    pub(crate) fn retry(&self) -> Retry {
         Retry::new(&self.limits)
     }
 

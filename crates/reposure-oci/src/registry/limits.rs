@@ -25,10 +25,12 @@ pub struct Limits {
     pub store: Duration,
     /// How often a call is tried at most.
     pub attempts: u32,
-    /// The first pause between two tries; each one is twice as long as the one before, give or take a half.
+    /// The first pause between two tries; each one is twice as long as the one before, up to 5 s, give or take a half.
     pub pause: Duration,
     /// How long all pauses of one call may take together. A `Retry-After` that is longer is not waited for.
     pub pauses: Duration,
+    /// How long after its first try a call is tried again at most.
+    pub patience: Duration,
 }
 
 impl Default for Limits {
@@ -40,6 +42,7 @@ impl Default for Limits {
             attempts: 4,
             pause: Duration::from_millis(250),
             pauses: Duration::from_secs(30),
+            patience: Duration::from_secs(300),
         }
     }
 }

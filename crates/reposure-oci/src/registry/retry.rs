@@ -2,7 +2,12 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::{error::Error, limits::Limits};
+
+/// The longest pause that grew: what is back is asked again within this time.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// Counts the tries of one call.
 #[derive(Debug)]
@@ -10,14 +15,23 @@ pub(crate) struct Retry {
     left: u32,
     pause: Duration,
     budget: Duration,
+    begun: Instant,
+    patience: Duration,
     unanswered: bool,
     tries: u32,
 }
 
 impl Retry {
-    pub(crate) const fn new(limits: &Limits) -> Self {
-        let left = limits.attempts.saturating_sub(1);
-        Self { left, pause: limits.pause, budget: limits.pauses, unanswered: false, tries: 1 }
+    pub(crate) fn new(limits: &Limits) -> Self {
+        Self {
+            left: limits.attempts.saturating_sub(1),
+            pause: limits.pause,
+            budget: limits.pauses,
+            begun: Instant::now(),
+            patience: limits.patience,
+            unanswered: false,
+            tries: 1,
+        }
     }
 
     /// Tells whether a try may have been heard though its answer was lost.
@@ -41,13 +55,13 @@ impl Retry {
 
     /// Returns the pause before the next try after this error, unless there is to be none.
     fn after(&mut self, error: &Error) -> Option<Duration> {
-        if self.left == 0 || !error.is_transient() {
+        if self.left == 0 || !error.is_transient() || self.begun.elapsed() >= self.patience {
             return None;
         }
         self.left -= 1;
         // Half to one and a half, so that many clients do not come back together.
         let pause = self.pause.mul_f64(0.5 + rand::random::<f64>());
-        self.pause *= 2;
+        self.pause = (self.pause * 2).min(LONGEST_PAUSE.max(self.pause));
         let pause = error.retry_after().map_or(pause, |asked| asked.max(pause));
         self.budget = self.budget.checked_sub(pause)?;
         Some(pause)
@@ -81,6 +95,18 @@ mod tests {
             let middle = limits.pause * doubled;
             assert!(*pause >= middle / 2 && *pause <= middle * 3 / 2, "{pause:?}");
         }
+    }
+
+    #[test]
+    fn pauses_stay_short_and_patience_ends() {
+        let patient = Limits { attempts: u32::MAX, pauses: Duration::from_secs(120), ..Limits::default() };
+        let mut retry = Retry::new(&patient);
+        let pauses: Vec<_> = std::iter::from_fn(|| retry.after(&refused(503, None))).collect();
+        assert!(pauses.iter().all(|pause| *pause <= LONGEST_PAUSE * 3 / 2), "{pauses:?}");
+        let sum: Duration = pauses.iter().sum();
+        assert!(sum <= patient.pauses && sum + LONGEST_PAUSE * 3 / 2 > patient.pauses, "{sum:?}");
+        let impatient = Limits { patience: Duration::ZERO, ..patient };
+        assert_eq!(Retry::new(&impatient).after(&refused(503, None)), None);
     }
 
     #[test]

@@ -1,28 +1,24 @@
 //! A blob from a source into a repository: looked for, mounted, or sent, in the form that the registry takes.
 
-use std::{ops::Range, sync::Arc};
+use std::{fmt, sync::Arc};
 
-use futures::stream;
+use bytes::Bytes;
 use http::StatusCode;
-use http_body::Frame;
-use http_body_util::{BodyExt, StreamBody};
 
 use super::{
     client::Client,
     error::{Error, Failure},
     operation::{Action, Operation},
-    retry::Retry,
     session::{Mount, Session},
+    source::{Cause, Check, body},
     strategy::UploadStrategy,
 };
 use crate::{
-    blob::Blob,
+    blob::{Blob, PIECES, Verifier, damaged},
     name::RepositoryName,
-    transport::{Body, BoxError, Transport},
+    transport::{Body, Transport},
 };
 
-/// How much of a source is read at once, in bytes.
-const PIECE: u64 = 1 << 20;
 /// The sizes of chunks in bytes that are tried where a body was too large: nginx takes 1 MiB as it comes.
 const SMALL_CHUNKS: [u64; 2] = [4 << 20, 1 << 20];
 
@@ -37,15 +33,51 @@ pub enum Stored {
     Sent(UploadStrategy),
 }
 
+/// How far a blob is on its way into a repository.
+#[derive(Debug)]
+pub(crate) enum Step {
+    /// So many bytes more of the source were read, checked and handed on.
+    Sent(u64),
+    /// This went wrong, and sending goes on or starts again.
+    Failed(String),
+    /// It starts again from the blob's beginning.
+    Restarted,
+}
+
+/// Who is told of the steps.
+pub(crate) type Watcher = Arc<dyn Fn(Step) + Send + Sync>;
+
+/// How a blob is brought into a repository.
+#[derive(Clone)]
+pub(crate) struct Storing<'a> {
+    /// The repositories that it may be mounted from.
+    pub(crate) from: &'a [RepositoryName],
+    /// The form in which it is sent first.
+    pub(crate) strategy: UploadStrategy,
+    /// How many pieces of the source are read at once.
+    pub(crate) pieces: usize,
+    pub(crate) watcher: Watcher,
+}
+
+impl fmt::Debug for Storing<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = formatter.debug_struct("Storing");
+        let shown = shown.field("from", &self.from).field("strategy", &self.strategy);
+        shown.field("pieces", &self.pieces).finish_non_exhaustive()
+    }
+}
+
 impl<T: Transport> Client<T> {
     /// Brings a blob into a repository: not at all if it is there, by a mount from one of `from` if that is possible, else by
     /// sending it.
     ///
     /// The source is read again where sending fails. A registry that does not take the form of `strategy`, or has other bytes
-    /// than were sent, is sent the whole by one PUT. Where that is too large for it, chunks are tried.
+    /// than were sent, is sent the whole by one PUT. Where that is too large for it, chunks are tried. The last bytes are sent
+    /// only once all of them have proved to be what the blob's digest says.
     ///
     /// # Errors
-    /// When the registry refuses the blob in every form, or the source cannot be read.
+    /// When the registry refuses the blob in every form, or has it in another size; [`Failure::Source`] when the source cannot be
+    /// read, or holds other bytes.
     ///
     /// # Cancel safety
     /// As [`Self::upload_monolithic`].
@@ -56,18 +88,24 @@ impl<T: Transport> Client<T> {
         from: &[RepositoryName],
         strategy: UploadStrategy,
     ) -> Result<Stored, Error> {
-        let descriptor = blob.descriptor();
-        match self.head_blob(repository, &descriptor.digest).await? {
-            Some(size) if size == descriptor.size => return Ok(Stored::Existed),
-            Some(size) => {
-                let operation = Operation::on(Action::HeadBlob, repository, &descriptor.digest);
-                let failure = Failure::Size { expected: descriptor.size, actual: Some(size) };
-                return Err(Error::new(&operation, failure));
-            }
-            None => {}
+        let watcher: Watcher = Arc::new(drop);
+        self.store_blob_by(repository, blob, Storing { from, strategy, pieces: PIECES, watcher }).await
+    }
+
+    /// As [`Self::store_blob`].
+    pub(crate) async fn store_blob_by(
+        &self,
+        repository: &RepositoryName,
+        blob: &Arc<dyn Blob>,
+        storing: Storing<'_>,
+    ) -> Result<Stored, Error> {
+        if self.has_blob(repository, blob.descriptor()).await? {
+            return Ok(Stored::Existed);
         }
-        let upload = BlobUpload { client: self, repository, blob };
-        match upload.mount(from).await? {
+        let strategy = storing.strategy;
+        let upload = BlobUpload { client: self, repository, blob, storing };
+        upload.check_empty()?;
+        match upload.mount().await? {
             Mount::Mounted => Ok(Stored::Mounted),
             Mount::Open(session) => upload.send(session, strategy).await.map(Stored::Sent),
         }
@@ -78,13 +116,21 @@ struct BlobUpload<'a, T> {
     client: &'a Client<T>,
     repository: &'a RepositoryName,
     blob: &'a Arc<dyn Blob>,
+    storing: Storing<'a>,
 }
 
 impl<T: Transport> BlobUpload<'_, T> {
+    /// Checks a blob that has no last byte to be held back.
+    fn check_empty(&self) -> Result<(), Error> {
+        let descriptor = self.blob.descriptor();
+        let checked = if descriptor.size == 0 { Verifier::new(descriptor).finish() } else { Ok(()) };
+        checked.map_err(|error| self.error(Failure::Source(damaged(self.blob.as_ref(), error))))
+    }
+
     /// Mounts the blob or opens an upload.
-    async fn mount(&self, from: &[RepositoryName]) -> Result<Mount, Error> {
+    async fn mount(&self) -> Result<Mount, Error> {
         let digest = &self.blob.descriptor().digest;
-        for from in from.iter().filter(|from| *from != self.repository) {
+        for from in self.storing.from.iter().filter(|from| *from != self.repository) {
             match self.client.mount(self.repository, digest, from).await {
                 // A registry that opens an upload instead would do so for each repository.
                 Ok(mount) => return Ok(mount),
@@ -109,6 +155,7 @@ impl<T: Transport> BlobUpload<'_, T> {
             Err(error) if error.is_denied() || matches!(*error.failure, Failure::Source(_)) => Err(error),
             Err(error) => {
                 tracing::debug!(%error, cause = %error.failure, "the blob is sent by one PUT instead");
+                self.restart(problem(&error));
                 self.client.give_up(session).await;
                 self.whole(None).await
             }
@@ -118,20 +165,27 @@ impl<T: Transport> BlobUpload<'_, T> {
     /// Sends all by one PUT, again and again while that may help.
     async fn whole(&self, mut session: Option<Session>) -> Result<UploadStrategy, Error> {
         let (digest, size) = (&self.blob.descriptor().digest, self.blob.descriptor().size);
-        let mut retry = Retry::new(self.client.limits());
+        let mut retry = self.client.retry();
         loop {
             let open = match session.take() {
                 Some(open) => open,
                 None => self.client.start_upload(self.repository).await?,
             };
-            let body = body(self.blob, 0..size);
-            match self.client.finish_monolithic(open.clone(), digest, size, body).await {
+            let cause = Cause::default();
+            let sent = self.client.finish_monolithic(open.clone(), digest, size, self.body(&cause)).await;
+            match self.or_cause(sent, &cause) {
                 Ok(_) => return Ok(UploadStrategy::Monolithic),
                 Err(error) if error.is_too_large() => return self.after_too_large(error).await,
                 Err(error) => {
+                    let problem = problem(&error);
                     retry.pause(error).await?;
                     self.client.give_up(open).await;
+                    self.restart(problem);
                 }
+            }
+            // It may be the answer alone that was lost.
+            if self.client.has_blob(self.repository, self.blob.descriptor()).await? {
+                return Ok(UploadStrategy::Monolithic);
             }
         }
     }
@@ -139,9 +193,11 @@ impl<T: Transport> BlobUpload<'_, T> {
     /// Tries chunks, where something on the way takes no body of the blob's size.
     async fn after_too_large(&self, error: Error) -> Result<UploadStrategy, Error> {
         for chunk in SMALL_CHUNKS.into_iter().filter(|chunk| *chunk < self.blob.descriptor().size) {
+            self.restart(problem(&error));
             let session = self.client.start_upload(self.repository).await?;
             match self.chunked(session.clone(), chunk).await {
                 Ok(()) => return Ok(UploadStrategy::Resumable { chunk }),
+                Err(error) if matches!(*error.failure, Failure::Source(_)) => return Err(error),
                 Err(again) => {
                     tracing::debug!(error = %again, cause = %again.failure, chunk, "chunks do not go either");
                     self.client.give_up(session).await;
@@ -151,22 +207,38 @@ impl<T: Transport> BlobUpload<'_, T> {
         Err(error)
     }
 
+    fn restart(&self, problem: String) {
+        (self.storing.watcher)(Step::Failed(problem));
+        (self.storing.watcher)(Step::Restarted);
+    }
+
     async fn streamed(&self, mut session: Session) -> Result<(), Error> {
         let (digest, size) = (&self.blob.descriptor().digest, self.blob.descriptor().size);
-        self.client.patch_stream(&mut session, body(self.blob, 0..size)).await?;
+        let cause = Cause::default();
+        let sent = self.client.patch_stream(&mut session, self.body(&cause)).await;
+        self.or_cause(sent, &cause)?;
         self.client.finish_upload(session, digest, size).await.map(drop)
+    }
+
+    fn body(&self, cause: &Cause) -> Body {
+        body(self.blob, self.storing.pieces, self.storing.watcher.clone(), cause)
+    }
+
+    /// Puts what is wrong with the source, if anything is, before what came of it.
+    fn or_cause<R>(&self, sent: Result<R, Error>, cause: &Cause) -> Result<R, Error> {
+        cause.take().map_or(sent, |source| Err(self.error(Failure::Source(source))))
     }
 
     /// Sends chunks, and goes on where the registry is after one that was cut.
     async fn chunked(&self, mut session: Session, chunk: u64) -> Result<(), Error> {
         let (digest, size) = (&self.blob.descriptor().digest, self.blob.descriptor().size);
         let chunk = chunk.max(session.smallest_chunk().unwrap_or(0)).max(1);
-        let mut retry = Retry::new(self.client.limits());
+        let (mut retry, mut check) = (self.client.retry(), Check::new(self.blob.descriptor()));
         while session.offset() < size {
             let start = session.offset();
-            let bytes = self.read(start, chunk.min(size - start)).await?;
+            let bytes = self.read(start, chunk.min(size - start), &mut check).await?;
             match self.client.patch_chunk(&mut session, bytes).await {
-                Ok(()) => retry = Retry::new(self.client.limits()),
+                Ok(()) => retry = self.client.retry(),
                 // Out of order: an answer was lost, and the registry is further than it is known here.
                 Err(error) if error.status() == Some(StatusCode::RANGE_NOT_SATISFIABLE) => {
                     if self.client.upload_status(&mut session).await? <= start {
@@ -174,39 +246,39 @@ impl<T: Transport> BlobUpload<'_, T> {
                     }
                 }
                 Err(error) => {
+                    let problem = problem(&error);
                     retry.pause(error).await?;
+                    (self.storing.watcher)(Step::Failed(problem));
                     self.client.upload_status(&mut session).await?;
                 }
             }
-            if session.offset() > size {
-                let operation = Operation::on(Action::Upload, self.repository, digest);
-                let failure = Failure::Received { sent: size, received: session.offset() };
-                return Err(Error::new(&operation, failure));
+            // What comes next is checked only if nothing is left out.
+            if session.offset() > check.seen() {
+                return Err(self.error(Failure::Received { sent: check.seen(), received: session.offset() }));
             }
         }
         self.client.finish_upload(session, digest, size).await.map(drop)
     }
 
-    async fn read(&self, offset: u64, length: u64) -> Result<bytes::Bytes, Error> {
+    /// Reads a chunk, and checks what was not read before.
+    async fn read(&self, offset: u64, length: u64, check: &mut Check) -> Result<Bytes, Error> {
         // A chunk is held in memory, so it is shorter than that.
         let length = usize::try_from(length).unwrap_or(usize::MAX);
-        self.blob.read_at(offset, length).await.map_err(|source| {
-            let operation = Operation::on(Action::Upload, self.repository, &self.blob.descriptor().digest);
-            Error::new(&operation, Failure::Source(source))
-        })
+        let read = self.blob.read_at(offset, length).await;
+        let bytes = read.map_err(|source| self.error(Failure::Source(source)))?;
+        let checked = check.take(offset, &bytes);
+        let new =
+            checked.map_err(|source| self.error(Failure::Source(damaged(self.blob.as_ref(), source))))?;
+        (self.storing.watcher)(Step::Sent(new));
+        Ok(bytes)
+    }
+
+    fn error(&self, failure: Failure) -> Error {
+        let operation = Operation::on(Action::Upload, self.repository, &self.blob.descriptor().digest);
+        Error::new(&operation, failure)
     }
 }
 
-/// Reads a stretch of a blob as it is sent.
-fn body(blob: &Arc<dyn Blob>, range: Range<u64>) -> Body {
-    let pieces = stream::try_unfold((blob.clone(), range), async |(blob, range)| {
-        if range.is_empty() {
-            return Ok(None);
-        }
-        let end = range.end.min(range.start.saturating_add(PIECE));
-        let length = usize::try_from(end - range.start).unwrap_or(usize::MAX);
-        let bytes = blob.read_at(range.start, length).await?;
-        Ok::<_, BoxError>(Some((Frame::data(bytes), (blob, end..range.end))))
-    });
-    StreamBody::new(pieces).boxed_unsync()
+fn problem(error: &Error) -> String {
+    format!("{error}: {}", error.failure)
 }

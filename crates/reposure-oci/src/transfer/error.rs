@@ -26,6 +26,9 @@ pub enum PushError {
         #[source]
         source: BlobError,
     },
+    /// The source says two sizes of a blob.
+    #[error("two sizes are said of blob {0}")]
+    TwoSizes(Digest),
     /// The manifest has another digest than the name that it was to get.
     #[error("the image's digest is {found}, and not {wanted} as its name says")]
     OtherDigest {

@@ -6,16 +6,17 @@ use tokio::{sync::Semaphore, task::JoinSet};
 
 use super::{
     error::PushError,
-    nodes::{Node, parts, walk},
+    nodes::{Node, of_two_sizes, parts, walk},
     progress::{Event, Progress},
     upload,
 };
 use crate::{
+    blob::PIECES,
     digest::Digest,
     image::{Artifact, Layer},
     manifest::RawManifest,
     name::{ImageName, Reference, RepositoryName},
-    registry::Client,
+    registry::{Client, UploadStrategy},
     remote,
     transport::Transport,
 };
@@ -23,18 +24,23 @@ use crate::{
 /// How to push.
 #[derive(Clone, Debug)]
 pub struct PushOptions {
-    /// How many blobs are under way at once, at least 1; 4 by default. Each takes up to 16 MiB of memory if it is a registry's,
-    /// 2 MiB if it is a file's.
+    /// How many blobs are under way at once, at least 1; 4 by default.
     pub blobs: usize,
+    /// How many pieces of a blob are read at once, at least 1; 2 by default. Each takes 8 MiB of memory if it is a registry's, 1 MiB
+    /// if it is a file's.
+    pub pieces: usize,
     /// How many layers are prepared at once, at least 1; 2 by default, since compressing keeps several cores busy.
     pub preparations: usize,
     /// Another repository of the same registry, which blobs are mounted from where that is possible.
     pub mount_from: Option<RepositoryName>,
+    /// In which form blobs are sent first; by one request each by default. One that is too large for that goes in chunks.
+    pub strategy: UploadStrategy,
 }
 
 impl Default for PushOptions {
     fn default() -> Self {
-        Self { blobs: 4, preparations: 2, mount_from: None }
+        let strategy = UploadStrategy::Monolithic;
+        Self { blobs: 4, pieces: PIECES, preparations: 2, mount_from: None, strategy }
     }
 }
 
@@ -43,7 +49,7 @@ impl Default for PushOptions {
 pub(super) struct Context<T> {
     pub(super) client: Client<T>,
     pub(super) repository: RepositoryName,
-    pub(super) mount_from: Option<RepositoryName>,
+    pub(super) options: PushOptions,
     pub(super) progress: Progress,
     blobs: Semaphore,
     preparations: Semaphore,
@@ -74,8 +80,8 @@ where
 
 /// Pushes `artifact` under `name`, and returns the digest of its manifest once the registry has confirmed it.
 ///
-/// What the registry has is not sent. Blobs go first, several at once, each by one request; then the manifests, children
-/// before their index. What fails on the way is tried again as the client's limits say.
+/// What the registry has is not sent. Blobs go first, several at once, each as [`Client::store_blob`] sends it; then the manifests,
+/// children before their index. What fails on the way is tried again as the client's limits say.
 ///
 /// # Errors
 /// When a source cannot be read or does not hold what it says, and when the registry refuses. There is then no new tag; blobs
@@ -93,12 +99,15 @@ pub async fn push<T: Transport + Clone + 'static>(
     let context = Arc::new(Context {
         client: client.clone(),
         repository: name.repository.clone(),
-        mount_from: options.mount_from.clone(),
+        options: options.clone(),
         progress,
         blobs: Semaphore::new(options.blobs.clamp(1, Semaphore::MAX_PERMITS)),
         preparations: Semaphore::new(options.preparations.clamp(1, Semaphore::MAX_PERMITS)),
     });
     let nodes = walk(artifact);
+    if let Some(digest) = of_two_sizes(&nodes) {
+        return Err(PushError::TwoSizes(digest));
+    }
     let mut tasks = JoinSet::new();
     for (number, part) in parts(&nodes).into_iter().enumerate() {
         tasks.spawn(store(context.clone(), number, part));

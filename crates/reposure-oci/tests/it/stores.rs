@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::Method;
 use http_body_util::BodyExt;
 use reposure_oci::{
-    Blob, Descriptor, Digest, MediaType, MemoryBlob,
+    Blob, BlobError, Descriptor, Digest, MediaType, MemoryBlob,
     registry::{Error, Failure, Stored, UploadStrategy},
 };
 use reposure_testing::{AnonymousMount, DigestHeader, Fault, Injection};
@@ -109,6 +109,31 @@ async fn one_put_is_sent_again_after_a_cut() {
     fixture.registry.inject(Injection::next(Method::PUT, "/uploads/", Fault::DropAfter(1 << 20)));
     assert_eq!(store(&fixture, MONOLITHIC).await.unwrap(), Stored::Sent(MONOLITHIC));
     assert!(is_there(&fixture));
+}
+
+#[tokio::test]
+async fn what_is_there_although_its_answer_was_lost_is_not_sent_again() {
+    let fixture = Fixture::new().await;
+    fixture.registry.inject(Injection::next(Method::PUT, "/uploads/", Fault::DropAnswer));
+    assert_eq!(store(&fixture, MONOLITHIC).await.unwrap(), Stored::Sent(MONOLITHIC));
+    assert!(is_there(&fixture));
+    assert_eq!(fixture.registry.count(&Method::PUT, "/uploads/"), 1);
+}
+
+#[tokio::test]
+async fn a_source_that_holds_other_bytes_is_found_out_before_its_end() {
+    for (size, said) in [(SIZE, "other"), (0, "something")] {
+        let (bytes, _) = content(size);
+        let lie = Descriptor::new(MediaType::OCTET_STREAM, Digest::sha256_of(said), size as u64);
+        let blob: Arc<dyn Blob> = Arc::new(MemoryBlob::new(lie, bytes));
+        for strategy in [MONOLITHIC, UploadStrategy::StreamPatch, IN_CHUNKS] {
+            let fixture = Fixture::new().await;
+            let stored = fixture.client.store_blob(&name("a"), &blob, &[], strategy).await;
+            let failure = failure(stored);
+            assert!(matches!(failure, Failure::Source(BlobError::Digest { .. })), "{failure:?}");
+            assert!(size == 0 || fixture.registry.received() < size as u64, "all of it was sent");
+        }
+    }
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use reposure_oci::{
     transfer::{Event, How, Progress, PushError, PushOptions, copy, push},
 };
 use reposure_testing::{Fault, Injection, RandomImage};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::fixture::{Fixture, name};
@@ -157,6 +157,65 @@ async fn what_breaks_off_is_sent_and_read_again() {
     let events: Vec<_> = std::iter::from_fn(|| events.try_recv().ok()).collect();
     assert_eq!(events.iter().filter(|event| matches!(event, Event::Retrying { .. })).count(), 1);
     assert_eq!(events.iter().filter(|event| matches!(event, Event::Restarted { .. })).count(), 1);
+}
+
+#[tokio::test]
+async fn what_is_too_large_for_one_request_goes_in_chunks() {
+    let (source, target) = (Fixture::new().await, Fixture::new().await);
+    let image = sample(1);
+    for blob in image.blobs() {
+        source.registry.put_blob("a", blob);
+    }
+    source.registry.put_manifest("a", Some("v1"), image.media_type(), image.manifest().clone());
+    target.registry.change_quirks(|quirks| quirks.body_limit = Some(50_000));
+    let (to, options) = (image_name("b:v1"), PushOptions::default());
+    let copied =
+        copy(&source.client, &image_name("a:v1"), &target.client, &to, &options, Progress::none()).await;
+    assert!(copied.is_err(), "the smallest chunks are too large, too");
+    target.registry.change_quirks(|quirks| quirks.body_limit = Some(2 << 20));
+    let large = RandomImage::new(2, 1, 3 << 20).unwrap();
+    for blob in large.blobs() {
+        source.registry.put_blob("a", blob);
+    }
+    source.registry.put_manifest("a", Some("v2"), large.media_type(), large.manifest().clone());
+    let (progress, events) = Progress::channel();
+    let copied = copy(&source.client, &image_name("a:v2"), &target.client, &to, &options, progress).await;
+    assert_eq!(copied.unwrap().to_string(), large.digest());
+    assert_eq!(hows(events), [How::Uploaded; 2]);
+    assert!(target.registry.count(&Method::PATCH, "/blobs/uploads/") > 1);
+}
+
+#[tokio::test]
+async fn a_blob_of_two_sizes_is_refused() {
+    let (source, target) = (Fixture::new().await, Fixture::new().await);
+    let image = sample(1);
+    for blob in image.blobs() {
+        source.registry.put_blob("a", blob);
+    }
+    let mut manifest: Value = serde_json::from_slice(image.manifest()).unwrap();
+    manifest["layers"][1] = manifest["layers"][0].clone();
+    manifest["layers"][1]["size"] = json!(1);
+    let (kind, manifest) = (image.media_type(), manifest.to_string());
+    source.registry.put_manifest("a", Some("v1"), kind, manifest);
+    let (from, to, options) = (image_name("a:v1"), image_name("b:v1"), PushOptions::default());
+    let copied = copy(&source.client, &from, &target.client, &to, &options, Progress::none()).await;
+    assert!(matches!(copied, Err(PushError::TwoSizes(_))), "{copied:?}");
+    assert_unchanged(&target, "b");
+}
+
+#[tokio::test]
+async fn a_registry_without_ranges_is_a_source_too() {
+    let (source, target) = (Fixture::new().await, Fixture::new().await);
+    source.registry.change_quirks(|quirks| quirks.ignore_range = true);
+    // More than one piece.
+    let image = RandomImage::new(1, 1, 9 << 20).unwrap();
+    for blob in image.blobs() {
+        source.registry.put_blob("a", blob);
+    }
+    source.registry.put_manifest("a", Some("v1"), image.media_type(), image.manifest().clone());
+    let (from, to, options) = (image_name("a:v1"), image_name("b:v1"), PushOptions::default());
+    let copied = copy(&source.client, &from, &target.client, &to, &options, Progress::none()).await;
+    assert_eq!(copied.unwrap().to_string(), image.digest());
 }
 
 #[tokio::test]

@@ -1,45 +1,71 @@
 //! Another registry.
 
+use std::{sync::Arc, time::Duration};
+
 use anyhow::{Context as _, Result};
 use reposure_client::{
-    copy::{CopySource, copy},
-    pull::{AttachedTree, Tree},
+    progress::Progress,
+    pull::{AttachedTree, PullError, Tree},
+    session::Session,
 };
 use reposure_oci::{
-    Reference, Transport,
+    DirectTransport, ImageName, Reference,
     place::RemoteName,
-    sink::{RegistrySink, SavedTree},
+    registry::{Client, Limits},
+    remote,
+    transfer::{PushOptions, push},
 };
 
-use super::{Pull, PullArgs, children, shown};
+use super::{Pull, PullArgs, shown};
 use crate::other_registry::{Reach, client};
+
+/// The blobs on their way at once. Each takes memory for its ranges in flight.
+const BLOBS: usize = 2;
+/// How long a range is asked for again: as long as by other pulls.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// What the images of one pull share.
+struct Copy<'a> {
+    pull: &'a Pull,
+    source: Client<Arc<Session>>,
+    target: Client<DirectTransport>,
+    options: PushOptions,
+}
 
 /// Copies the image into another registry, and then what refers to it, if that was fetched.
 pub(super) async fn copy_to(pull: &Pull, tree: &Tree, to: &RemoteName, args: &PullArgs) -> Result<()> {
     let reach = Reach { plain_http: args.target_plain_http, authority: args.target_ca.as_deref() };
-    let client = client(to, reach).await?;
-    let name = to.image();
-    // The other registry may well have the image's blobs under the name that they have here.
-    let sink = RegistrySink::new(client, name.repository.clone()).mounting_from(&pull.name.repository);
-    let copied = copy_tree(pull, tree, &sink, &name.reference).await;
+    let limits = Limits { attempts: u32::MAX, pauses: PATIENCE, patience: PATIENCE, ..Limits::default() };
+    let options = PushOptions {
+        blobs: BLOBS,
+        // A share, so that all blobs together have as many ranges in flight as were asked for.
+        pieces: pull.options.jobs.div_ceil(BLOBS),
+        // The other registry may well have the image's blobs under the name that they have here.
+        mount_from: Some(pull.name.repository.clone()),
+        ..PushOptions::default()
+    };
+    let source = Client::with_limits(pull.session.clone(), limits);
+    let copy = Copy { pull, source, target: client(to, reach).await?, options };
+    let copied = copy.tree(tree, to.image()).await;
     copied.with_context(|| format!("cannot copy it to {to}"))?;
     for AttachedTree { tag, tree } in &tree.referrers {
         let digest = tree.manifest.digest();
         let reference = tag.clone().map_or_else(|| Reference::Digest(digest.clone()), Reference::Tag);
-        let copied = copy_tree(pull, tree, &sink, &reference).await;
+        let name = ImageName { repository: to.image().repository.clone(), reference };
+        let copied = copy.tree(tree, &name).await;
         copied.with_context(|| format!("cannot copy referrer {digest} to {to}"))?;
     }
     Ok(())
 }
 
-async fn copy_tree<T: Transport>(
-    pull: &Pull,
-    tree: &Tree,
-    sink: &RegistrySink<T>,
-    reference: &Reference,
-) -> Result<()> {
-    let image = SavedTree::new(tree.manifest.clone(), &children(tree))?;
-    let from = CopySource { session: pull.session.clone(), name: pull.name.clone(), options: pull.options };
-    shown(async |progress| copy(&from, &image, sink, reference, progress).await).await?;
-    Ok(())
+impl Copy<'_> {
+    async fn tree(&self, tree: &Tree, name: &ImageName) -> Result<()> {
+        let artifact = remote::artifact(&self.source, &self.pull.name.repository, tree).await;
+        let artifact = artifact.map_err(PullError::from)?;
+        let copy = async |progress: &Progress| {
+            push(&self.target, &artifact, name, &self.options, progress.clone()).await
+        };
+        shown(copy).await?;
+        Ok(())
+    }
 }
