@@ -11,7 +11,7 @@ mod source;
 mod verify;
 
 use anyhow::Result;
-use clap::Subcommand;
+use clap::{Subcommand, builder::RangedU64ValueParser};
 
 use crate::context::Context;
 
@@ -36,4 +36,9 @@ pub(super) async fn run(context: &Context, command: ImageCommand) -> Result<()> 
         ImageCommand::Delete(args) => delete::run(context, args).await,
         ImageCommand::Referrers(args) => referrers::run(context, &args).await,
     }
+}
+
+/// Takes a number of exchanges at once. More help nobody, and each takes memory.
+fn jobs() -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(1..=256)
 }

@@ -1,12 +1,14 @@
 //! Getting images out of a daemon and into it.
 
+use std::time::Duration;
+
 use http::{HeaderValue, Method, Request, StatusCode, header};
 use serde::Deserialize;
 
 use super::{
     address::DaemonAddress,
     body::BodyReader,
-    connection::Connector,
+    connection::{Connector, PING_LIMIT, SILENCE_LIMIT},
     error::{DaemonError, Engine},
     load,
 };
@@ -52,7 +54,7 @@ impl Daemon {
     /// # Cancel safety
     /// A call that is dropped has no effect.
     pub async fn ping(&self) -> Result<(), DaemonError> {
-        let answer = self.send(Method::GET, "/_ping", transport::empty()).await?;
+        let answer = self.send(Method::GET, "/_ping", transport::empty(), PING_LIMIT).await?;
         if answer.headers().contains_key(API_VERSION) {
             return Ok(());
         }
@@ -71,7 +73,7 @@ impl Daemon {
         self.ping().await?;
         // Its characters are those of paths.
         let path = format!("/images/{}/get", name.with_tag());
-        let answer = self.send(Method::GET, &path, transport::empty()).await?;
+        let answer = self.send(Method::GET, &path, transport::empty(), SILENCE_LIMIT).await?;
         let engine = self.connector.engine;
         match answer.status() {
             StatusCode::OK => {}
@@ -103,7 +105,7 @@ impl Daemon {
     pub async fn load(&self, archive: Body) -> Result<Vec<String>, DaemonError> {
         const PATH: &str = "/images/load";
         self.ping().await?;
-        let answer = self.send(Method::POST, "/images/load?quiet=1", archive).await?;
+        let answer = self.send(Method::POST, "/images/load?quiet=1", archive, SILENCE_LIMIT).await?;
         if answer.status() != StatusCode::OK {
             return Err(self.refused(Method::POST, PATH.into(), answer).await);
         }
@@ -118,13 +120,14 @@ impl Daemon {
         method: Method,
         path: &str,
         body: Body,
+        silence: Duration,
     ) -> Result<http::Response<Body>, DaemonError> {
         let mut request = Request::new(body);
         *request.method_mut() = method;
         // Names were checked when they were parsed; were one no path after all, the daemon has no such thing as `/`.
         *request.uri_mut() = path.parse().unwrap_or_default();
         request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-tar"));
-        self.connector.send(request).await
+        self.connector.send(request, silence).await
     }
 
     async fn refused(&self, method: Method, path: String, answer: http::Response<Body>) -> DaemonError {

@@ -11,6 +11,7 @@ use tokio::{
     net::{TcpStream, UnixStream},
     time::timeout,
 };
+use tokio_util::task::AbortOnDropHandle;
 
 use super::{
     address::DaemonAddress,
@@ -22,7 +23,9 @@ use crate::transport::{AnswerLimits, Body, BoxError, Watch, stalling};
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 /// How long a daemon may be silent. It writes a whole image to disk before it sends the first byte of it, and loads one after
 /// it has the last: minutes, for large ones on a slow disk.
-const SILENCE_LIMIT: Duration = Duration::from_secs(600);
+pub(super) const SILENCE_LIMIT: Duration = Duration::from_secs(600);
+/// How long a daemon may be silent on whether it is there.
+pub(super) const PING_LIMIT: Duration = Duration::from_secs(10);
 /// A client must name a host, and docker takes any.
 const HOST: HeaderValue = HeaderValue::from_static("localhost");
 
@@ -38,8 +41,12 @@ trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 impl Connector {
-    /// Sends a request on a connection of its own, which ends with the answer's body.
-    pub(super) async fn send(&self, request: Request<Body>) -> Result<Response<Body>, DaemonError> {
+    /// Sends a request on a connection of its own, which ends with the answer's body, whatever is left of the request's.
+    pub(super) async fn send(
+        &self,
+        request: Request<Body>,
+        silence: Duration,
+    ) -> Result<Response<Body>, DaemonError> {
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let (engine, address) = (self.engine, self.address.clone());
         let broken = |source: BoxError| DaemonError::Broken {
@@ -52,20 +59,23 @@ impl Connector {
         let stream = TokioIo::new(self.connect().await?);
         let (mut sender, connection) =
             http1::handshake(stream).await.map_err(|error| broken(error.into()))?;
-        // Ends when the sender and the answer's body are gone.
-        tokio::spawn(async move {
+        let connection = AbortOnDropHandle::new(tokio::spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "the connection to the daemon broke off");
             }
-        });
+        }));
         let (mut parts, body) = request.into_parts();
         parts.headers.insert(header::HOST, HOST);
         let (body, watch) = Watch::over(body);
         let answer = sender.send_request(Request::from_parts(parts, body));
-        let limits = AnswerLimits { piece: SILENCE_LIMIT, end: SILENCE_LIMIT };
+        let limits = AnswerLimits { piece: silence, end: silence };
         match watch.answer(limits, answer).await {
             Ok(Ok(answer)) => {
-                Ok(answer.map(|body| stalling(body.map_err(Into::into).boxed_unsync(), SILENCE_LIMIT)))
+                let held = move |error: hyper::Error| {
+                    let _connection = &connection;
+                    BoxError::from(error)
+                };
+                Ok(answer.map(|body| stalling(body.map_err(held).boxed_unsync(), silence)))
             }
             Ok(Err(error)) => Err(broken(error.into())),
             Err(limit) => Err(DaemonError::Timeout { engine, address: address.clone(), method, path, limit }),

@@ -25,6 +25,7 @@ use reposure_oci::{
 };
 use reposure_parcel::wire::Right;
 
+use super::jobs;
 use crate::{
     bars::Bars,
     connect,
@@ -86,7 +87,7 @@ pub(crate) struct PullArgs {
     #[arg(long, value_name = "FILE", requires = "target")]
     target_ca: Option<PathBuf>,
     /// How many ranges are fetched at once
-    #[arg(long, value_name = "N", default_value_t = PullOptions::default().jobs)]
+    #[arg(long, value_name = "N", value_parser = jobs(), default_value_t = PullOptions::default().jobs)]
     jobs: usize,
 }
 

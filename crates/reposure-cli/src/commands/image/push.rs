@@ -17,6 +17,7 @@ use serde::Serialize;
 use super::{
     cache::CacheArgs,
     compression::CompressionArgs,
+    jobs,
     source::{self, Source, SourceArgs},
 };
 use crate::{bars::Bars, connect, context::Context, output, place::PlaceParser};
@@ -61,7 +62,7 @@ pub(crate) struct PushArgs {
     #[arg(long)]
     referrers: bool,
     /// How many chunks are sent at once
-    #[arg(long, value_name = "N", default_value_t = PushOptions::default().jobs)]
+    #[arg(long, value_name = "N", value_parser = jobs(), default_value_t = PushOptions::default().jobs)]
     jobs: usize,
     #[command(flatten)]
     compression: CompressionArgs,

@@ -10,7 +10,10 @@ use reposure_oci::{Digest, ImageName};
 use reposure_parcel::wire::Right;
 use serde::Serialize;
 
-use super::pull::{is_missing, missing, shown};
+use super::{
+    jobs,
+    pull::{is_missing, missing, shown},
+};
 use crate::{
     connect,
     context::Context,
@@ -35,7 +38,7 @@ pub(crate) struct VerifyArgs {
     #[arg(long)]
     diff_ids: bool,
     /// How many ranges are fetched at once
-    #[arg(long, value_name = "N", default_value_t = PullOptions::default().jobs)]
+    #[arg(long, value_name = "N", value_parser = jobs(), default_value_t = PullOptions::default().jobs)]
     jobs: usize,
 }
 
