@@ -19,8 +19,7 @@ use std::{
 
 use http::Method;
 use reposure_oci::{
-    Artifact, Blob, Digest, ImageName, Layer, RawManifest, Reference, RepositoryName, registry,
-    transfer::{self, Node},
+    Artifact, Blob, Digest, ImageName, Layer, RawManifest, Reference, RepositoryName, registry, transfer,
 };
 use reposure_parcel::{
     exists::{Exists, Missing},
@@ -216,7 +215,7 @@ async fn missing(context: &Context, digests: Vec<Digest>) -> Result<HashSet<Dige
 }
 
 /// Puts the manifests, children first; the last one is the root, which gets the name and whose digest is returned.
-async fn put_manifests(context: &Context, nodes: &[Node], name: &Reference) -> Result<Digest, PushError> {
+async fn put_manifests(context: &Context, nodes: &[Artifact], name: &Reference) -> Result<Digest, PushError> {
     let client = registry::Client::new(context.session.clone());
     let (root, children) = nodes.split_last().expect("a walk ends with the root");
     for child in children {
@@ -227,7 +226,7 @@ async fn put_manifests(context: &Context, nodes: &[Node], name: &Reference) -> R
     put_manifest(context, &client, &reference_of(&manifest, Some(name))?, &manifest).await
 }
 
-async fn manifest_of(node: &Node) -> Result<RawManifest, PushError> {
+async fn manifest_of(node: &Artifact) -> Result<RawManifest, PushError> {
     node.manifest().await.map_err(|source| PushError::Source { part: "manifest".into(), source })
 }
 

@@ -50,6 +50,6 @@ mod push;
 mod upload;
 
 pub use error::PushError;
-pub use nodes::{Node, parts, walk};
+pub use nodes::{parts, walk};
 pub use progress::{Event, How, Progress};
 pub use push::{PushOptions, copy, push};

@@ -175,7 +175,10 @@ impl<T: Transport> BlobUpload<'_, T> {
             let sent = self.client.finish_monolithic(open.clone(), digest, size, self.body(&cause)).await;
             match self.or_cause(sent, &cause) {
                 Ok(_) => return Ok(UploadStrategy::Monolithic),
-                Err(error) if error.is_too_large() => return self.after_too_large(error).await,
+                Err(error) if error.is_too_large() => {
+                    self.client.give_up(open).await;
+                    return self.after_too_large(error).await;
+                }
                 Err(error) => {
                     let problem = problem(&error);
                     retry.pause(error).await?;

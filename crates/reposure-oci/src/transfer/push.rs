@@ -6,7 +6,7 @@ use tokio::{sync::Semaphore, task::JoinSet};
 
 use super::{
     error::PushError,
-    nodes::{Node, of_two_sizes, parts, walk},
+    nodes::{of_two_sizes, parts, walk},
     progress::{Event, Progress},
     upload,
 };
@@ -144,7 +144,7 @@ async fn store<T: Transport>(
 /// Puts the manifests, children first; the last one is the root, which gets the name and whose digest is returned.
 async fn put_manifests<T: Transport>(
     context: &Context<T>,
-    nodes: &[Node],
+    nodes: &[Artifact],
     name: &Reference,
 ) -> Result<Digest, PushError> {
     let (root, children) = nodes.split_last().expect("a walk ends with the root");
@@ -157,7 +157,7 @@ async fn put_manifests<T: Transport>(
     put(context, &reference, &root).await
 }
 
-async fn manifest_of(node: &Node) -> Result<RawManifest, PushError> {
+async fn manifest_of(node: &Artifact) -> Result<RawManifest, PushError> {
     node.manifest().await.map_err(|source| PushError::Source { part: "manifest".into(), source })
 }
 

@@ -59,9 +59,13 @@ impl Fixture {
         self
     }
 
-    /// Stores an image by the registry's back door.
+    /// Stores a small image by the registry's back door.
     pub(crate) fn put_image(&self, repository: &str, tag: &str, seed: u64) -> Digest {
-        let image = RandomImage::new(seed, 1, 1000).unwrap();
+        self.put(repository, tag, &RandomImage::new(seed, 1, 1000).unwrap())
+    }
+
+    /// Stores an image by the registry's back door.
+    pub(crate) fn put(&self, repository: &str, tag: &str, image: &RandomImage) -> Digest {
         for blob in image.blobs() {
             self.registry.put_blob(repository, blob);
         }

@@ -27,13 +27,6 @@ fn image(artifact: &Artifact) -> &dyn Image {
     }
 }
 
-fn put(fixture: &Fixture, image: &RandomImage) {
-    for blob in image.blobs() {
-        fixture.registry.put_blob("app", blob);
-    }
-    fixture.registry.put_manifest("app", Some("v1"), image.media_type(), image.manifest().clone());
-}
-
 fn put_json(fixture: &Fixture, tag: &str, media_type: &str, manifest: &Value) -> Digest {
     let bytes = Bytes::from(manifest.to_string());
     fixture.registry.put_manifest("app", Some(tag), media_type, bytes).parse().unwrap()
@@ -47,7 +40,7 @@ fn child(digest: &Digest, size: usize, platform: &Value) -> Value {
 async fn blobs_are_fetched_by_ranges_and_go_on_where_they_broke_off() {
     let fixture = Fixture::new().await;
     let random = RandomImage::new(1, 2, 200_000).unwrap();
-    put(&fixture, &random);
+    fixture.put("app", "v1", &random);
     let artifact = read(&fixture, "app:v1", None).await.unwrap();
     let image = image(&artifact);
     assert_eq!(image.manifest().await.unwrap().bytes(), random.manifest());
@@ -74,7 +67,7 @@ async fn blobs_are_fetched_by_ranges_and_go_on_where_they_broke_off() {
 async fn a_blob_without_ranges_is_read_on() {
     let fixture = Fixture::new().await;
     let random = RandomImage::new(1, 1, 200_000).unwrap();
-    put(&fixture, &random);
+    fixture.put("app", "v1", &random);
     let artifact = read(&fixture, "app:v1", None).await.unwrap();
     let (layer, bytes) = (image(&artifact).parts()[1].ready().unwrap(), random.blobs()[1].clone());
     fixture.registry.change_quirks(|quirks| quirks.ignore_range = true);
@@ -92,7 +85,7 @@ async fn a_blob_without_ranges_is_read_on() {
 async fn layers_are_bounded() {
     let fixture = Fixture::new().await;
     let random = RandomImage::new(6, 1, 1000).unwrap();
-    put(&fixture, &random);
+    fixture.put("app", "v1", &random);
     let mut manifest: Value = serde_json::from_slice(random.manifest()).unwrap();
     let layer = manifest["layers"][0].clone();
     for (layers, good) in [(128, true), (129, false)] {
@@ -150,7 +143,7 @@ async fn an_index_comes_whole_or_one_platform_of_it() {
 async fn layers_that_need_not_be_there_are_left_out_where_they_are_not() {
     let fixture = Fixture::new().await;
     let random = RandomImage::new(5, 2, 1000).unwrap();
-    put(&fixture, &random);
+    fixture.put("app", "v1", &random);
     let mut manifest: Value = serde_json::from_slice(random.manifest()).unwrap();
     manifest["layers"][0]["mediaType"] = json!(FOREIGN);
     let away = json!({"mediaType": FOREIGN, "digest": Digest::sha256_of("away"), "size": 4});

@@ -163,10 +163,7 @@ async fn what_breaks_off_is_sent_and_read_again() {
 async fn what_is_too_large_for_one_request_goes_in_chunks() {
     let (source, target) = (Fixture::new().await, Fixture::new().await);
     let image = sample(1);
-    for blob in image.blobs() {
-        source.registry.put_blob("a", blob);
-    }
-    source.registry.put_manifest("a", Some("v1"), image.media_type(), image.manifest().clone());
+    source.put("a", "v1", &image);
     target.registry.change_quirks(|quirks| quirks.body_limit = Some(50_000));
     let (to, options) = (image_name("b:v1"), PushOptions::default());
     let copied =
@@ -174,10 +171,7 @@ async fn what_is_too_large_for_one_request_goes_in_chunks() {
     assert!(copied.is_err(), "the smallest chunks are too large, too");
     target.registry.change_quirks(|quirks| quirks.body_limit = Some(2 << 20));
     let large = RandomImage::new(2, 1, 3 << 20).unwrap();
-    for blob in large.blobs() {
-        source.registry.put_blob("a", blob);
-    }
-    source.registry.put_manifest("a", Some("v2"), large.media_type(), large.manifest().clone());
+    source.put("a", "v2", &large);
     let (progress, events) = Progress::channel();
     let copied = copy(&source.client, &image_name("a:v2"), &target.client, &to, &options, progress).await;
     assert_eq!(copied.unwrap().to_string(), large.digest());
@@ -189,9 +183,7 @@ async fn what_is_too_large_for_one_request_goes_in_chunks() {
 async fn a_blob_of_two_sizes_is_refused() {
     let (source, target) = (Fixture::new().await, Fixture::new().await);
     let image = sample(1);
-    for blob in image.blobs() {
-        source.registry.put_blob("a", blob);
-    }
+    source.put("a", "v1", &image);
     let mut manifest: Value = serde_json::from_slice(image.manifest()).unwrap();
     manifest["layers"][1] = manifest["layers"][0].clone();
     manifest["layers"][1]["size"] = json!(1);
@@ -209,10 +201,7 @@ async fn a_registry_without_ranges_is_a_source_too() {
     source.registry.change_quirks(|quirks| quirks.ignore_range = true);
     // More than one piece.
     let image = RandomImage::new(1, 1, 9 << 20).unwrap();
-    for blob in image.blobs() {
-        source.registry.put_blob("a", blob);
-    }
-    source.registry.put_manifest("a", Some("v1"), image.media_type(), image.manifest().clone());
+    source.put("a", "v1", &image);
     let (from, to, options) = (image_name("a:v1"), image_name("b:v1"), PushOptions::default());
     let copied = copy(&source.client, &from, &target.client, &to, &options, Progress::none()).await;
     assert_eq!(copied.unwrap().to_string(), image.digest());
