@@ -9,6 +9,7 @@ use reposure_oci::{
     Artifact, Digest, Image, Manifest, Spool,
     archive::{self, Form, Options, Workers},
     blob::verify,
+    compression::Compression,
     gzip::Level,
 };
 use tokio::runtime::{Builder, Runtime};
@@ -50,7 +51,7 @@ fn mend_checksums(bytes: &mut [u8]) {
 async fn read(path: PathBuf, form: Form) {
     let mut options = Options::new(Spool::new(WORLD.folder.path(), SPOOL));
     options.form = form;
-    options.level = Level::new(1).unwrap();
+    options.compression = Compression::Gzip(Level::new(1).unwrap());
     options.workers = Workers::new(1);
     options.threads = NonZeroUsize::MIN;
     let spool = options.spool.clone();
