@@ -18,6 +18,11 @@ use crate::{
 
 /// The largest manifest, in bytes: what Distribution takes, and what the specification asks every registry to take.
 pub const MANIFEST_LIMIT: usize = 4 << 20;
+/// How deep indexes may be nested below the first one: the ones that people make have one level.
+pub const INDEX_DEPTH_LIMIT: usize = 4;
+/// How many manifests one image, index or archive may lead to: some hundred platforms with an attestation each. They are held in
+/// memory.
+pub const MANIFESTS_LIMIT: usize = 1024;
 
 /// What a manifest says of a blob or of another manifest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

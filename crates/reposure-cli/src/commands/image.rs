@@ -12,8 +12,12 @@ mod verify;
 
 use anyhow::Result;
 use clap::{Subcommand, builder::RangedU64ValueParser};
+use reposure_oci::ImageName;
 
-use crate::context::Context;
+use crate::{
+    context::Context,
+    exit::{Failure, Kind},
+};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ImageCommand {
@@ -36,6 +40,12 @@ pub(super) async fn run(context: &Context, command: ImageCommand) -> Result<()> 
         ImageCommand::Delete(args) => delete::run(context, args).await,
         ImageCommand::Referrers(args) => referrers::run(context, &args).await,
     }
+}
+
+/// Says that a registry has no such image.
+fn not_in(image: &ImageName, registry: &str) -> Failure {
+    let failure = Failure::new(Kind::NotFound, format!("there is no image {image} in registry {registry}"));
+    failure.hint(format!("reposure image list {registry}"))
 }
 
 /// Takes a number of exchanges at once. More help nobody, and each takes memory.

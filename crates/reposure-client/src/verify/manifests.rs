@@ -4,17 +4,14 @@ use std::{collections::HashMap, sync::Arc};
 
 use futures::{FutureExt as _, future::BoxFuture};
 use reposure_oci::{
-    Descriptor, Digest, ImageName, Manifest, RawManifest, Reference, manifest::ImageManifest, registry,
+    Descriptor, Digest, ImageName, Manifest, RawManifest, Reference,
+    manifest::{INDEX_DEPTH_LIMIT, ImageManifest, MANIFESTS_LIMIT},
+    registry,
     remote::RemoteError,
 };
 
 use super::fault::{Fault, Problem};
 use crate::{pull::PullError, session::Session};
-
-/// How deep indexes may be nested, as where they are pulled.
-const INDEX_DEPTH: usize = 4;
-/// How many manifests an image may consist of, as where it is pulled.
-const MANIFESTS: usize = 1024;
 
 /// What was found on the way through the manifests.
 pub(super) struct Walk {
@@ -48,7 +45,7 @@ impl Walk {
             faults: Vec::new(),
         };
         walk.seen.insert(walk.root.clone(), Some(root.bytes().len() as u64));
-        walk.take(&root, INDEX_DEPTH).await?;
+        walk.take(&root, INDEX_DEPTH_LIMIT).await?;
         Ok(walk)
     }
 
@@ -78,7 +75,7 @@ impl Walk {
                 return Ok(());
             }
             self.seen.insert(child.digest.clone(), None);
-            if depth == 0 || self.seen.len() > MANIFESTS {
+            if depth == 0 || self.seen.len() > MANIFESTS_LIMIT {
                 self.fault(&child.digest, Problem::TooMany);
                 return Ok(());
             }

@@ -16,8 +16,8 @@ use crate::{
     digest::Digest,
     image::{Artifact, Image, Index, Layer, SourceError},
     manifest::{
-        Descriptor, ImageManifest, IndexManifest, MANIFEST_LIMIT, Manifest, ManifestError, Platform,
-        RawManifest,
+        Descriptor, INDEX_DEPTH_LIMIT, ImageManifest, IndexManifest, MANIFEST_LIMIT, MANIFESTS_LIMIT,
+        Manifest, ManifestError, Platform, RawManifest,
     },
     media_type::MediaType,
 };
@@ -33,10 +33,6 @@ pub(crate) const IMAGE_NAME: &str = "io.containerd.image.name";
 
 /// The largest `oci-layout`, in bytes: it holds a version.
 pub(crate) const LAYOUT_FILE_LIMIT: u64 = 4096;
-/// How deep indexes may be nested, the layout's own not counted.
-const DEPTH_LIMIT: usize = 4;
-/// How many manifests may be reached from a layout's index, each way counted.
-const MANIFESTS_LIMIT: usize = 1024;
 
 /// Why a layout cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -70,7 +66,7 @@ pub enum LayoutError {
         actual: u64,
     },
     /// Indexes are nested too deep.
-    #[error("index {0} of the OCI layout is nested deeper than {DEPTH_LIMIT} levels")]
+    #[error("index {0} of the OCI layout is nested deeper than {INDEX_DEPTH_LIMIT} levels")]
     TooDeep(Digest),
     /// There are too many manifests.
     #[error("the OCI layout leads to more than {MANIFESTS_LIMIT} manifests")]
@@ -143,7 +139,7 @@ impl Walk<'_> {
         if self.visited > MANIFESTS_LIMIT {
             return Err(LayoutError::TooManyManifests);
         }
-        if depth > DEPTH_LIMIT {
+        if depth > INDEX_DEPTH_LIMIT {
             return Err(LayoutError::TooDeep(descriptor.digest.clone()));
         }
         let Some(manifest) = self.manifest(descriptor)? else {

@@ -25,7 +25,7 @@ mod open;
 mod options;
 pub(crate) mod parts;
 mod path;
-mod referrers;
+pub(crate) mod referrers;
 pub(crate) mod store;
 
 #[cfg(test)]

@@ -96,6 +96,6 @@ fn subject(artifact: &Artifact) -> Option<Digest> {
 }
 
 /// Returns the tag in a name, which may be no more than that.
-fn tag_of(name: &str) -> Option<Tag> {
+pub(crate) fn tag_of(name: &str) -> Option<Tag> {
     name.rsplit(':').next().and_then(|tag| tag.parse().ok())
 }

@@ -6,17 +6,14 @@ use futures::{FutureExt as _, future::BoxFuture};
 
 use super::error::RemoteError;
 use crate::{
-    manifest::{Descriptor, IndexManifest, Manifest, Platform, RawManifest},
+    manifest::{
+        Descriptor, INDEX_DEPTH_LIMIT, IndexManifest, MANIFESTS_LIMIT, Manifest, Platform, RawManifest,
+    },
     name::{ImageName, Reference, Tag},
     platform,
     registry::Client,
     transport::Transport,
 };
-
-/// How deep indexes may be nested: the ones that people make have one level.
-const INDEX_DEPTH: usize = 4;
-/// How many manifests an image may consist of: some hundred platforms with an attestation each. They are held in memory.
-const MANIFESTS: usize = 1024;
 
 /// A manifest with what it names.
 #[derive(Clone, Debug)]
@@ -82,17 +79,18 @@ pub(super) struct Walk<'a, T> {
 impl<'a, T: Transport> Walk<'a, T> {
     /// Takes of each index only the image of the platform `only`, if there is one.
     pub(super) const fn new(client: &'a Client<T>, only: Option<&'a Platform>) -> Self {
-        Self { client, only, left: MANIFESTS }
+        Self { client, only, left: MANIFESTS_LIMIT }
     }
 
     pub(super) async fn root(&mut self, name: ImageName) -> Result<Tree, RemoteError> {
         let manifest = self.get(&name).await?;
-        self.tree(name, manifest, INDEX_DEPTH).await
+        self.tree(name, manifest, INDEX_DEPTH_LIMIT).await
     }
 
     async fn get(&mut self, name: &ImageName) -> Result<RawManifest, RemoteError> {
         let left = self.left.checked_sub(1);
-        self.left = left.ok_or_else(|| RemoteError::TooMany { name: name.clone(), limit: MANIFESTS })?;
+        self.left =
+            left.ok_or_else(|| RemoteError::TooMany { name: name.clone(), limit: MANIFESTS_LIMIT })?;
         let manifest = self.client.get_manifest(&name.repository, &name.reference).await;
         manifest.map_err(|source| RemoteError::Manifest { name: name.clone(), source })
     }
@@ -110,7 +108,9 @@ impl<'a, T: Transport> Walk<'a, T> {
                     let blobs = std::iter::once(image.config).chain(image.layers).collect();
                     Ok(Tree { manifest, children: Vec::new(), blobs, referrers: Vec::new() })
                 }
-                Manifest::Index(_) if depth == 0 => Err(RemoteError::TooDeep { name, limit: INDEX_DEPTH }),
+                Manifest::Index(_) if depth == 0 => {
+                    Err(RemoteError::TooDeep { name, limit: INDEX_DEPTH_LIMIT })
+                }
                 Manifest::Index(index) => match self.only {
                     Some(only) => self.child(&name, choose(&index, only)?, depth - 1).await,
                     None => self.index(&name, manifest, index, depth - 1).await,

@@ -10,7 +10,10 @@ use super::{
     reached::{Tree, parse},
 };
 use crate::{
-    archive::layout::{IMAGE_NAME, REF_NAME, blob_path},
+    archive::{
+        layout::{IMAGE_NAME, REF_NAME, blob_path},
+        referrers::tag_of,
+    },
     digest::Digest,
     manifest::{Descriptor, ImageManifest, IndexManifest, Manifest, Platform, RawManifest},
     media_type::MediaType,
@@ -69,7 +72,7 @@ pub(super) fn docker(images: &[SavedImage], tree: &Tree<'_>) -> Result<Option<Ve
 /// Tells what only refers to an image: docker would take a signature of cosign's for an image.
 fn is_referrer(image: &SavedImage) -> bool {
     let leads_to_referrer = |name: &ArchiveName| {
-        let tag = name.repo_tag().and_then(|name| name.rsplit(':').next()?.parse().ok());
+        let tag = name.repo_tag().and_then(|name| tag_of(&name));
         tag.is_some_and(|tag| registry::is_referrer_tag(&tag))
     };
     let by_tag = !image.names.is_empty() && image.names.iter().all(leads_to_referrer);

@@ -7,7 +7,7 @@ use tar::EntryType;
 use super::{
     listing::{self, DockerList},
     name::ArchiveName,
-    reached::{DEPTH_LIMIT, MANIFESTS_LIMIT, Reached, Tree},
+    reached::{Reached, Tree},
 };
 use crate::{
     archive::{
@@ -15,7 +15,7 @@ use crate::{
         layout::{INDEX_FILE, LAYOUT_FILE, blob_path},
     },
     digest::{Algorithm, Digest},
-    manifest::{Descriptor, ManifestError, RawManifest},
+    manifest::{Descriptor, INDEX_DEPTH_LIMIT, MANIFESTS_LIMIT, ManifestError, RawManifest},
     tarball,
 };
 
@@ -83,7 +83,7 @@ pub enum PlanError {
     #[error("manifest {0} of an index is missing")]
     MissingChild(Digest),
     /// Indexes are nested too deep.
-    #[error("index {0} is nested deeper than {DEPTH_LIMIT} levels")]
+    #[error("index {0} is nested deeper than {INDEX_DEPTH_LIMIT} levels")]
     TooDeep(Digest),
     /// There are too many manifests.
     #[error("there are more than {MANIFESTS_LIMIT} manifests")]

@@ -5,13 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use super::plan::{PlanError, SavedImage};
 use crate::{
     digest::Digest,
-    manifest::{Descriptor, Manifest, RawManifest},
+    manifest::{Descriptor, INDEX_DEPTH_LIMIT, MANIFESTS_LIMIT, Manifest, RawManifest},
 };
-
-/// How deep indexes may be nested, as where archives are read.
-pub(super) const DEPTH_LIMIT: usize = 4;
-/// How many manifests may be saved at once, as where archives are read.
-pub(super) const MANIFESTS_LIMIT: usize = 1024;
 
 /// The manifests that an archive is made of.
 pub(super) struct Tree<'a>(HashMap<&'a Digest, &'a RawManifest>);
@@ -61,7 +56,7 @@ impl<'a> Reached<'a> {
     }
 
     fn visit(&mut self, tree: &Tree<'a>, manifest: &'a RawManifest, depth: usize) -> Result<(), PlanError> {
-        if depth > DEPTH_LIMIT {
+        if depth > INDEX_DEPTH_LIMIT {
             return Err(PlanError::TooDeep(manifest.digest().clone()));
         }
         if !self.seen.insert(manifest.digest().clone()) {

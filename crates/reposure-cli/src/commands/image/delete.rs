@@ -6,14 +6,8 @@ use reposure_oci::{ImageName, Reference, Transport, registry};
 use reposure_parcel::wire::Right;
 use serde::Serialize;
 
-use super::list;
-use crate::{
-    connect,
-    context::Context,
-    exit::{Failure, Kind},
-    format::Format,
-    output,
-};
+use super::{list, not_in};
+use crate::{connect, context::Context, format::Format, output};
 
 /// Delete images from a registry
 ///
@@ -58,11 +52,7 @@ async fn delete<T: Transport>(client: &registry::Client<T>, image: &ImageName, r
         digest @ Reference::Digest(_) => client.delete_manifest(&image.repository, digest).await,
     };
     match done {
-        Err(error) if error.is_not_found() => {
-            Err(Failure::new(Kind::NotFound, format!("there is no image {image} in registry {registry}"))
-                .hint(format!("reposure image list {registry}"))
-                .into())
-        }
+        Err(error) if error.is_not_found() => Err(not_in(image, registry).into()),
         done => done.with_context(|| format!("cannot delete {image} of registry {registry}")),
     }
 }

@@ -9,10 +9,10 @@ use reposure_oci::{Digest, ImageName, MediaType, Referrer, Tag, registry};
 use reposure_parcel::wire::Right;
 use serde::Serialize;
 
+use super::not_in;
 use crate::{
     connect,
     context::Context,
-    exit::{Failure, Kind},
     output::{self, Rows},
 };
 
@@ -64,12 +64,7 @@ async fn list(client: &registry::Client<Arc<Session>>, args: &ReferrersArgs) -> 
     let doing = || format!("cannot list the referrers of {image} of registry {registry}");
     let found = client.head_manifest(&image.repository, &image.reference).await.with_context(doing)?;
     let Some(subject) = found.map(|descriptor| descriptor.digest) else {
-        return Err(Failure::new(
-            Kind::NotFound,
-            format!("there is no image {image} in registry {registry}"),
-        )
-        .hint(format!("reposure image list {registry}"))
-        .into());
+        return Err(not_in(image, registry).into());
     };
     let kind = args.artifact_type.as_deref();
     let referrers = client.referrers(&image.repository, &subject, kind).await.with_context(doing)?;
