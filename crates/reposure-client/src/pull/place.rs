@@ -1,6 +1,9 @@
 //! Blobs that are written where they belong in a file, as they come.
 
-use std::{fs::File, sync::Arc};
+use std::{
+    fs::File,
+    sync::{Arc, mpsc::Sender},
+};
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use http::StatusCode;
@@ -13,7 +16,8 @@ use super::{
     batch::Batch,
     began,
     check::{Blobs, Check},
-    range::{Range, ranges},
+    queue::Queue,
+    range::Range,
 };
 use crate::{
     progress::{Event, Progress},
@@ -76,22 +80,20 @@ pub async fn fetch_each(
     let length = segment(&blobs, options);
     let checked = Arc::new(Blobs::new(&places));
     let (check, fetched) = Check::start(checked.clone(), progress, finished);
-    let places: Arc<[Place]> = places.into();
+    let fetch = Fetch {
+        session: session.clone(),
+        queue: Arc::new(Queue::new(&name.repository, blobs, length)),
+        places: places.into(),
+        checked,
+        progress: progress.clone(),
+    };
     let fetching = async {
-        let fetched = fetched; // the check ends when this is dropped
-        stream::iter(ranges(&name.repository, blobs, length))
-            .map(|range| {
-                let (session, progress) = (session.clone(), progress.clone());
-                let (places, checked) = (places.clone(), checked.clone());
-                AbortOnDropHandle::new(tokio::spawn(Fetch { session, places, checked, progress }.run(range)))
-            })
+        let fetched = fetched; // the check ends when this and the workers' own are dropped
+        stream::iter(0..options.jobs.max(1))
+            .map(|_| AbortOnDropHandle::new(tokio::spawn(fetch.clone().work(fetched.clone()))))
             .buffer_unordered(options.jobs.max(1))
             .map(|done| done.map_err(PullError::Task)?)
-            .try_for_each(|range| {
-                // Where the check has ended, its own result says why.
-                let _ = fetched.send(range);
-                std::future::ready(Ok(()))
-            })
+            .try_collect::<()>()
             .await
     };
     tokio::try_join!(fetching, check.done()).map(drop)
@@ -104,17 +106,30 @@ fn segment(blobs: &[Descriptor], options: PullOptions) -> u64 {
     share.clamp(options.range, options.longest_range.max(options.range))
 }
 
-/// What the fetching of one range needs.
+/// What the fetching of ranges needs.
+#[derive(Clone)]
 struct Fetch {
     session: Arc<Session>,
+    queue: Arc<Queue>,
     places: Arc<[Place]>,
     checked: Arc<Blobs>,
     progress: Progress,
 }
 
 impl Fetch {
+    /// Fetches ranges until none is left, and tells the check of each.
+    async fn work(self, fetched: Sender<Range>) -> Result<(), PullError> {
+        let mut last = None;
+        while let Some(range) = self.queue.take(last) {
+            last = Some(range.blob);
+            // Where the check has ended, its own result says why.
+            let _ = fetched.send(self.run(range).await?);
+        }
+        Ok(())
+    }
+
     /// Fetches a range, and goes on behind what came when the answer breaks off.
-    async fn run(self, range: Range) -> Result<Range, PullError> {
+    async fn run(&self, range: Range) -> Result<Range, PullError> {
         let mut backoff = Backoff::new(PATIENCE);
         let mut left = range.clone();
         loop {

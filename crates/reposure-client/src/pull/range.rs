@@ -33,17 +33,32 @@ pub(super) fn ranges(
     let repository = repository.clone();
     let length = length.max(1);
     blobs.into_iter().enumerate().flat_map(move |(blob, descriptor)| {
-        let path: Arc<str> = format!("/v2/{repository}/blobs/{}", descriptor.digest).into();
-        let (digest, size) = (descriptor.digest, descriptor.size);
-        (0..size.div_ceil(length).max(1)).map(move |number| {
+        let whole = Range::whole(&repository, blob, descriptor);
+        (0..whole.size.div_ceil(length).max(1)).map(move |number| {
             let start = number * length;
-            let end = size.min(start.saturating_add(length));
-            Range { blob, start, end, digest: digest.clone(), path: path.clone(), size }
+            whole.part(start, whole.size.min(start.saturating_add(length)))
         })
     })
 }
 
 impl Range {
+    /// All of a blob, which has the number `blob` in the list that was asked for.
+    pub(super) fn whole(repository: &RepositoryName, blob: usize, descriptor: Descriptor) -> Self {
+        let path = format!("/v2/{repository}/blobs/{}", descriptor.digest).into();
+        let (digest, size) = (descriptor.digest, descriptor.size);
+        Self { blob, start: 0, end: size, digest, path, size }
+    }
+
+    /// Another range of the blob.
+    pub(super) fn part(&self, start: u64, end: u64) -> Self {
+        Self { start, end, ..self.clone() }
+    }
+
+    /// Returns how long it is, in bytes.
+    pub(super) const fn length(&self) -> u64 {
+        self.end.saturating_sub(self.start)
+    }
+
     /// Tells whether nothing of the blob comes behind it.
     pub(super) fn is_last(&self) -> bool {
         self.end == self.size

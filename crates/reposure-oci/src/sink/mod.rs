@@ -19,6 +19,7 @@ mod listing;
 mod name;
 mod plan;
 mod reached;
+mod room;
 mod unpack;
 mod writer;
 

@@ -8,6 +8,7 @@ use super::{
     listing::{self, DockerList},
     name::ArchiveName,
     reached::{Reached, Tree},
+    room,
 };
 use crate::{
     archive::{
@@ -179,12 +180,12 @@ impl Plan {
         std::iter::once((0, self.prelude.as_slice())).chain(headers)
     }
 
-    /// Writes all but the blobs' contents to an empty file, and gives it its size.
+    /// Writes all but the blobs' contents to an empty file, and gives it its size and the room for it.
     ///
     /// # Errors
-    /// When the file cannot be written to, or cannot be that large.
+    /// When the file cannot be written to, or cannot be that large, or the disk has no room for it.
     pub fn write_fixed(&self, file: &File) -> io::Result<()> {
-        file.set_len(self.size)?;
+        room::reserve(file, self.size)?;
         self.fixed().try_for_each(|(offset, bytes)| file.write_all_at(bytes, offset))
     }
 }

@@ -15,7 +15,7 @@ pub struct NewBlob {
 }
 
 impl NewBlob {
-    /// Returns the file, which is empty at first.
+    /// Returns the file, which has the blob's size and holds zeros at first.
     pub fn file(&self) -> &File {
         self.file.as_file()
     }

@@ -27,6 +27,7 @@ use crate::{
         Durability,
         atomic_file::{is_temporary, temporary},
         plan::LAYOUT,
+        room::reserve,
     },
 };
 
@@ -144,8 +145,9 @@ impl Folder {
     pub(super) fn create(&self, blob: &Descriptor) -> Result<NewBlob, LayoutWriteError> {
         let folder = self.folder(blob.digest.algorithm())?;
         let path = folder.join(blob.digest.hex());
-        let file = temporary(&folder, blob.digest.hex());
-        let file = file.map_err(|source| LayoutWriteError::Write { path: path.clone(), source })?;
+        let file = temporary(&folder, blob.digest.hex())
+            .and_then(|file| reserve(file.as_file(), blob.size).map(|()| file))
+            .map_err(|source| LayoutWriteError::Write { path: path.clone(), source })?;
         Ok(NewBlob { file, path })
     }
 
