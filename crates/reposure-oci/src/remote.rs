@@ -2,6 +2,7 @@
 //!
 //! - [`fetch`] gives an image or index as an [`Artifact`](crate::Artifact), which sinks take and
 //!   [`push`](crate::transfer::push) pushes.
+//! - [`fetch_with_referrers`] gives what refers to it as well.
 //! - [`fetch_tree`] gives its manifests alone, and [`fetch_referrers`] those of what refers to it.
 //!
 //! # Limits
@@ -16,6 +17,6 @@ mod referrers;
 mod tree;
 
 pub use error::RemoteError;
-pub use fetch::{artifact, fetch};
+pub use fetch::{artifact, fetch, fetch_with_referrers};
 pub use referrers::fetch_referrers;
 pub use tree::{AttachedTree, Tree, fetch_tree};

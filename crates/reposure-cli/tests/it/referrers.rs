@@ -118,6 +118,22 @@ fn referrers_are_pulled_and_pushed_again() {
     }
 }
 
+#[test]
+fn referrers_come_from_another_registry() {
+    for api in [true, false] {
+        let other = TestEnvironment::new();
+        other.registry().change_quirks(|quirks| quirks.referrers = api);
+        let layout = Layout::write(&other, "layout");
+        other.ok(&["image", "push", "default", "team/app:v1", "layout", "--referrers"]);
+        let environment = TestEnvironment::new();
+        let source = format!("registry:{}/team/app:v1", other.registry().host());
+        environment.ok(&["image", "push", "default", "app:v1", &source]);
+        assert!(listed(&environment, &[]).is_empty());
+        environment.ok(&["image", "push", "default", "app:v1", &source, "--referrers"]);
+        assert_eq!(listed(&environment, &[]), [layout.sbom.clone(), layout.signature.clone()]);
+    }
+}
+
 /// Reads a member of a tar.
 fn member(archive: &std::path::Path, name: &str) -> Vec<u8> {
     let output = std::process::Command::new("tar").arg("-xOf").arg(archive).arg(name).output().unwrap();
@@ -126,14 +142,17 @@ fn member(archive: &std::path::Path, name: &str) -> Vec<u8> {
 }
 
 #[test]
-fn referrers_are_asked_of_layouts_alone() {
+fn what_holds_no_referrers_is_refused() {
     let environment = TestEnvironment::new();
     environment.write("file", "text");
-    let sources = ["registry:localhost:1/app:v1", "docker-daemon:app:v1", "podman:app:v1", "file:file"];
+    let sources = ["docker-daemon:app:v1", "podman:app:v1", "file:file"];
     for source in sources.into_iter().chain(["docker-archive:file", "file"]) {
         let output = environment.run(&["image", "push", "default", "app:v1", source, "--referrers"]);
         assert_eq!(output.code, 2, "{source}: {output}");
-        assert!(output.stderr.contains("--referrers is for an OCI layout"), "{source}: {output}");
+        assert!(
+            output.stderr.contains("--referrers is for a registry, an OCI layout or"),
+            "{source}: {output}"
+        );
     }
     assert_eq!(environment.registry().manifest("app", "v1"), None);
 }

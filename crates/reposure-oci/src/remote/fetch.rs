@@ -6,11 +6,12 @@ use super::{
     blob::RemoteBlob,
     error::RemoteError,
     image::{RemoteImage, RemoteIndex},
-    tree::{Tree, Walk},
+    referrers::fetch_referrers,
+    tree::{AttachedTree, Tree, Walk},
 };
 use crate::{
     archive::{
-        LAYERS_LIMIT,
+        Attached, LAYERS_LIMIT,
         parts::{ReadyPart, label},
     },
     image::{Artifact, Layer},
@@ -41,6 +42,29 @@ pub async fn fetch<T: Transport + Clone + 'static>(
 ) -> Result<Artifact, RemoteError> {
     let tree = Walk::new(client, only).root(name.clone()).await?;
     artifact(client, &name.repository, &tree).await
+}
+
+/// As [`fetch`], with what refers to the image or index, to one of its children, or to another referrer; what is referred to comes
+/// first.
+///
+/// # Errors
+/// As [`fetch`], and when the registry does not tell what refers to a manifest.
+///
+/// # Cancel safety
+/// A call that is dropped has no effect.
+pub async fn fetch_with_referrers<T: Transport + Clone + 'static>(
+    client: &Client<T>,
+    name: &ImageName,
+    only: Option<&Platform>,
+) -> Result<(Artifact, Vec<Attached>), RemoteError> {
+    let mut tree = Walk::new(client, only).root(name.clone()).await?;
+    fetch_referrers(client, &name.repository, &mut tree).await?;
+    let mut referrers = Vec::with_capacity(tree.referrers.len());
+    for AttachedTree { tag, tree } in &tree.referrers {
+        let artifact = artifact(client, &name.repository, tree).await?;
+        referrers.push(Attached { tag: tag.clone(), artifact });
+    }
+    Ok((artifact(client, &name.repository, &tree).await?, referrers))
 }
 
 /// As [`fetch`], of manifests that were read before; what refers to them is left out.

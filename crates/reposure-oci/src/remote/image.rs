@@ -22,6 +22,10 @@ impl Image for RemoteImage {
     fn manifest(&self) -> BoxFuture<'_, Result<RawManifest, SourceError>> {
         Box::pin(std::future::ready(Ok(self.manifest.clone())))
     }
+
+    fn ready_manifest(&self) -> Option<&RawManifest> {
+        Some(&self.manifest)
+    }
 }
 
 /// An index of another registry.

@@ -58,7 +58,7 @@ pub(crate) struct PushArgs {
     /// becomes `team:v1`. A digest is printed for each, on a line of its own, in the order of names.
     #[arg(long, conflicts_with = "source_tag")]
     all: bool,
-    /// Push what refers to the image too: signatures, SBOMs and the like that an OCI layout or archive holds; other sources hold none
+    /// Push what refers to the image too: signatures, SBOMs and the like that a registry, an OCI layout or an OCI archive holds; other sources hold none
     #[arg(long)]
     referrers: bool,
     /// How many chunks are sent at once
@@ -86,7 +86,7 @@ pub(super) async fn run(context: &Context, args: PushArgs) -> Result<()> {
     let mut options = source::options();
     options.compression = args.compression.compression()?;
     options.cache = args.cache.cache();
-    let source = Source::open(args.source.clone(), options, &args.of_source).await?;
+    let source = Source::open(args.source.clone(), options, &args.of_source, args.referrers).await?;
     if args.all {
         return all::run(context, args, &source).await;
     }

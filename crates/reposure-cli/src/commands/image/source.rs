@@ -64,12 +64,20 @@ pub(super) struct Source {
     place: Place,
     platform: Option<Platform>,
     archive: Archive,
+    /// What refers to the one image of a registry.
+    attached: Vec<Attached>,
 }
 
 impl Source {
-    /// Opens a source, read by `options` beside what is said of it.
-    pub(super) async fn open(place: Place, options: Options, args: &SourceArgs) -> Result<Self> {
+    /// Opens a source, read by `options` beside what is said of it, with what refers to its images, if that is wanted.
+    pub(super) async fn open(
+        place: Place,
+        options: Options,
+        args: &SourceArgs,
+        referrers: bool,
+    ) -> Result<Self> {
         let options = of_platform(options, args.platform.as_ref());
+        let mut attached = Vec::new();
         let archive = match &place {
             Place::Path(path) => {
                 let opened = archive::open(path, of_form(options, Form::Detect)).await;
@@ -85,10 +93,14 @@ impl Source {
                 daemon::docker()?.image(name, of_form(options, Form::Images)).await?
             }
             Place::Podman(name) => daemon::podman()?.image(name, of_form(options, Form::Images)).await?,
-            Place::Registry(name) => remote::open(name, args).await?,
+            Place::Registry(name) => {
+                let (archive, referrers) = remote::open(name, args, referrers).await?;
+                attached = referrers;
+                archive
+            }
             place => return Err(Failure::new(Kind::Usage, format!("{place} is no source")).into()),
         };
-        Ok(Self { place, platform: args.platform.clone(), archive })
+        Ok(Self { place, platform: args.platform.clone(), archive, attached })
     }
 
     /// Chooses the image that the source's own text names, or the option `--source-tag`, or the only one.
@@ -137,6 +149,9 @@ impl Source {
 
     /// Returns what refers to the image in the source.
     pub(super) fn referrers(&self, artifact: &Artifact) -> Vec<Attached> {
+        if matches!(self.place, Place::Registry(_)) {
+            return self.attached.clone();
+        }
         self.archive.referrers(artifact)
     }
 
@@ -146,17 +161,20 @@ impl Source {
     }
 }
 
-/// Refuses to look for referrers where there never are any, or where they are not looked for.
+/// Refuses to look for referrers where there never are any.
 pub(super) fn check_referrers(place: &Place) -> Result<(), Failure> {
     match place {
         // What these hold is seen when they are open.
-        Place::Path(_) | Place::OciArchive(_) | Place::Layout(_) | Place::Standard => Ok(()),
+        Place::Path(_) | Place::OciArchive(_) | Place::Layout(_) | Place::Standard | Place::Registry(_) => {
+            Ok(())
+        }
         _ => Err(no_referrers(&place::describe(place))),
     }
 }
 
 fn no_referrers(source: &str) -> Failure {
-    let message = format!("--referrers is for an OCI layout or archive, and {source} is none");
+    let message =
+        format!("--referrers is for a registry, an OCI layout or an OCI archive, and {source} is none");
     Failure::new(Kind::Usage, message).hint("oci:PATH is a folder with an image and what refers to it")
 }
 
