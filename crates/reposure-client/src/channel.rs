@@ -2,11 +2,16 @@
 //!
 //! Everything above [`Channel`] runs unchanged over any of them.
 
+mod any_certificate;
 mod api_server;
 mod buffered;
 mod greedy;
 mod local;
+mod over_tls;
+mod port_forward;
 mod proxy;
+mod segment;
+mod tunnel;
 
 use std::fmt;
 
@@ -17,6 +22,7 @@ use reposure_oci::{Body, transport::BoxError};
 
 pub use api_server::{ApiServer, ApiServerError};
 pub use local::{Local, LocalError};
+pub use port_forward::PortForward;
 pub use proxy::Proxy;
 
 /// Sends single requests to a surrogate. Many may be under way at once.
@@ -43,6 +49,13 @@ pub struct ChannelError {
     /// What happened.
     #[source]
     pub source: BoxError,
+}
+
+impl ChannelError {
+    /// The surrogate gave no answer.
+    pub(crate) fn of_surrogate(source: BoxError) -> Self {
+        Self { hop: Hop::Surrogate, source }
+    }
 }
 
 /// A hop on the way to a surrogate.

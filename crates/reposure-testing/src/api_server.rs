@@ -1,10 +1,11 @@
-//! A stand-in for the API server's pod proxy, with the traps of the real one and failures on demand.
+//! A stand-in for the API server's pod proxy and port-forward, with the traps of the real one and failures on demand.
 //!
 //! Like the real one it strips `Authorization`, asks for gzip where no encoding is named, prefixes `Location`, answers by
 //! itself with a `Status` when the pod is away, and does not verify the pod's certificate.
 
 mod behaviour;
 mod forward;
+mod port_forward;
 mod token;
 
 use std::{
@@ -107,7 +108,8 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
         connections.spawn(async move {
             let service = service_fn(|request: Request<Incoming>| forward::answer(shared.clone(), request));
             // A service that fails drops the connection, which is what a cut looks like.
-            let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+            let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+            let _ = connection.with_upgrades().await;
         });
         while connections.try_join_next().is_some() {}
     }

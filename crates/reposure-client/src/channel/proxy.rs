@@ -13,7 +13,7 @@ use http_body_util::BodyExt as _;
 use kube::client::Body as KubeBody;
 use reposure_oci::{Body, transport::BoxError};
 
-use super::{ApiServer, Channel, ChannelError, Hop};
+use super::{ApiServer, Channel, ChannelError, Hop, segment::segment};
 
 /// Reaches a surrogate through the `proxy` subresource of its pod.
 #[derive(Clone, Debug)]
@@ -68,26 +68,7 @@ impl Channel for Proxy {
     }
 }
 
-/// Encodes what no name of an object holds. The pod's name may come from a status, and must not lead to other paths.
-fn segment(name: &str) -> String {
-    name.bytes().fold(String::new(), |text, byte| match byte {
-        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' => text + &char::from(byte).to_string(),
-        _ => text + &format!("%{byte:02X}"),
-    })
-}
-
 fn classify(error: kube::Error) -> ChannelError {
     let hop = if matches!(error, kube::Error::Auth(_)) { Hop::Credentials } else { Hop::ApiServer };
     ChannelError { hop, source: error.into() }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::segment;
-
-    #[test]
-    fn a_name_is_one_segment_of_a_path() {
-        assert_eq!(segment("reposure-surrogate-a.b-0"), "reposure-surrogate-a.b-0");
-        assert_eq!(segment("x:1/proxy/../../y?z#%"), "x%3A1%2Fproxy%2F..%2F..%2Fy%3Fz%23%25");
-    }
 }

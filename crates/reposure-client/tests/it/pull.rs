@@ -9,6 +9,7 @@ use reposure_client::{
     pull::{
         Piece, PieceSink, Place, PullError, PullOptions, fetch_blobs, fetch_into, fetch_tree, stream_blob,
     },
+    session::Session,
 };
 use reposure_oci::{Algorithm, BlobError, Descriptor, Digest, Digester, MediaType, remote::RemoteError};
 use reposure_parcel::wire::Right;
@@ -67,11 +68,20 @@ pub(crate) async fn pull_into_file(
     options: PullOptions,
 ) -> Result<Vec<Vec<u8>>, PullError> {
     let session = scene.session(Right::Pull).await.expect("a session");
+    pull_into_file_over(&session, name, options).await
+}
+
+/// As [`pull_into_file`], over a session that is there.
+pub(crate) async fn pull_into_file_over(
+    session: &Arc<Session>,
+    name: &str,
+    options: PullOptions,
+) -> Result<Vec<Vec<u8>>, PullError> {
     let name = image(name);
-    let blobs = fetch_tree(&session, &name).await?.blobs();
+    let blobs = fetch_tree(session, &name).await?.blobs();
     let file = Arc::new(tempfile::tempfile().unwrap());
     let places = places(&file, &blobs);
-    fetch_into(&session, &name, places.clone(), options, &Progress::none()).await?;
+    fetch_into(session, &name, places.clone(), options, &Progress::none()).await?;
     let read = |place: &Place| {
         let mut bytes = vec![0; usize::try_from(place.blob.size).unwrap()];
         file.read_exact_at(&mut bytes, place.start).unwrap();

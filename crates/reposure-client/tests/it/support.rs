@@ -4,7 +4,7 @@ use std::{fs::File, net::SocketAddr, path::PathBuf, sync::Arc};
 
 use kube::Config;
 use reposure_client::{
-    channel::{ApiServer, Proxy},
+    channel::{ApiServer, Channel, PortForward, Proxy},
     progress::Progress,
     push::{PushError, PushOptions, push},
     session::{Session, SessionError},
@@ -22,6 +22,7 @@ use reposure_testing::{
 };
 use tempfile::TempDir;
 
+const POD: &str = "reposure-surrogate-default-0";
 /// Large enough for the images of these tests.
 const SPOOL_LIMIT: u64 = 1 << 30;
 
@@ -59,11 +60,27 @@ impl Scene {
     }
 
     pub(crate) async fn session(&self, right: Right) -> Result<Arc<Session>, SessionError> {
-        let api_server = ApiServer::new(Config::new(self.api_server.url().parse().unwrap())).unwrap();
-        let tokens = ServiceAccountTokens::new(api_server.client(), "ns", "audience".into(), |right| {
-            format!("access-{right}")
-        });
-        let channel = Proxy::new(api_server, "ns", "reposure-surrogate-default-0", 10250);
+        let channel = Proxy::new(self.api_server(), "ns", POD, 10250);
+        self.session_over(channel, right).await
+    }
+
+    pub(crate) async fn session_by_port_forward(&self, right: Right) -> Result<Arc<Session>, SessionError> {
+        let channel = PortForward::new(self.api_server(), "ns", POD, 10250).unwrap();
+        self.session_over(channel, right).await
+    }
+
+    fn api_server(&self) -> ApiServer {
+        ApiServer::new(Config::new(self.api_server.url().parse().unwrap())).unwrap()
+    }
+
+    async fn session_over(
+        &self,
+        channel: impl Channel + 'static,
+        right: Right,
+    ) -> Result<Arc<Session>, SessionError> {
+        let client = self.api_server().client();
+        let tokens =
+            ServiceAccountTokens::new(client, "ns", "audience".into(), |right| format!("access-{right}"));
         Session::open(Arc::new(channel), Arc::new(tokens), right).await.map(Arc::new)
     }
 

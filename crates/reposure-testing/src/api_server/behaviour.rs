@@ -31,9 +31,10 @@ pub struct Failure {
 pub enum How {
     /// The connection is dropped before the request reaches the pod.
     CutBefore,
-    /// The pod acts on the request, and the connection is dropped in place of its answer.
+    /// The pod acts on the request, and the connection is dropped in place of its answer. A port that is forwarded turns out not to
+    /// be reached.
     CutAfter,
-    /// The pod's answer is dropped after some bytes of its body.
+    /// The pod's answer is dropped after some bytes of its body; a port that is forwarded, after some bytes of the pod's.
     CutWithin(usize),
     /// The request is never answered, as one to a pod that is gone.
     Hang,

@@ -44,6 +44,10 @@ pub(super) async fn answer(
     if let Some(How::Status(code)) = failure {
         return Ok(status(code, "no endpoints available"));
     }
+    if request.uri().path().ends_with("/portforward") {
+        let response = super::port_forward::answer(shared, request, failure);
+        return Ok(response.map(|body| body.map_err(|never| match never {}).boxed_unsync()));
+    }
     let Some((prefix, inner)) = proxied else { return Ok(of_api_server(path)) };
     // As middle boxes do: at once, without a look at the body.
     let announced = request.body().size_hint().exact().unwrap_or_default();

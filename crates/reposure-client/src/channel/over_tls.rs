@@ -1,0 +1,78 @@
+//! A pool of HTTP/1.1 connections over TLS with a surrogate, on streams of any kind.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response, Uri};
+use http_body_util::{BodyExt as _, Full};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
+use hyper_util::{
+    client::legacy::{self, connect::Connection},
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+};
+use reposure_oci::{Body, transport::BoxError};
+use tower::{Service, ServiceExt as _, util::MapResponse};
+
+use super::{any_certificate, greedy::Greedy};
+
+/// How long an idle connection is kept: less than the surrogate keeps it.
+const IDLE: Duration = Duration::from_secs(80);
+
+/// The stream of HTTP, over TLS on a stream `S`.
+type Secured<S> = TokioIo<Greedy<TokioIo<MaybeHttpsStream<S>>>>;
+type Connector<C> = MapResponse<
+    HttpsConnector<C>,
+    fn(MaybeHttpsStream<<C as Service<Uri>>::Response>) -> Secured<<C as Service<Uri>>::Response>,
+>;
+
+/// Connections that `C` makes.
+pub(super) struct OverTls<C: Service<Uri>> {
+    /// What the URIs of requests name; a connector may have no use for it.
+    authority: String,
+    client: legacy::Client<Connector<C>, Full<Bytes>>,
+}
+
+impl<C> OverTls<C>
+where
+    C: Service<Uri> + Clone + Send + Sync + 'static,
+    C::Response: hyper::rt::Read + hyper::rt::Write + Connection + Unpin + Send + 'static,
+    C::Future: Send,
+    C::Error: Into<BoxError>,
+{
+    pub(super) fn new(connector: C, authority: String) -> Result<Self, rustls::Error> {
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(any_certificate::client_config()?)
+            .https_only()
+            .enable_http1()
+            .wrap_connector(connector);
+        let greedy: fn(_) -> _ = |stream| TokioIo::new(Greedy::new(TokioIo::new(stream)));
+        let client = legacy::Builder::new(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE)
+            .build(connector.map_response(greedy));
+        Ok(Self { authority, client })
+    }
+
+    pub(super) async fn send(&self, request: Request<Bytes>) -> Result<Response<Body>, BoxError> {
+        let (mut parts, body) = request.into_parts();
+        let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
+        parts.uri = format!("https://{}{path}", self.authority).parse::<Uri>()?;
+        let response = self.client.request(Request::from_parts(parts, Full::new(body))).await?;
+        Ok(response.map(|body| body.map_err(BoxError::from).boxed_unsync()))
+    }
+}
+
+impl<C: Service<Uri>> Clone for OverTls<C>
+where
+    Connector<C>: Clone,
+{
+    fn clone(&self) -> Self {
+        Self { authority: self.authority.clone(), client: self.client.clone() }
+    }
+}
+
+impl<C: Service<Uri>> std::fmt::Debug for OverTls<C> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("OverTls").field("authority", &self.authority).finish_non_exhaustive()
+    }
+}
