@@ -1,6 +1,6 @@
 //! A namespace of its own for each test, with what the test needs in it, and a look at everything in it when the test fails.
 
-use std::{path::PathBuf, thread, time::Duration};
+use std::{fs, path::PathBuf, thread, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
 use tempfile::TempDir;
@@ -101,6 +101,22 @@ impl Stage {
             .folder(self.folder.path())
             .args(["--namespace", &self.namespace])
             .args(args)
+    }
+
+    /// Makes a kubeconfig of a ServiceAccount in the namespace, with a token of one hour.
+    ///
+    /// # Errors
+    /// When there is no such account.
+    pub fn kubeconfig_of(&self, account: &str) -> Result<PathBuf> {
+        let token = self.kubectl(&["create", "token", account, "--duration=1h"]).ok()?.text();
+        let kubeconfig = self.path(&format!("{account}.kubeconfig"));
+        fs::copy(&self.environment.kubeconfig, &kubeconfig)?;
+        let config = |args: &[&str]| {
+            self.kubectl(&["config"]).args(args).env("KUBECONFIG", &kubeconfig).ok().map(drop)
+        };
+        config(&["set-credentials", account, &format!("--token={token}")])?;
+        config(&["set-context", "--current", &format!("--user={account}")])?;
+        Ok(kubeconfig)
     }
 
     /// Returns a path in the stage's folder.

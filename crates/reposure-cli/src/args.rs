@@ -9,6 +9,7 @@ use crate::{
         completion::CompletionArgs, image::ImageCommand, operator::OperatorCommand,
         registry::RegistryCommand, simple::SimpleCommand,
     },
+    connect::ChannelChoice,
     format::{Format, FormatParser},
 };
 
@@ -58,6 +59,9 @@ pub(crate) struct GlobalArgs {
     /// Namespace
     #[arg(long, short = 'n', global = true, value_name = "NAME")]
     pub(crate) namespace: Option<String>,
+    /// How to reach a registry's surrogate through the API server
+    #[arg(long, global = true, value_name = "CHANNEL", value_enum, default_value_t)]
+    pub(crate) channel: ChannelChoice,
     /// Output format
     #[arg(
         long = "output",

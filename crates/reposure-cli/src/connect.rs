@@ -1,5 +1,7 @@
 //! From a registry's name to a session with its surrogate.
 
+mod ladder;
+
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result};
@@ -14,9 +16,9 @@ use reposure_api::{
     conditions::{self, ConditionType, State},
 };
 use reposure_client::{
-    channel::{Channel, Local, Proxy},
+    channel::{Channel, Local},
     retry::Backoff,
-    session::{Session, SessionError},
+    session::Session,
     token::{NoTokens, ServiceAccountTokens, TokenSource},
 };
 use reposure_parcel::{
@@ -29,6 +31,10 @@ use crate::{
     exit::{Failure, Kind},
 };
 
+use ladder::{Destination, LadderError};
+
+pub(crate) use ladder::ChannelChoice;
+
 /// How long a surrogate that was ready is waited for: a pod whose image is on the node is back within a few seconds.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -40,10 +46,20 @@ pub(crate) async fn session(context: &Context, name: &str, right: Right) -> Resu
         return Ok(Arc::new(session.with_context(|| format!("cannot reach the surrogate at {address}"))?));
     }
     let cluster = context.cluster().await?;
-    let registry = find(&cluster, name).await?;
-    let session = patiently(&cluster, &registry, right).await;
-    let session = session.map_err(|error| unreached(&cluster, &registry, error))?;
-    check(&cluster, &registry, &session).await?;
+    let registry = Sought::find(&cluster, name).await?;
+    let (pod, tokens) = (registry.pod(), tokens(&cluster, name));
+    let destination = Destination {
+        api_server: &cluster.api_server,
+        namespace: &cluster.namespace,
+        pod: &pod,
+        port: registry.port(),
+        tokens,
+        right,
+    };
+    let session = patiently(&destination, &registry, context.global.channel).await;
+    let session =
+        session.map_err(|error| unreached(&destination, &registry, context.global.channel, error))?;
+    check(&cluster, &registry, &pod, &session).await?;
     Ok(Arc::new(session))
 }
 
@@ -51,9 +67,58 @@ fn local(address: SocketAddr) -> Result<Local, Failure> {
     Local::new(address).map_err(|error| Failure::new(Kind::Usage, format!("--surrogate: {error}")))
 }
 
+/// A registry that somebody wants to work with.
+struct Sought {
+    name: String,
+    /// What is known of it: whoever has the right to a surrogate need not have the right to read registries.
+    known: Option<Registry>,
+}
+
+impl Sought {
+    async fn find(cluster: &Cluster, name: &str) -> Result<Self> {
+        match cluster.api::<Registry>().get_opt(name).await {
+            Err(kube::Error::Api(status)) if status.code == 403 => {
+                Ok(Self { name: name.into(), known: None })
+            }
+            found => {
+                Ok(Self { name: name.into(), known: Some(found_or_missing(cluster, name, found).await?) })
+            }
+        }
+    }
+
+    /// Returns the surrogate's pod: the one that the operator has published, or the one that it gives this name by itself.
+    fn pod(&self) -> String {
+        let status = self.known.as_ref().and_then(|registry| registry.status.as_ref());
+        let published = status.and_then(|status| status.surrogate_pod.clone());
+        published.unwrap_or_else(|| SurrogateNames::new(&self.name).pod())
+    }
+
+    fn port(&self) -> u16 {
+        self.known.as_ref().and_then(|registry| registry.spec.surrogate_port).unwrap_or(wire::PORT)
+    }
+
+    fn conditions(&self) -> &[Condition] {
+        let status = self.known.as_ref().and_then(|registry| registry.status.as_ref());
+        status.map(|status| status.conditions.as_slice()).unwrap_or_default()
+    }
+
+    /// Tells whether there was a surrogate when its operator last looked.
+    fn is_expected(&self) -> bool {
+        conditions::state(self.conditions(), ConditionType::SurrogateReady) == State::True
+    }
+}
+
 /// Finds a registry by its name.
 pub(crate) async fn find(cluster: &Cluster, name: &str) -> Result<Registry> {
     let found = cluster.api::<Registry>().get_opt(name).await;
+    found_or_missing(cluster, name, found).await
+}
+
+async fn found_or_missing(
+    cluster: &Cluster,
+    name: &str,
+    found: kube::Result<Option<Registry>>,
+) -> Result<Registry> {
     match found.map_err(|error| cluster.failed::<Registry>(Verb::Get, name, error)) {
         Ok(Some(registry)) => Ok(registry),
         Ok(None) => Err(missing(cluster, name).await.into()),
@@ -86,13 +151,15 @@ pub(crate) async fn missing(cluster: &Cluster, name: &str) -> Failure {
 }
 
 /// Waits for a surrogate that is being replaced: then the API server answers by itself, that there is no pod or that it is away.
-async fn patiently(cluster: &Cluster, registry: &Registry, right: Right) -> Result<Session, SessionError> {
+async fn patiently(
+    destination: &Destination<'_>,
+    registry: &Sought,
+    choice: ChannelChoice,
+) -> Result<Session, LadderError> {
     let mut backoff = Backoff::new(PATIENCE);
     loop {
-        match through_api_server(cluster, registry, right).await {
-            Err(error @ (SessionError::ApiServer { .. } | SessionError::Timeout { .. }))
-                if error.is_transient() && is_expected(registry) =>
-            {
+        match destination.climb(choice).await {
+            Err(error) if error.is_transient() && registry.is_expected() => {
                 if !backoff.pause().await {
                     return Err(error);
                 }
@@ -102,62 +169,56 @@ async fn patiently(cluster: &Cluster, registry: &Registry, right: Right) -> Resu
     }
 }
 
-/// Tells whether there was a surrogate when its operator last looked.
-fn is_expected(registry: &Registry) -> bool {
-    conditions::state(conditions_of(registry), ConditionType::SurrogateReady) == State::True
-}
-
-fn conditions_of(registry: &Registry) -> &[Condition] {
-    registry.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default()
-}
-
-async fn through_api_server(
-    cluster: &Cluster,
-    registry: &Registry,
-    right: Right,
-) -> Result<Session, SessionError> {
-    let (namespace, name) = (&cluster.namespace, registry.name_any());
-    let port = registry.spec.surrogate_port.unwrap_or(wire::PORT);
-    let channel = Proxy::new(cluster.api_server.clone(), namespace, &pod_name(registry), port);
-    let names = SurrogateNames::new(&name);
+/// Gives tokens of the registry's access ServiceAccounts.
+fn tokens(cluster: &Cluster, name: &str) -> Arc<dyn TokenSource> {
+    let (namespace, names) = (&cluster.namespace, SurrogateNames::new(name));
     let account = move |right| match right {
         Right::Pull => names.pull_account(),
         Right::Push => names.push_account(),
         Right::Admin => names.admin_account(),
     };
-    let audience = wire::audience(namespace, &name);
-    let tokens: Arc<dyn TokenSource> =
-        Arc::new(ServiceAccountTokens::new(cluster.client.clone(), namespace, audience, account));
-    Session::open(Arc::new(channel), tokens, right).await
+    let audience = wire::audience(namespace, name);
+    Arc::new(ServiceAccountTokens::new(cluster.client.clone(), namespace, audience, account))
 }
 
-/// Says which surrogate was not reached, and what its operator says of it.
-fn unreached(cluster: &Cluster, registry: &Registry, error: SessionError) -> Failure {
-    let (namespace, name) = (&cluster.namespace, registry.name_any());
-    let ready = conditions::find(conditions_of(registry), ConditionType::Ready);
+/// Says which surrogate was not reached, and what its operator says of it, or which right is missing.
+fn unreached(
+    destination: &Destination<'_>,
+    registry: &Sought,
+    choice: ChannelChoice,
+    error: LadderError,
+) -> Failure {
+    let (namespace, name) = (destination.namespace, &registry.name);
     let message = format!("cannot reach the surrogate of registry {name} in namespace {namespace}");
-    match ready {
-        None => Failure::because(format!("{message}: no operator has seen the registry yet"), error)
-            .hint(format!("reposure operator install --wait --namespace {namespace}")),
-        Some(ready) if ready.status != "True" => {
-            let said = format!("{message}, which is not ready: {}: {}", ready.reason, ready.message);
-            Failure::because(said, error)
+    if error.is_denied() {
+        return because(message, error).hint(destination.roles(choice));
+    }
+    match conditions::find(registry.conditions(), ConditionType::Ready) {
+        None if registry.known.is_some() => {
+            because(format!("{message}: no operator has seen the registry yet"), error)
+                .hint(format!("reposure operator install --wait --namespace {namespace}"))
         }
-        Some(_) => Failure::because(message, error),
+        Some(ready) if ready.status != "True" => {
+            because(format!("{message}, which is not ready: {}: {}", ready.reason, ready.message), error)
+        }
+        _ => because(message, error),
     }
 }
 
-fn pod_name(registry: &Registry) -> String {
-    let published = registry.status.as_ref().and_then(|status| status.surrogate_pod.clone());
-    published.unwrap_or_else(|| SurrogateNames::new(&registry.name_any()).pod())
+fn because(message: String, error: LadderError) -> Failure {
+    match error {
+        // Whose kind and hint are known.
+        LadderError::Session(error) => Failure::because(message, error),
+        error => Failure::because(message, error),
+    }
 }
 
 /// Makes sure that what answered is the surrogate meant: the API server may reach an address that another pod has now.
-async fn check(cluster: &Cluster, registry: &Registry, session: &Session) -> Result<()> {
+async fn check(cluster: &Cluster, registry: &Sought, pod: &str, session: &Session) -> Result<()> {
     // Without the right to read pods the namespace and name in the hello, and the token's audience, must do.
-    let pod = cluster.api::<Pod>().get_opt(&pod_name(registry)).await.ok().flatten();
+    let pod = cluster.api::<Pod>().get_opt(pod).await.ok().flatten();
     let uid = pod.and_then(|pod| pod.uid());
-    match other(session.hello(), &cluster.namespace, &registry.name_any(), uid.as_deref()) {
+    match other(session.hello(), &cluster.namespace, &registry.name, uid.as_deref()) {
         None => Ok(()),
         Some(what) => {
             let failure = Failure::new(Kind::Unreachable, format!("another surrogate answered: {what}"));

@@ -3,6 +3,7 @@
 mod acceptance;
 mod access;
 mod archives;
+mod channels;
 mod daemons;
 mod failures;
 mod lifecycle;

@@ -63,12 +63,5 @@ fn limited(stage: &Stage, role: &str) -> Result<PathBuf> {
     stage.kubectl(&["create", "serviceaccount", "limited"]).ok()?;
     let account = format!("--serviceaccount={}:limited", stage.namespace);
     stage.kubectl(&["create", "rolebinding", "limited", &format!("--clusterrole={role}"), &account]).ok()?;
-    let token = stage.kubectl(&["create", "token", "limited", "--duration=1h"]).ok()?.text();
-    let kubeconfig = stage.path("limited.kubeconfig");
-    fs::copy(&stage.environment.kubeconfig, &kubeconfig)?;
-    let config =
-        |args: &[&str]| stage.kubectl(&["config"]).args(args).env("KUBECONFIG", &kubeconfig).ok().map(drop);
-    config(&["set-credentials", "limited", &format!("--token={token}")])?;
-    config(&["set-context", "--current", "--user=limited"])?;
-    Ok(kubeconfig)
+    stage.kubeconfig_of("limited")
 }

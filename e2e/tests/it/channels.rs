@@ -1,0 +1,88 @@
+//! The channels, each by one who holds the right to it and no other.
+
+use std::{fs, path::PathBuf};
+
+use anyhow::{Result, ensure};
+use reposure_e2e::{Run, Stage};
+
+const POD: &str = "reposure-surrogate-default-0";
+const PUSH_ACCOUNT: &str = "--resource-name=reposure-surrogate-default-push";
+const PULL_ACCOUNT: &str = "--resource-name=reposure-surrogate-default-pull";
+
+#[test]
+fn each_right_opens_its_channel() -> Result<()> {
+    Stage::play("channels", |stage| {
+        fs::write(stage.path("file"), reposure_e2e::random_bytes(9 << 20))?;
+        let proxied = format!("--resource-name=https:{POD}:10250");
+        let forwarded = format!("--resource-name={POD}");
+        let proxy = ["--verb=get,create,update", "--resource=pods/proxy", &proxied];
+        let forward = ["--verb=get,create", "--resource=pods/portforward", &forwarded];
+        for (user, channel, rights) in [("by-proxy", "proxy", proxy), ("by-forward", "port-forward", forward)]
+        {
+            let user = User::create(stage, user, &[&rights, &token(PUSH_ACCOUNT)])?;
+            let pushed = user.reposure(&["image", "push", "default", user.name, "file", "-v"]).ok()?;
+            ensure!(pushed.stderr.contains(&format!("channel {channel}")), "another channel: {pushed}");
+            let other = if channel == "proxy" { "--channel=port-forward" } else { "--channel=proxy" };
+            let refused = user.reposure(&["image", "push", "default", user.name, "file", other]).output()?;
+            ensure!(refused.code == Some(4), "a right that nobody gave: {refused}");
+        }
+        stage
+            .reposure(&["image", "pull", "default", "by-forward", "pulled", "--channel=port-forward"])
+            .ok()?;
+        stage.reposure(&["image", "pull", "default", "by-forward", "again", "--channel=proxy"]).ok()?;
+        ensure!(fs::read(stage.path("pulled"))? == fs::read(stage.path("again"))?, "the channels differ");
+        Ok(())
+    })
+}
+
+#[test]
+fn who_may_only_get_pulls_and_does_not_push() -> Result<()> {
+    Stage::play("getters", |stage| {
+        fs::write(stage.path("file"), "content")?;
+        stage.reposure(&["image", "push", "default", "app", "file"]).ok()?;
+        let proxied = format!("--resource-name=https:{POD}:10250");
+        let rights = ["--verb=get", "--resource=pods/proxy", &proxied];
+        let user = User::create(stage, "reader", &[&rights, &token(PULL_ACCOUNT)])?;
+        let pulled = user.reposure(&["image", "pull", "default", "app", "--unpack"]).ok()?;
+        ensure!(pulled.text() == "content", "{pulled}");
+        let refused = user.reposure(&["image", "push", "default", "app:v2", "file"]).output()?;
+        ensure!(refused.code == Some(4), "a reader pushed: {refused}");
+        let nobody = User::create(stage, "nobody", &[&token(PUSH_ACCOUNT)])?;
+        let refused = nobody.reposure(&["image", "push", "default", "app:v2", "file"]).output()?;
+        ensure!(refused.code == Some(4), "who may nothing pushed: {refused}");
+        for part in ["proxy: ", "port-forward: ", "pods/proxy", "kubectl create role reposure-push"] {
+            ensure!(refused.stderr.contains(part), "{part:?} is not said: {refused}");
+        }
+        Ok(())
+    })
+}
+
+fn token(account: &str) -> [&str; 3] {
+    ["--verb=create", "--resource=serviceaccounts/token", account]
+}
+
+/// A ServiceAccount with a kubeconfig of its own.
+struct User<'a> {
+    stage: &'a Stage,
+    name: &'a str,
+    kubeconfig: PathBuf,
+}
+
+impl<'a> User<'a> {
+    /// Creates one that holds these rights and no others.
+    fn create(stage: &'a Stage, name: &'a str, rights: &[&[&str]]) -> Result<Self> {
+        stage.kubectl(&["create", "serviceaccount", name]).ok()?;
+        let account = format!("--serviceaccount={}:{name}", stage.namespace);
+        for (number, right) in rights.iter().enumerate() {
+            let role = format!("{name}-{number}");
+            stage.kubectl(&["create", "role", &role]).args(*right).ok()?;
+            stage.kubectl(&["create", "rolebinding", &role, &format!("--role={role}"), &account]).ok()?;
+        }
+        let kubeconfig = stage.kubeconfig_of(name)?;
+        Ok(Self { stage, name, kubeconfig })
+    }
+
+    fn reposure(&self, args: &[&str]) -> Run {
+        self.stage.reposure(args).env("KUBECONFIG", &self.kubeconfig)
+    }
+}
