@@ -1,24 +1,18 @@
 //! Reaching registries that no surrogate is beside, as whoever the user is there.
 
-use std::{
-    env,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+mod credentials;
+
+use std::{path::Path, sync::Arc};
 
 use anyhow::{Context as _, Result};
 use reposure_oci::{
     DirectOptions, DirectTransport, Scheme, TrustAnchors,
-    auth::UserCredentials,
     direct::{Cause, DirectError},
     place::RemoteName,
     registry::{Client, Failure as Reason},
 };
 
-/// The variable that names podman's and skopeo's file of credentials.
-const REGISTRY_AUTH_FILE: &str = "REGISTRY_AUTH_FILE";
-/// The variable that names the folder of docker's.
-const DOCKER_CONFIG: &str = "DOCKER_CONFIG";
+use credentials::TellingCredentials;
 
 /// What options say of a registry.
 #[derive(Clone, Copy, Debug)]
@@ -32,25 +26,32 @@ pub(crate) struct Reach<'a> {
 /// Prepares connections to the registry of an image. By plain HTTP only where that is asked for, or where a registry on this machine
 /// speaks no TLS.
 pub(crate) async fn client(name: &RemoteName, reach: Reach<'_>) -> Result<Client<DirectTransport>> {
+    let credentials = Arc::new(TellingCredentials::of(name));
+    let connect = |scheme, trust| connect(name, scheme, trust, credentials.clone());
     if reach.plain_http {
-        return connect(name, Scheme::Http, TrustAnchors::System);
+        return connect(Scheme::Http, TrustAnchors::System);
     }
     if let Some(path) = reach.authority {
         let pem = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-        let connected = connect(name, Scheme::Https, TrustAnchors::Pem(pem));
+        let connected = connect(Scheme::Https, TrustAnchors::Pem(pem));
         return connected.with_context(|| format!("cannot use {}", path.display()));
     }
-    let client = connect(name, Scheme::Https, TrustAnchors::System)?;
+    let client = connect(Scheme::Https, TrustAnchors::System)?;
     if name.is_loopback() && speaks_plain_http(&client).await {
-        return connect(name, Scheme::Http, TrustAnchors::System);
+        return connect(Scheme::Http, TrustAnchors::System);
     }
     Ok(client)
 }
 
-fn connect(name: &RemoteName, scheme: Scheme, trust: TrustAnchors) -> Result<Client<DirectTransport>> {
+fn connect(
+    name: &RemoteName,
+    scheme: Scheme,
+    trust: TrustAnchors,
+    credentials: Arc<TellingCredentials>,
+) -> Result<Client<DirectTransport>> {
     let mut options = DirectOptions::new(name.endpoint(scheme));
     options.trust = trust;
-    options.credentials = Arc::new(UserCredentials::new(name.host(), credentials_files()));
+    options.credentials = credentials;
     Ok(Client::new(DirectTransport::new(options)?))
 }
 
@@ -62,25 +63,4 @@ async fn speaks_plain_http(client: &Client<DirectTransport>) -> bool {
         _ => None,
     };
     ping.is_err_and(|error| of(&error.failure) == Some(Cause::Tls))
-}
-
-/// Lists the files that hold credentials of a user, in the order in which podman and skopeo look at them: theirs, then docker's.
-fn credentials_files() -> Vec<PathBuf> {
-    if let Some(file) = set(REGISTRY_AUTH_FILE) {
-        return vec![file];
-    }
-    let home = env::home_dir();
-    let in_home = |path: &str| home.as_ref().map(|home| home.join(path));
-    let configuration = set("XDG_CONFIG_HOME").or_else(|| in_home(".config"));
-    let docker = set(DOCKER_CONFIG).or_else(|| in_home(".docker"));
-    let files = [
-        set("XDG_RUNTIME_DIR").map(|folder| folder.join("containers/auth.json")),
-        configuration.map(|folder| folder.join("containers/auth.json")),
-        docker.map(|folder| folder.join("config.json")),
-    ];
-    files.into_iter().flatten().collect()
-}
-
-fn set(name: &str) -> Option<PathBuf> {
-    env::var_os(name).filter(|value| !value.is_empty()).map(Into::into)
 }

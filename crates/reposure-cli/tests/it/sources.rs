@@ -104,6 +104,29 @@ fn credentials_are_those_of_docker_and_its_helpers() {
 }
 
 #[test]
+fn a_credential_helper_that_is_not_there_is_passed_over() {
+    let environment = TestEnvironment::new();
+    let image = RandomImage::new(27, 1, 1000).unwrap();
+    environment.write("docker/config.json", json!({"credsStore": "of-nobody"}).to_string());
+    let run = |other: &MemoryRegistry| {
+        put(other, &image, Some("v1"));
+        let source = format!("registry:{}/team/app:v1", other.host());
+        let output = push(&environment, &[&source], &[("DOCKER_CONFIG", "docker")]);
+        Output { stderr: output.stderr.replace(&other.host(), "$OTHER"), ..output }
+    };
+    let public = run(&environment.other_registry(Options::default()));
+    assert_eq!((public.code, public.text().trim()), (0, image.digest().as_str()), "{public}");
+    insta::assert_snapshot!(public.stderr, @r"
+    warning: there is no docker-credential-of-nobody, which the docker configuration names: $OTHER is asked without its credentials
+    ");
+    let auth = Auth::bearer(Users::new("ann", "hush"));
+    let private = run(&environment.other_registry(Options { auth, ..Options::default() }));
+    assert_eq!(private.code, 4, "{private}");
+    assert!(private.stderr.starts_with("warning: there is no docker-credential-of-nobody"), "{private}");
+    assert_eq!(private.stderr.matches("warning").count(), 1, "{private}");
+}
+
+#[test]
 fn tls_is_checked_against_the_authority_that_is_named() {
     let environment = TestEnvironment::new();
     let other = environment.other_registry(Options { tls: true, ..Options::default() });

@@ -66,6 +66,13 @@ pub enum HelperError {
     },
 }
 
+impl HelperError {
+    /// Tells whether the program is not there at all, and not that it fails.
+    pub fn is_missing(&self) -> bool {
+        matches!(self, Self::Run { source, .. } if source.kind() == io::ErrorKind::NotFound)
+    }
+}
+
 /// A program that keeps credentials.
 #[derive(Debug)]
 pub(crate) struct Helper {
@@ -88,6 +95,11 @@ impl Helper {
             return Err(HelperError::Name(name.into()));
         }
         Ok(Self { program: format!("{PREFIX}{name}") })
+    }
+
+    /// Returns the program's whole name.
+    pub(crate) fn program(&self) -> &str {
+        &self.program
     }
 
     /// Asks the program for the credentials of a registry; none if it has none.
@@ -184,5 +196,8 @@ mod tests {
     async fn a_program_that_is_not_there_is_named() {
         let error = Helper::new("of-nobody-at-all").unwrap().get("r").await.unwrap_err();
         assert_eq!(error.to_string(), "cannot run the credential helper docker-credential-of-nobody-at-all");
+        assert!(error.is_missing());
+        let locked = io::Error::from(io::ErrorKind::PermissionDenied);
+        assert!(!HelperError::Run { program: "docker-credential-x".into(), source: locked }.is_missing());
     }
 }

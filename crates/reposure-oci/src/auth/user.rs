@@ -1,10 +1,10 @@
 //! The credentials that a user has for registries: files of docker and podman, and the programs that these name.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     io,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex as StdMutex, PoisonError},
 };
 
 use futures::future::BoxFuture;
@@ -27,12 +27,16 @@ const DOCKER_HUB_URL: &str = "https://index.docker.io/v1/";
 ///
 /// The first file that has some for the registry counts. In a file, `credHelpers` count before `credsStore`, and this before
 /// `auths`. Without any, the registry is asked as nobody. Each is read once.
+///
+/// A helper that is not there is passed over, as docker and podman do: most registries of a configuration that names one for all are
+/// public. [`UserCredentials::missing_helpers`] tells of it. One that is there and fails is an error.
 #[derive(Debug)]
 pub struct UserCredentials {
     host: String,
     paths: Vec<PathBuf>,
     files: OnceCell<Vec<UserFile>>,
     found: Mutex<HashMap<Option<String>, Arc<Credentials>>>,
+    missing: StdMutex<BTreeSet<String>>,
 }
 
 #[derive(Debug)]
@@ -55,7 +59,13 @@ impl UserCredentials {
     ///
     /// Nothing is read yet.
     pub fn new(host: impl Into<String>, paths: Vec<PathBuf>) -> Self {
-        Self { host: host.into(), paths, files: OnceCell::new(), found: Mutex::default() }
+        let (found, missing) = (Mutex::default(), StdMutex::default());
+        Self { host: host.into(), paths, files: OnceCell::new(), found, missing }
+    }
+
+    /// Returns the helpers that were passed over so far since they are not there, by their programs: `docker-credential-NAME`.
+    pub fn missing_helpers(&self) -> Vec<String> {
+        self.missing.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 
     async fn files(&self) -> Result<&[UserFile], CredentialsError> {
@@ -88,12 +98,20 @@ impl UserCredentials {
         let names = own.map(|(_, name)| name).into_iter().chain(&helpers.creds_store);
         let server = if is_docker_hub(&self.host) { DOCKER_HUB_URL } else { &self.host };
         for name in names.filter(|name| !name.is_empty()) {
-            let asked = Helper::new(name).map_err(CredentialsError::Helper)?.get(server).await;
-            if let Some(found) = asked.map_err(CredentialsError::Helper)? {
-                return Ok(Some(found));
+            let helper = Helper::new(name).map_err(CredentialsError::Helper)?;
+            match helper.get(server).await {
+                Ok(Some(found)) => return Ok(Some(found)),
+                Ok(None) => {}
+                Err(error) if error.is_missing() => self.pass_over(&helper),
+                Err(error) => return Err(CredentialsError::Helper(error)),
             }
         }
         Ok(None)
+    }
+
+    fn pass_over(&self, helper: &Helper) {
+        let mut missing = self.missing.lock().unwrap_or_else(PoisonError::into_inner);
+        missing.insert(helper.program().into());
     }
 }
 
@@ -141,4 +159,36 @@ fn parse(bytes: &SecretSlice<u8>) -> Result<(Helpers, DockerConfig), DockerConfi
         column: error.column(),
     };
     Ok((helpers.map_err(wrong)?, entries))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn ask(config: &str) -> (Result<Arc<Credentials>, CredentialsError>, Vec<String>) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.json");
+        std::fs::write(&path, config).unwrap();
+        let user = UserCredentials::new("r.example", vec![path]);
+        (user.credentials(None).await, user.missing_helpers())
+    }
+
+    #[tokio::test]
+    async fn a_helper_that_is_not_there_is_passed_over() {
+        let (found, missing) = ask(r#"{"credsStore": "of-nobody-at-all"}"#).await;
+        assert!(matches!(*found.unwrap(), Credentials::Anonymous));
+        assert_eq!(missing, ["docker-credential-of-nobody-at-all"]);
+        let both = r#"{"credHelpers": {"r.example": "nobodys-own"}, "credsStore": "nobodys-store",
+            "auths": {"r.example": {"username": "ann", "password": "hush"}}}"#;
+        let (found, missing) = ask(both).await;
+        assert!(matches!(&*found.unwrap(), Credentials::Basic { username, .. } if username == "ann"));
+        assert_eq!(missing, ["docker-credential-nobodys-own", "docker-credential-nobodys-store"]);
+    }
+
+    #[tokio::test]
+    async fn a_name_that_is_none_of_a_helper_is_not_passed_over() {
+        let (found, missing) = ask(r#"{"credsStore": "../nobody"}"#).await;
+        assert!(matches!(found, Err(CredentialsError::Helper(_))));
+        assert!(missing.is_empty());
+    }
 }
