@@ -6,13 +6,21 @@ use std::{path::Path, sync::Arc};
 
 use anyhow::{Context as _, Result};
 use reposure_oci::{
-    DirectOptions, DirectTransport, Scheme, TrustAnchors,
+    DirectOptions, DirectTransport, Place, Scheme, TrustAnchors,
     direct::{Cause, DirectError},
     place::RemoteName,
     registry::{Client, Failure as Reason},
 };
 
+use crate::{
+    exit::{Failure, Kind},
+    place,
+};
 use credentials::TellingCredentials;
+
+/// How the options end that say how to reach a registry.
+pub(crate) const PLAIN_HTTP: &str = "plain-http";
+pub(crate) const AUTHORITY: &str = "ca";
 
 /// What options say of a registry.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +29,52 @@ pub(crate) struct Reach<'a> {
     pub(crate) plain_http: bool,
     /// By these certificates alone.
     pub(crate) authority: Option<&'a Path>,
+}
+
+/// Which end of a push or pull a registry is; options about it begin so.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Side {
+    Source,
+    Target,
+}
+
+impl Side {
+    /// Returns an option about the registry there: `--source-ca`.
+    pub(crate) fn option(self, name: &str) -> String {
+        match self {
+            Self::Source => format!("--source-{name}"),
+            Self::Target => format!("--target-{name}"),
+        }
+    }
+
+    const fn argument(self) -> &'static str {
+        match self {
+            Self::Source => "SOURCE",
+            Self::Target => "TARGET",
+        }
+    }
+
+    fn describe(self, place: &Place) -> String {
+        match (self, place) {
+            (Self::Target, Place::Standard) => "standard output".into(),
+            _ => place::describe(place),
+        }
+    }
+}
+
+impl Reach<'_> {
+    /// Refuses options where `place` is not in a registry: they would say nothing, and whoever gives them means something else.
+    pub(crate) fn check(self, side: Side, place: &Place) -> Result<(), Failure> {
+        let given = self.plain_http.then_some(PLAIN_HTTP).or_else(|| self.authority.map(|_| AUTHORITY));
+        match given {
+            Some(given) if !matches!(place, Place::Registry(_)) => {
+                let (option, argument, place) = (side.option(given), side.argument(), side.describe(place));
+                let message = format!("{option} is for a {argument} registry:HOST/NAME, and {place} is none");
+                Err(Failure::new(Kind::Usage, message).hint("leave it out"))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// Prepares connections to the registry of an image. By plain HTTP only where that is asked for, or where a registry on this machine

@@ -144,6 +144,25 @@ fn tls_is_checked_against_the_authority_that_is_named() {
 }
 
 #[test]
+fn options_about_a_registry_are_for_one() {
+    let environment = TestEnvironment::alone();
+    environment.write("data.bin", "data");
+    insta::assert_snapshot!(push(&environment, &["data.bin", "--source-ca", "ca.pem"], &[]), @r"
+    [2]
+    error: --source-ca is for a SOURCE registry:HOST/NAME, and data.bin is none
+      try: leave it out
+    ");
+    for source in ["data.bin", "-", "file:data.bin", "docker-daemon:app", "oci:layout"] {
+        let output = push(&environment, &[source, "--source-plain-http"], &[]);
+        assert_eq!(output.code, 2, "{source}: {output}");
+        assert!(
+            output.stderr.contains("--source-plain-http is for a SOURCE registry:"),
+            "{source}: {output}"
+        );
+    }
+}
+
+#[test]
 fn one_platform_of_an_index_is_pushed() {
     let environment = TestEnvironment::new();
     let other = environment.other_registry(Options::default());

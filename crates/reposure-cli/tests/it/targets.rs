@@ -193,6 +193,16 @@ fn targets_that_cannot_be_written_are_refused_before_anything_is_asked() {
     [2]
     error: --fsync is for what is written to this machine's disk
     ");
+    insta::assert_snapshot!(pull(&["app.tar", "--target-ca", "ca.pem"]), @r"
+    [2]
+    error: --target-ca is for a TARGET registry:HOST/NAME, and app.tar is none
+      try: leave it out
+    ");
+    insta::assert_snapshot!(pull(&["-", "--target-plain-http"]), @r"
+    [2]
+    error: --target-plain-http is for a TARGET registry:HOST/NAME, and standard output is none
+      try: leave it out
+    ");
     insta::assert_snapshot!(pull(&["oci:"]), @r"
     [2]
     error: invalid value 'oci:' for '[TARGET]': a path is missing

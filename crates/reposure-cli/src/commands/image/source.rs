@@ -17,6 +17,7 @@ use reposure_oci::{
 use crate::{
     daemon,
     exit::{self, Failure, Kind},
+    other_registry::Side,
     place,
 };
 
@@ -76,6 +77,7 @@ impl Source {
         args: &SourceArgs,
         referrers: bool,
     ) -> Result<Self> {
+        remote::reach(args).check(Side::Source, &place)?;
         let options = of_platform(options, args.platform.as_ref());
         let mut attached = Vec::new();
         let archive = match &place {

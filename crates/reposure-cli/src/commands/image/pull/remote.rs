@@ -34,7 +34,6 @@ struct Copy<'a> {
 
 /// Copies the image into another registry, and then what refers to it, if that was fetched.
 pub(super) async fn copy_to(pull: &Pull, tree: &Tree, to: &RemoteName, args: &PullArgs) -> Result<()> {
-    let reach = Reach { plain_http: args.target_plain_http, authority: args.target_ca.as_deref() };
     let limits = Limits { attempts: u32::MAX, pauses: PATIENCE, patience: PATIENCE, ..Limits::default() };
     let options = PushOptions {
         blobs: BLOBS,
@@ -45,7 +44,7 @@ pub(super) async fn copy_to(pull: &Pull, tree: &Tree, to: &RemoteName, args: &Pu
         ..PushOptions::default()
     };
     let source = Client::with_limits(pull.session.clone(), limits);
-    let copy = Copy { pull, source, target: client(to, reach).await?, options };
+    let copy = Copy { pull, source, target: client(to, reach(args)).await?, options };
     let copied = copy.tree(tree, to.image()).await;
     copied.with_context(|| format!("cannot copy it to {to}"))?;
     for AttachedTree { tag, tree } in &tree.referrers {
@@ -56,6 +55,11 @@ pub(super) async fn copy_to(pull: &Pull, tree: &Tree, to: &RemoteName, args: &Pu
         copied.with_context(|| format!("cannot copy referrer {digest} to {to}"))?;
     }
     Ok(())
+}
+
+/// Returns what options say of the registry of a target.
+pub(super) fn reach(args: &PullArgs) -> Reach<'_> {
+    Reach { plain_http: args.target_plain_http, authority: args.target_ca.as_deref() }
 }
 
 impl Copy<'_> {

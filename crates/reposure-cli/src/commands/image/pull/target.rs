@@ -10,10 +10,11 @@ use reposure_oci::{
     sink::ArchiveForm,
 };
 
-use super::PullArgs;
+use super::{PullArgs, remote};
 use crate::{
     daemon,
     exit::{Failure, Kind},
+    other_registry::Side,
     output,
 };
 
@@ -39,15 +40,13 @@ impl Target {
     /// Takes TARGET with the options that change what it means.
     pub(super) fn of(args: &PullArgs) -> Result<Self> {
         let place = args.target.clone().unwrap_or(Place::Standard);
+        remote::reach(args).check(Side::Target, &place)?;
         let target = if args.unpack { Self::unpacked(place)? } else { Self::packed(place)? };
         if args.referrers && !target.has_referrers() {
             return Err(usage("--referrers is for what holds more than an image of docker's"));
         }
         if args.fsync && !target.is_on_disk() {
             return Err(usage("--fsync is for what is written to this machine's disk"));
-        }
-        if (args.target_plain_http || args.target_ca.is_some()) && !matches!(target, Self::Registry(_)) {
-            return Err(usage("--target-plain-http and --target-ca are for a target registry:HOST/NAME"));
         }
         if matches!(target, Self::Archive { path: None, .. }) && output::is_terminal() {
             return Err(Failure::new(Kind::Usage, "an archive is nothing for a terminal")

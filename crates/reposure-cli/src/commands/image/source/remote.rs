@@ -17,8 +17,7 @@ pub(super) async fn open(
     args: &SourceArgs,
     referrers: bool,
 ) -> Result<(Archive, Vec<Attached>)> {
-    let reach = Reach { plain_http: args.source_plain_http, authority: args.source_ca.as_deref() };
-    let client = client(name, reach).await?;
+    let client = client(name, reach(args)).await?;
     let (image, only) = (name.image(), args.platform.as_ref());
     let fetched = if referrers {
         remote::fetch_with_referrers(&client, image, only).await
@@ -28,4 +27,9 @@ pub(super) async fn open(
     let (artifact, attached) = fetched.with_context(|| format!("cannot read registry:{name}"))?;
     let entry = Entry { names: vec![image.to_string()], artifact, omitted: Vec::new() };
     Ok((Archive { entries: vec![entry] }, attached))
+}
+
+/// Returns what options say of the registry of a source.
+pub(super) fn reach(args: &SourceArgs) -> Reach<'_> {
+    Reach { plain_http: args.source_plain_http, authority: args.source_ca.as_deref() }
 }
