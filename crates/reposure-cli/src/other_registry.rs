@@ -2,7 +2,7 @@
 
 mod credentials;
 
-use std::{path::Path, sync::Arc};
+use std::{fmt, path::Path, sync::Arc};
 
 use anyhow::{Context as _, Result};
 use reposure_oci::{
@@ -59,6 +59,19 @@ impl Side {
             (Self::Target, Place::Standard) => "standard output".into(),
             _ => place::describe(place),
         }
+    }
+}
+
+/// What was being done at a registry: the context of an error, which tells for which end the options are that may help.
+#[derive(Clone, Debug)]
+pub(crate) struct At {
+    pub(crate) side: Side,
+    pub(crate) doing: String,
+}
+
+impl fmt::Display for At {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.doing)
     }
 }
 

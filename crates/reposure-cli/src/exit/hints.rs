@@ -15,6 +15,7 @@ use reposure_oci::{
 use reposure_parcel::problem::Code;
 
 use super::Failure;
+use crate::other_registry::{AUTHORITY, At, PLAIN_HTTP, Side};
 
 /// Where the API server is silent.
 const API_SERVER: &str = "see whether the API server can be reached: kubectl version";
@@ -26,10 +27,12 @@ const REGISTRY: &str = "see whether the registry itself runs: reposure registry 
 
 /// Returns what to try, by the first cause that knows.
 pub(super) fn hint(error: &anyhow::Error) -> Option<String> {
-    error.chain().find_map(of_cause)
+    // A context is no cause that could be told by its type.
+    let side = error.downcast_ref::<At>().map_or(Side::Source, |at| at.side);
+    error.chain().find_map(|cause| of_cause(cause, side))
 }
 
-fn of_cause(cause: &(dyn StdError + 'static)) -> Option<String> {
+fn of_cause(cause: &(dyn StdError + 'static), side: Side) -> Option<String> {
     if let Some(failure) = cause.downcast_ref::<Failure>() {
         return failure.hint.clone();
     }
@@ -50,7 +53,7 @@ fn of_cause(cause: &(dyn StdError + 'static)) -> Option<String> {
         return Some("log in where the image is: docker login, podman login or skopeo login".into());
     }
     if let Some(error) = cause.downcast_ref::<DirectError>() {
-        return of_connection(error.cause);
+        return of_connection(error.cause, side);
     }
     if let Some(error) = cause.downcast_ref::<OpenError>() {
         return of_source(error);
@@ -156,10 +159,14 @@ fn of_daemon(error: &DaemonError) -> Option<String> {
     Some(hint.into())
 }
 
-fn of_connection(cause: Cause) -> Option<String> {
+fn of_connection(cause: Cause, side: Side) -> Option<String> {
     match cause {
-        Cause::Tls => Some("--source-plain-http, if the registry is to be reached by plain HTTP".into()),
-        Cause::CertificateUntrusted => Some("--source-ca FILE with the registry's authority".into()),
+        Cause::Tls => {
+            Some(format!("{}, if the registry is to be reached by plain HTTP", side.option(PLAIN_HTTP)))
+        }
+        Cause::CertificateUntrusted => {
+            Some(format!("{} FILE with the registry's authority", side.option(AUTHORITY)))
+        }
         _ => None,
     }
 }

@@ -104,7 +104,14 @@ fn a_registry_that_is_away_or_speaks_tls_is_told() {
     put(&environment, "app", "v1", &image);
     environment.write("ca.pem", other.authority().unwrap());
     let target = format!("registry:{}/app:v1", other.host());
-    assert_ne!(environment.run(&["image", "pull", "default", "app:v1", &target]).code, 0);
+    let untrusted = environment.run(&["image", "pull", "default", "app:v1", &target]);
+    assert_eq!(untrusted.code, 5, "{untrusted}");
+    assert!(untrusted.stderr.contains("try: --target-ca FILE with"), "{untrusted}");
+    let plain = environment.other_registry(Options::default());
+    let plain = format!("registry:{}/app:v1", plain.host());
+    let spoken = ["image", "pull", "default", "app:v1", &plain, "--target-ca", "ca.pem"];
+    let spoken = environment.run(&spoken);
+    assert!(spoken.stderr.contains("try: --target-plain-http, if"), "{spoken}");
     assert_eq!(environment.ok(&["image", "pull", "default", "app:v1", &target, "--target-ca", "ca.pem"]), "");
     assert_holds(&other, &image, "app", "v1");
     drop(other);

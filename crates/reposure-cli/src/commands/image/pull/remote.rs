@@ -17,7 +17,7 @@ use reposure_oci::{
 };
 
 use super::{Pull, PullArgs, shown};
-use crate::other_registry::{Reach, client};
+use crate::other_registry::{At, Reach, Side, client};
 
 /// The blobs on their way at once. Each takes memory for its ranges in flight.
 const BLOBS: usize = 2;
@@ -46,13 +46,13 @@ pub(super) async fn copy_to(pull: &Pull, tree: &Tree, to: &RemoteName, args: &Pu
     let source = Client::with_limits(pull.session.clone(), limits);
     let copy = Copy { pull, source, target: client(to, reach(args)).await?, options };
     let copied = copy.tree(tree, to.image()).await;
-    copied.with_context(|| format!("cannot copy it to {to}"))?;
+    copied.with_context(|| at_target(format!("cannot copy it to {to}")))?;
     for AttachedTree { tag, tree } in &tree.referrers {
         let digest = tree.manifest.digest();
         let reference = tag.clone().map_or_else(|| Reference::Digest(digest.clone()), Reference::Tag);
         let name = ImageName { repository: to.image().repository.clone(), reference };
         let copied = copy.tree(tree, &name).await;
-        copied.with_context(|| format!("cannot copy referrer {digest} to {to}"))?;
+        copied.with_context(|| at_target(format!("cannot copy referrer {digest} to {to}")))?;
     }
     Ok(())
 }
@@ -60,6 +60,10 @@ pub(super) async fn copy_to(pull: &Pull, tree: &Tree, to: &RemoteName, args: &Pu
 /// Returns what options say of the registry of a target.
 pub(super) fn reach(args: &PullArgs) -> Reach<'_> {
     Reach { plain_http: args.target_plain_http, authority: args.target_ca.as_deref() }
+}
+
+const fn at_target(doing: String) -> At {
+    At { side: Side::Target, doing }
 }
 
 impl Copy<'_> {
