@@ -7,6 +7,8 @@ use reposure_client::progress::{Event, Progress};
 use reposure_parcel::upload::How;
 use tokio::{sync::mpsc::UnboundedReceiver, task::JoinHandle};
 
+use crate::printable;
+
 /// A bar with bytes, rate and time left.
 const STYLE: &str = "{prefix:12} {bar:30} {bytes:>11}/{total_bytes:11} {bytes_per_sec:>13} {msg}";
 /// A part whose size is not known yet.
@@ -48,7 +50,7 @@ async fn tell(mut events: UnboundedReceiver<Event>) {
         if let Event::Retrying { problem } = event
             && problem != last
         {
-            eprintln!("trying again: {problem}");
+            eprintln!("trying again: {}", printable::line(&problem));
             last = problem;
         }
     }
@@ -59,7 +61,7 @@ fn show(screen: &MultiProgress, bars: &mut HashMap<usize, ProgressBar>, event: E
         Event::Began { part, label, size } => {
             let bar = screen.add(size.map_or_else(ProgressBar::new_spinner, ProgressBar::new));
             bar.set_style(style(if size.is_some() { STYLE } else { SPINNER }));
-            bar.set_prefix(label);
+            bar.set_prefix(printable::line(&label).into_owned());
             if size.is_none() {
                 bar.set_message("compressing");
                 bar.enable_steady_tick(Duration::from_millis(120));
@@ -85,7 +87,7 @@ fn show(screen: &MultiProgress, bars: &mut HashMap<usize, ProgressBar>, event: E
         }),
         Event::Retrying { problem } => {
             // A screen that cannot be drawn on is no reason to end.
-            let _ = screen.println(format!("trying again: {problem}"));
+            let _ = screen.println(format!("trying again: {}", printable::line(&problem)));
         }
     }
 }

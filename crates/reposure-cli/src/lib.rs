@@ -11,6 +11,7 @@
 //! | `reference` | the reference of all commands, as Markdown |
 //! | `exit` | what an error's exit code is, and what to try |
 //! | `place` | sources and targets on the command line |
+//! | `printable` | text of others, without what steers a terminal |
 //! | `output` | tables, JSON and YAML on standard output |
 //! | `bars` | progress bars on standard error, on a terminal |
 //!
@@ -29,6 +30,7 @@ mod format;
 mod other_registry;
 mod output;
 mod place;
+mod printable;
 mod reference;
 mod run;
 

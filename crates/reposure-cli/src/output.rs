@@ -11,7 +11,7 @@ use comfy_table::{ContentArrangement, Table, presets};
 use reposure_oci::sink::{UnpackError, WriteError};
 use serde::Serialize;
 
-use crate::format::Format;
+use crate::{format::Format, printable};
 
 /// Rows with their headings.
 pub(crate) struct Rows {
@@ -27,7 +27,7 @@ impl Rows {
     }
 
     pub(crate) fn push(&mut self, row: Vec<String>) {
-        self.cells.push(row);
+        self.cells.push(row.iter().map(|cell| printable::line(cell).into_owned()).collect());
     }
 
     /// Renders the table with a line for each row.
@@ -57,19 +57,19 @@ pub(crate) fn list<T: Serialize>(format: Format, data: &T, names: &[String], row
     }
 }
 
-/// Joins lines, each with its end.
+/// Joins lines for people, each with its end.
 pub(crate) fn lines<T: Display>(texts: impl IntoIterator<Item = T>) -> String {
     texts.into_iter().fold(String::new(), |mut lines, text| {
         // Writing to a string does not fail.
-        let _ = writeln!(lines, "{text}");
+        let _ = writeln!(lines, "{}", printable::line(&text.to_string()));
         lines
     })
 }
 
-/// Writes one fact: as a line, or as data.
+/// Writes one fact: as a line, or as data. It is for scripts and goes as it is, since a password may hold anything.
 pub(crate) fn fact<T: Serialize>(format: Format, data: &T, line: &str) -> Result<()> {
     match format {
-        Format::Bare | Format::Wide | Format::Name => print(&format!("{line}\n")),
+        Format::Bare | Format::Wide | Format::Name => write(&format!("{line}\n")),
         Format::Json | Format::Yaml => structured(format, data),
     }
 }
@@ -77,9 +77,9 @@ pub(crate) fn fact<T: Serialize>(format: Format, data: &T, line: &str) -> Result
 /// Writes data for programs.
 pub(crate) fn structured<T: Serialize>(format: Format, data: &T) -> Result<()> {
     match format {
-        Format::Yaml => print(&serde_saphyr::to_string(data).context("cannot write YAML")?),
+        Format::Yaml => write(&serde_saphyr::to_string(data).context("cannot write YAML")?),
         Format::Json | Format::Bare | Format::Wide | Format::Name => {
-            print(&(serde_json::to_string_pretty(data).context("cannot write JSON")? + "\n"))
+            write(&(serde_json::to_string_pretty(data).context("cannot write JSON")? + "\n"))
         }
     }
 }
@@ -89,11 +89,19 @@ pub(crate) fn structured<T: Serialize>(format: Format, data: &T) -> Result<()> {
 #[error("nobody reads standard output any more")]
 pub(crate) struct Closed;
 
-/// Writes text to standard output at once.
+/// Writes text for people to standard output at once, without what would steer a terminal.
 ///
 /// # Errors
 /// [`Closed`] where nobody reads it any more.
 pub(crate) fn print(text: &str) -> Result<()> {
+    write(&printable::text(text))
+}
+
+/// Writes text for programs to standard output at once, as it is.
+///
+/// # Errors
+/// As [`print`].
+pub(crate) fn write(text: &str) -> Result<()> {
     let mut stdout = std::io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Err(Closed.into()),

@@ -16,5 +16,5 @@ pub(crate) struct CompletionArgs {
 pub(super) fn run(args: &CompletionArgs) -> Result<()> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "reposure", &mut script);
-    output::print(&String::from_utf8(script).context("cannot make the script")?)
+    output::write(&String::from_utf8(script).context("cannot make the script")?)
 }

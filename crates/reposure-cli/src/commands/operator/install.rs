@@ -71,7 +71,7 @@ async fn define(cluster: &Cluster, args: &InstallArgs) -> Result<()> {
         Ok(_) => Ok(wait::crd_established(&cluster.client, args.wait.timeout).await?),
         Err(AdminError::Denied { .. }) if is_defined(cluster).await => Ok(()),
         Err(error @ AdminError::Denied { .. }) => {
-            output::print(&manifests::crd()?)?;
+            output::write(&manifests::crd()?)?;
             let hint = "give the YAML on standard output to an administrator, for `kubectl apply`, and call this again";
             Err(Failure::new(Kind::Denied, format!("Registry is not defined in this cluster: {error}"))
                 .hint(hint)

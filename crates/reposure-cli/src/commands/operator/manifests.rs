@@ -9,5 +9,5 @@ use crate::{context::Context, output};
 /// Prints what `install` would apply, for `kubectl apply` and for reading; asks no cluster.
 pub(super) async fn run(context: &Context, args: &InstallArgs) -> Result<()> {
     let namespace = context.namespace().await;
-    output::print(&manifests::operator(&args.options(&namespace))?)
+    output::write(&manifests::operator(&args.options(&namespace))?)
 }
