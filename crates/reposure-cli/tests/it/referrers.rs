@@ -86,6 +86,31 @@ fn referrers_are_pushed_and_listed() {
 }
 
 #[test]
+fn referrers_are_no_images_of_their_own_among_all() {
+    let environment = TestEnvironment::new();
+    let layout = Layout::write(&environment, "layout");
+    let push = |args: &[&str]| {
+        environment.ok(&[&["image", "push", "default", "app", "layout", "--all"], args].concat())
+    };
+    assert_eq!(push(&[]).trim_end(), layout.image);
+    assert_eq!(environment.registry().tags("app"), ["v1"]);
+    let pushed: Value = serde_json::from_str(&push(&["--referrers", "-o", "json"])).unwrap();
+    let expected =
+        json!([{"name": "app:v1", "digest": layout.image, "referrers": [layout.sbom, layout.signature]}]);
+    assert_eq!(pushed, expected);
+
+    let index = fs::read(environment.path("layout/index.json")).unwrap();
+    let mut index: Value = serde_json::from_slice(&index).unwrap();
+    index["manifests"].as_array_mut().unwrap().remove(0);
+    environment.write("layout/index.json", index.to_string());
+    insta::assert_snapshot!(environment.run(&["image", "push", "default", "app", "layout", "--all"]), @r"
+    [2]
+    error: layout holds no image, but only what refers to others
+      try: push one of them by itself: --source-tag @0
+    ");
+}
+
+#[test]
 fn what_a_registry_says_steers_no_terminal() {
     let environment = TestEnvironment::new();
     Layout::write(&environment, "layout");

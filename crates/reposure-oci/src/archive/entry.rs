@@ -1,6 +1,5 @@
 //! What was found in a source, and choosing from it.
 
-use super::referrers::is_referrer;
 use crate::{digest::Digest, image::Artifact};
 
 /// What a source holds.
@@ -52,7 +51,7 @@ impl Archive {
     pub fn select(&self, name: Option<&str>) -> Result<&Entry, SelectError> {
         let Some(name) = name else {
             // What only refers to an image is not what is meant, as long as there is an image.
-            let mut own = self.entries.iter().filter(|entry| !is_referrer(entry));
+            let mut own = self.entries.iter().filter(|entry| !entry.is_referrer());
             return match (self.entries.as_slice(), own.next(), own.next()) {
                 ([], ..) => Err(SelectError::Empty),
                 ([entry], ..) | (_, Some(entry), None) => Ok(entry),

@@ -41,10 +41,13 @@ impl Archive {
     }
 }
 
-/// Tells an entry that only refers to others.
-pub(crate) fn is_referrer(entry: &Entry) -> bool {
-    let by_tag = |name: &String| tag_of(name).is_some_and(|tag| is_referrer_tag(&tag));
-    if entry.names.is_empty() { subject(&entry.artifact).is_some() } else { entry.names.iter().all(by_tag) }
+impl Entry {
+    /// Tells whether it only refers to others: it has no name but a subject, or names that say it alone. It goes along with what it
+    /// refers to, see [`Archive::referrers`], and is no image by itself.
+    pub fn is_referrer(&self) -> bool {
+        let by_tag = |name: &String| tag_of(name).is_some_and(|tag| is_referrer_tag(&tag));
+        if self.names.is_empty() { subject(&self.artifact).is_some() } else { self.names.iter().all(by_tag) }
+    }
 }
 
 #[derive(Default)]

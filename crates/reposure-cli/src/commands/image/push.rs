@@ -55,7 +55,8 @@ pub(crate) struct PushArgs {
     /// Push every image of an archive under its own name: a tag is one of IMAGE, a whole name keeps its path below IMAGE
     ///
     /// IMAGE has no tag then: with `--all team`, `docker.io/library/app:v1` becomes `team/app:v1`, and what is called `v1` alone
-    /// becomes `team:v1`. A digest is printed for each, on a line of its own, in the order of names.
+    /// becomes `team:v1`. A digest is printed for each, on a line of its own, in the order of names. What only refers to images goes
+    /// along with them, with `--referrers`.
     #[arg(long, conflicts_with = "source_tag")]
     all: bool,
     /// Push what refers to the image too: signatures, SBOMs and the like that a registry, an OCI layout or an OCI archive holds; other sources hold none

@@ -36,6 +36,12 @@ pub(super) async fn run(context: &Context, args: PushArgs, source: &Source) -> R
     let prefix = prefix(&args.image)?;
     // All that is wrong with the names is said before anything is pushed.
     let targets = targets(prefix, source.all()?)?;
+    if targets.is_empty() {
+        let message = format!("{} holds no image, but only what refers to others", source.describe());
+        return Err(Failure::new(Kind::Usage, message)
+            .hint("push one of them by itself: --source-tag @0")
+            .into());
+    }
     let mut artifacts = Vec::new();
     for (name, entry) in targets {
         let artifact = source.artifact(entry).await?;
@@ -70,13 +76,13 @@ fn prefix(name: &ImageName) -> Result<&RepositoryName, Failure> {
     Err(Failure::new(Kind::Usage, message).hint(format!("leave the tag out: {}", name.repository)))
 }
 
-/// Returns what is pushed under which name, in the order of names.
+/// Returns what is pushed under which name, in the order of names: images, with which go those that refer to them.
 fn targets<'a>(
     prefix: &RepositoryName,
     entries: &'a [Entry],
 ) -> Result<BTreeMap<ImageName, &'a Entry>, Failure> {
     let mut targets: BTreeMap<ImageName, &Entry> = BTreeMap::new();
-    for (position, entry) in entries.iter().enumerate() {
+    for (position, entry) in entries.iter().enumerate().filter(|(_, entry)| !entry.is_referrer()) {
         if entry.names.is_empty() {
             let message = format!("image @{position} of the source has no name");
             return Err(Failure::new(Kind::Usage, message)
