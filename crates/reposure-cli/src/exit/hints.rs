@@ -17,6 +17,8 @@ use reposure_parcel::problem::Code;
 use super::Failure;
 use crate::other_registry::{AUTHORITY, At, PLAIN_HTTP, Side};
 
+/// Where one image is needed, and it is an index of some.
+pub(crate) const ONE_PLATFORM: &str = "--platform OS/ARCHITECTURE for one of its images, such as linux/amd64";
 /// Where the API server is silent.
 const API_SERVER: &str = "see whether the API server can be reached: kubectl version";
 /// Where the surrogate is.
@@ -59,7 +61,7 @@ fn of_cause(cause: &(dyn StdError + 'static), side: Side) -> Option<String> {
         return of_source(error);
     }
     if let Some(sink::PlanError::Index(_)) = cause.downcast_ref() {
-        return Some("--platform OS/ARCHITECTURE for one of its images, such as linux/amd64".into());
+        return Some(ONE_PLATFORM.into());
     }
     if let Some(sink::LayoutWriteError::NameTaken { path, .. }) = cause.downcast_ref() {
         return Some(format!("give the new one a name of its own: oci:{}:NAME", path.display()));

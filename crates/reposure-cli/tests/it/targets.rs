@@ -254,6 +254,13 @@ fn an_index_goes_whole_where_it_can() {
       because: sha256:… is an index of images, which a docker-archive cannot hold
       try: --platform OS/ARCHITECTURE for one of its images, such as linux/amd64
     ");
+    let failed = environment.run(&["image", "pull", "default", "multi:v1", "file", "--unpack"]);
+    insta::assert_snapshot!(failed, @r"
+    [2]
+    error: cannot pull multi:v1 of registry default
+      because: it is an index of images, and a file is unpacked of one image
+      try: --platform OS/ARCHITECTURE for one of its images, such as linux/amd64
+    ");
     assert_eq!(environment.files(), ["layout", "one"]);
 }
 

@@ -7,8 +7,10 @@ use reposure_client::pull::{Place, Tree, fetch_into};
 use reposure_oci::sink::{AtomicFile, unpack_layer};
 
 use super::{Pull, shown, stdout};
-use crate::commands::image::source::spool_limit;
-use crate::exit::{Failure, Kind};
+use crate::{
+    commands::image::source::spool_limit,
+    exit::{self, Failure, Kind},
+};
 
 /// Writes the file to `path`, or to standard output.
 pub(super) async fn write(pull: &Pull, tree: &Tree, path: Option<&Path>) -> Result<()> {
@@ -20,9 +22,7 @@ pub(super) async fn write(pull: &Pull, tree: &Tree, path: Option<&Path>) -> Resu
 
 /// Writes the file once the layer is there whole and verified.
 async fn unpack(pull: &Pull, tree: &Tree, mut out: File) -> Result<()> {
-    let layer = tree.blobs.get(1).ok_or_else(|| {
-        Failure::new(Kind::Usage, "the image has no layer to unpack").hint("pull it without --unpack")
-    })?;
+    let layer = tree.blobs.get(1).ok_or_else(|| no_layer(tree))?;
     let limit = spool_limit(&std::env::temp_dir());
     if layer.size > limit {
         let message = format!("the layer has {} bytes, and temporary files may have {limit}", layer.size);
@@ -37,4 +37,13 @@ async fn unpack(pull: &Pull, tree: &Tree, mut out: File) -> Result<()> {
     // On a thread of its own, which an interrupt does not wait for: it blocks on whoever reads the output.
     let unpacked = tokio::task::spawn_blocking(move || unpack_layer(&media_type, spool, &mut out)).await;
     unpacked.context("cannot unpack the layer")?.map(drop).map_err(Into::into)
+}
+
+fn no_layer(tree: &Tree) -> Failure {
+    if tree.manifest.media_type().is_index() {
+        let failure =
+            Failure::new(Kind::Usage, "it is an index of images, and a file is unpacked of one image");
+        return failure.hint(exit::ONE_PLATFORM);
+    }
+    Failure::new(Kind::Usage, "the image has no layer to unpack").hint("pull it without --unpack")
 }
