@@ -4,7 +4,9 @@ use std::{num::NonZeroUsize, sync::Arc, thread};
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use crate::{cache::LayerCache, compression::Compression, manifest::Platform, spool::Spool};
+use crate::{
+    cache::LayerCache, compression::Compression, encoder::THREADS, manifest::Platform, spool::Spool,
+};
 
 /// How a source is opened.
 #[derive(Clone, Debug)]
@@ -19,7 +21,7 @@ pub struct Options {
     pub cache: Option<LayerCache>,
     /// How many layers are compressed at once.
     pub workers: Workers,
-    /// How many threads compress each of them; the bytes are the same for any number.
+    /// How many threads compress each of them, 16 at the most; the bytes are the same for any number.
     pub threads: NonZeroUsize,
     /// The platform of an image that is made of a file.
     pub platform: Platform,
@@ -29,8 +31,8 @@ pub struct Options {
 }
 
 impl Options {
-    /// Takes a spool, and the defaults for the rest: the form is found out, gzip, no cache, a worker and a thread for each processor,
-    /// Linux on this machine's architecture.
+    /// Takes a spool, and the defaults for the rest: the form is found out, gzip, no cache, a worker and a thread for each of up to 16
+    /// processors, Linux on this machine's architecture.
     pub fn new(spool: Spool) -> Self {
         Self {
             spool,
@@ -81,14 +83,14 @@ impl Workers {
 }
 
 impl Default for Workers {
-    /// Makes one for each processor.
+    /// Makes one for each of up to 16 processors.
     fn default() -> Self {
         Self::new(parallelism().get())
     }
 }
 
 fn parallelism() -> NonZeroUsize {
-    thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
+    thread::available_parallelism().unwrap_or(NonZeroUsize::MIN).min(THREADS)
 }
 
 /// Returns Linux on this machine's architecture, by Go's names.

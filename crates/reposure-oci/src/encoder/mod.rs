@@ -31,4 +31,5 @@ mod segments;
 mod single;
 mod stream;
 
+pub(crate) use pool::THREADS;
 pub(crate) use stream::Encoder;

@@ -16,6 +16,10 @@ use sha2::{Digest as _, Sha256};
 /// The pieces under way for each thread: one that it works on, and one that waits for it.
 const PIECES: usize = 2;
 
+/// The most threads for a layer. Each has two pieces of up to 4 MiB, and a push compresses two layers at once: on 128 cores that would
+/// be 2 GiB, and is 256 MiB with 16. Each compresses tens of MiB/s, so that 16 are well ahead of an API server, which passes 150 on.
+pub(crate) const THREADS: NonZeroUsize = NonZeroUsize::new(16).expect("16 is not 0");
+
 /// The first bytes of a SHA-256.
 pub(super) type Sum = [u8; 16];
 
@@ -59,8 +63,9 @@ pub(super) struct Pool {
 }
 
 impl Pool {
-    /// Starts `threads` threads, each with a packer of its own.
+    /// Starts `threads` threads, [`THREADS`] at the most, each with a packer of its own.
     pub(super) fn new<P: Pack>(threads: NonZeroUsize, make: impl Fn() -> io::Result<P>) -> io::Result<Self> {
+        let threads = threads.min(THREADS);
         let (sender, receiver) = channel::<Job>();
         let jobs = Arc::new(Mutex::new(receiver));
         for _ in 0..threads.get() {
@@ -93,5 +98,35 @@ fn work(jobs: &Mutex<Receiver<Job>>, mut packer: impl Pack) {
         let Ok(Job { plain, answer }) = job else { return };
         // Whoever asked may be gone.
         let _ = answer.send(packer.pack(&plain));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    struct Copy;
+
+    impl Pack for Copy {
+        fn pack(&mut self, plain: &[u8]) -> io::Result<Packed> {
+            Ok(Packed { bytes: plain.into(), sum: sum(plain) })
+        }
+    }
+
+    #[test]
+    fn memory_does_not_grow_with_the_machine() {
+        for (cores, threads) in [(1, 1), (16, 16), (17, 16), (1000, 16)] {
+            let made = Cell::new(0);
+            let make = || {
+                made.set(made.get() + 1);
+                Ok(Copy)
+            };
+            let mut pool = Pool::new(NonZeroUsize::new(cores).unwrap(), make).unwrap();
+            assert_eq!(made.get(), threads);
+            let waiting = (0..cores * PIECES).take_while(|_| pool.give(vec![1]).is_none()).count();
+            assert_eq!(waiting, threads * PIECES - 1);
+        }
     }
 }

@@ -18,7 +18,8 @@ use crate::compression::Compression;
 /// The length of a piece that becomes a zstd frame, in bytes: twice the window of level 3, which smaller ones would cut short.
 const FRAME: usize = 4 << 20;
 
-/// Compresses what is written to it, or lets it pass. Holds two pieces for each thread: of 1 MiB for gzip, of 4 MiB for zstd.
+/// Compresses what is written to it, or lets it pass. Holds two pieces for each of up to [`THREADS`](super::THREADS) threads: of 1 MiB
+/// for gzip, of 4 MiB for zstd.
 #[derive(Debug)]
 pub(crate) struct Encoder<W> {
     out: W,
@@ -254,7 +255,7 @@ pub(super) mod tests {
     fn the_bytes_are_those_of_the_first_encoder_of_zstd() {
         // More than two frames, the second one of another content than the first.
         let layer = layer().repeat(3);
-        for threads in [1, 2, 5] {
+        for threads in [1, 2, 5, 40] {
             let digest = Digest::sha256_of(encode(&layer, Compression::ZSTD, threads, 1 << 20));
             insta::allow_duplicates! {
                 insta::assert_snapshot!(digest, @"sha256:c90eaf96330cc95a937ba036cdb528b9d9f4873960a9e030030435cdd4ac15e4");
@@ -269,7 +270,7 @@ pub(super) mod tests {
         for compression in [gzip(6), single(6), zstd(3), Compression::None] {
             let expected = encode(&layer, compression, 1, usize::MAX >> 1);
             assert!(decode(&expected, compression) == layer, "{compression}");
-            for (threads, step) in [(1, 1000), (2, 4096), (7, 1 << 20)] {
+            for (threads, step) in [(1, 1000), (2, 4096), (7, 1 << 20), (40, 1 << 20)] {
                 let encoded = encode(&layer, compression, threads, step);
                 assert!(encoded == expected, "{compression} {threads} {step}");
             }
