@@ -35,12 +35,26 @@ fn an_image_is_copied_to_another_registry() {
     pull(&environment, "app:v1", &format!("docker://{}/copies/app:v3", other.host()));
     assert_holds(&other, &image, "copies/app", "v3");
     assert_eq!(other.count(&Method::POST, "/blobs/uploads/"), 0, "what is there was sent again");
-    // Blobs that the other registry has under the image's own name are mounted.
-    pull(&environment, "app:v1", &format!("registry:{}/app", other.host()));
-    other.clear_requests();
-    pull(&environment, "app:v1", &format!("registry:{}/mounted", other.host()));
-    assert_holds(&other, &image, "mounted", "latest");
-    assert_eq!(other.count(&Method::PUT, "/blobs/uploads/"), 0, "what can be mounted was sent");
+}
+
+#[test]
+fn another_registry_learns_no_name_of_the_cluster() {
+    let environment = TestEnvironment::new();
+    // Tokens are asked for by the names of repositories, too.
+    let auth = Auth::bearer(Users::new("me", "secret"));
+    let other = environment.other_registry(Options { auth, ..Options::default() });
+    // `me:secret`
+    let config = format!(r#"{{"auths": {{"{}": {{"auth": "bWU6c2VjcmV0"}}}}}}"#, other.host());
+    environment.write("../home/.docker/config.json", config);
+    let image = RandomImage::new(55, 2, 1000).unwrap();
+    put(&environment, "customer/merger", "v1", &image);
+    pull(&environment, "customer/merger:v1", &format!("registry:{}/copy:v1", other.host()));
+    assert_holds(&other, &image, "copy", "v1");
+    let requests = other.requests();
+    assert!(requests.len() > 3);
+    for request in requests {
+        assert!(!format!("{request:?}").contains("merger"), "{request:?}");
+    }
 }
 
 #[test]

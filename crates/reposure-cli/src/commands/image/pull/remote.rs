@@ -39,8 +39,10 @@ pub(super) async fn copy_to(pull: &Pull, tree: &Tree, to: &RemoteName, args: &Pu
         blobs: BLOBS,
         // A share, so that all blobs together have as many ranges in flight as were asked for.
         pieces: pull.options.jobs.div_ceil(BLOBS),
-        // The other registry may well have the image's blobs under the name that they have here.
-        mount_from: Some(pull.name.repository.clone()),
+        // The image's name here is no hint where blobs could be mounted from: it would tell another party what a private registry
+        // has, and helps only where that registry has a repository of the same name. If that is the very one that is copied to, its
+        // blobs are found there without a mount.
+        mount_from: None,
         ..PushOptions::default()
     };
     let source = Client::with_limits(pull.session.clone(), limits);
