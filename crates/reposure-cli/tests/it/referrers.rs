@@ -118,7 +118,7 @@ fn what_a_registry_says_steers_no_terminal() {
     let image = environment.registry().manifest("app", "v1").unwrap();
     let artifact = json!({"schemaVersion": 2, "mediaType": MANIFEST, "subject": descriptor(&image),
         "artifactType": "a/\u{1b}[31mb\nc\u{9b}0m\u{7f}", "layers": []});
-    environment.registry().put_manifest("app", None, MANIFEST, artifact.to_string().into());
+    environment.registry().put_manifest("app", None, MANIFEST, artifact.to_string());
     for format in ["bare", "wide"] {
         let table = environment.ok(&["image", "referrers", "default", "app:v1", "-o", format]);
         assert_eq!(table.lines().count(), 2, "{table:?}");

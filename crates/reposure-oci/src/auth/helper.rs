@@ -16,8 +16,9 @@ use super::credentials::{Credentials, TOKEN_USERNAME, secret};
 
 /// How a program's name starts.
 const PREFIX: &str = "docker-credential-";
-/// How long a program may take: some ask their user to unlock a keyring.
-const LIMIT: Duration = Duration::from_secs(60);
+/// How long a program may take: some ask their user to unlock a keyring. Shorter than a call to the registry, which waits for it: where
+/// that ends first, all that is said is that the registry is silent, and the program is asked again and again.
+const LIMIT: Duration = Duration::from_secs(45);
 /// The most that a program may say, in bytes; tokens of clouds have some thousands.
 const OUTPUT_LIMIT: u64 = 1 << 20;
 /// How much of what a program says of a failure is shown, in characters.
@@ -181,6 +182,11 @@ mod tests {
             assert!(matches!(Helper::new(name), Err(HelperError::Name(_))), "{name:?}");
         }
         assert_eq!(Helper::new("ecr-login").unwrap().program, "docker-credential-ecr-login");
+    }
+
+    #[test]
+    fn a_program_that_does_not_end_is_told_before_the_call_for_it_ends() {
+        assert!(LIMIT + Duration::from_secs(10) < crate::registry::Limits::default().call);
     }
 
     #[test]
