@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
     commands::{
-        completion::CompletionArgs, image::ImageCommand, operator::OperatorCommand,
+        completion::CompletionArgs, doctor::DoctorArgs, image::ImageCommand, operator::OperatorCommand,
         registry::RegistryCommand, simple::SimpleCommand,
     },
     connect::ChannelChoice,
@@ -38,6 +38,8 @@ pub(crate) enum Command {
     /// Install and remove a simple registry in the cluster
     #[command(subcommand)]
     Simple(SimpleCommand),
+    /// Check the way to a registry, hop by hop
+    Doctor(DoctorArgs),
     /// Show the version
     Version,
     /// Print a completion script for a shell

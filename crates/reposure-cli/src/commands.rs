@@ -1,6 +1,7 @@
 //! A folder per noun, a file per verb.
 
 pub(crate) mod completion;
+pub(crate) mod doctor;
 pub(crate) mod image;
 mod logs;
 pub(crate) mod operator;
@@ -21,6 +22,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<()> {
         Command::Registry(command) => registry::run(context, command).await,
         Command::Operator(command) => operator::run(context, command).await,
         Command::Simple(command) => simple::run(context, command).await,
+        Command::Doctor(args) => doctor::run(context, &args).await,
         Command::Version => version::run(context),
         Command::Completion(args) => completion::run(&args),
     }

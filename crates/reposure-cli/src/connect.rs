@@ -31,9 +31,9 @@ use crate::{
     exit::{Failure, Kind},
 };
 
-use ladder::{Destination, LadderError};
+use ladder::LadderError;
 
-pub(crate) use ladder::ChannelChoice;
+pub(crate) use ladder::{ChannelChoice, Destination, Way};
 
 /// How long a surrogate that was ready is waited for: a pod whose image is on the node is back within a few seconds.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -47,15 +47,8 @@ pub(crate) async fn session(context: &Context, name: &str, right: Right) -> Resu
     }
     let cluster = context.cluster().await?;
     let registry = Sought::find(&cluster, name).await?;
-    let (pod, tokens) = (registry.pod(), tokens(&cluster, name));
-    let destination = Destination {
-        api_server: &cluster.api_server,
-        namespace: &cluster.namespace,
-        pod: &pod,
-        port: registry.port(),
-        tokens,
-        right,
-    };
+    let pod = registry.pod();
+    let destination = destination(&cluster, &registry, &pod, right);
     let session = patiently(&destination, &registry, context.global.channel).await;
     let session =
         session.map_err(|error| unreached(&destination, &registry, context.global.channel, error))?;
@@ -63,19 +56,31 @@ pub(crate) async fn session(context: &Context, name: &str, right: Right) -> Resu
     Ok(Arc::new(session))
 }
 
+/// Says where the surrogate of a registry is, in `pod`, to work with the rights of `right`.
+pub(crate) fn destination<'a>(
+    cluster: &'a Cluster,
+    registry: &Sought,
+    pod: &'a str,
+    right: Right,
+) -> Destination<'a> {
+    let (api_server, namespace) = (&cluster.api_server, cluster.namespace.as_str());
+    let tokens = tokens(cluster, &registry.name);
+    Destination { api_server, namespace, pod, port: registry.port(), tokens, right }
+}
+
 fn local(address: SocketAddr) -> Result<Local, Failure> {
     Local::new(address).map_err(|error| Failure::new(Kind::Usage, format!("--surrogate: {error}")))
 }
 
 /// A registry that somebody wants to work with.
-struct Sought {
-    name: String,
+pub(crate) struct Sought {
+    pub(crate) name: String,
     /// What is known of it: whoever has the right to a surrogate need not have the right to read registries.
     known: Option<Registry>,
 }
 
 impl Sought {
-    async fn find(cluster: &Cluster, name: &str) -> Result<Self> {
+    pub(crate) async fn find(cluster: &Cluster, name: &str) -> Result<Self> {
         match cluster.api::<Registry>().get_opt(name).await {
             Err(kube::Error::Api(status)) if status.code == 403 => {
                 Ok(Self { name: name.into(), known: None })
@@ -87,19 +92,24 @@ impl Sought {
     }
 
     /// Returns the surrogate's pod: the one that the operator has published, or the one that it gives this name by itself.
-    fn pod(&self) -> String {
+    pub(crate) fn pod(&self) -> String {
         let status = self.known.as_ref().and_then(|registry| registry.status.as_ref());
         let published = status.and_then(|status| status.surrogate_pod.clone());
         published.unwrap_or_else(|| SurrogateNames::new(&self.name).pod())
     }
 
-    fn port(&self) -> u16 {
+    pub(crate) fn port(&self) -> u16 {
         self.known.as_ref().and_then(|registry| registry.spec.surrogate_port).unwrap_or(wire::PORT)
     }
 
-    fn conditions(&self) -> &[Condition] {
+    pub(crate) fn conditions(&self) -> &[Condition] {
         let status = self.known.as_ref().and_then(|registry| registry.status.as_ref());
         status.map(|status| status.conditions.as_slice()).unwrap_or_default()
+    }
+
+    /// Tells whether it may be read.
+    pub(crate) const fn is_known(&self) -> bool {
+        self.known.is_some()
     }
 
     /// Tells whether there was a surrogate when its operator last looked.
@@ -194,7 +204,7 @@ fn unreached(
         return because(message, error).hint(destination.roles(choice));
     }
     match conditions::find(registry.conditions(), ConditionType::Ready) {
-        None if registry.known.is_some() => {
+        None if registry.is_known() => {
             because(format!("{message}: no operator has seen the registry yet"), error)
                 .hint(format!("reposure operator install --wait --namespace {namespace}"))
         }
@@ -214,7 +224,7 @@ fn because(message: String, error: LadderError) -> Failure {
 }
 
 /// Makes sure that what answered is the surrogate meant: the API server may reach an address that another pod has now.
-async fn check(cluster: &Cluster, registry: &Sought, pod: &str, session: &Session) -> Result<()> {
+pub(crate) async fn check(cluster: &Cluster, registry: &Sought, pod: &str, session: &Session) -> Result<()> {
     // Without the right to read pods the namespace and name in the hello, and the token's audience, must do.
     let pod = cluster.api::<Pod>().get_opt(pod).await.ok().flatten();
     let uid = pod.and_then(|pod| pod.uid());

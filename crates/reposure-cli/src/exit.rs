@@ -8,7 +8,8 @@ use std::{error::Error as StdError, fmt};
 
 pub(crate) use classify::kind;
 pub(crate) use hints::ONE_PLATFORM;
-pub(crate) use report::{chain, report, warn};
+pub(crate) use hints::hint;
+pub(crate) use report::{chain, line, report, warn};
 
 /// What kind of failure ended the command. The codes are part of the interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

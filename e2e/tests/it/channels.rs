@@ -50,6 +50,18 @@ fn who_may_only_get_pulls_and_does_not_push() -> Result<()> {
         let nobody = User::create(stage, "nobody", &[&token(PUSH_ACCOUNT)])?;
         let refused = nobody.reposure(&["image", "push", "default", "app:v2", "file"]).output()?;
         ensure!(refused.code == Some(4), "who may nothing pushed: {refused}");
+        let seen = nobody.reposure(&["doctor"]).output()?;
+        ensure!(seen.code == Some(4) && seen.text().contains("failed   right to pull"), "{seen}");
+        let seen = user.reposure(&["doctor"]).ok()?.text();
+        for line in [
+            "warning  registry default",
+            "ok       right to pull",
+            "warning  right to push",
+            "ok       channel proxy",
+            "warning  channel port-forward",
+        ] {
+            ensure!(seen.contains(line), "{line:?} is not in {seen}");
+        }
         for part in ["proxy: ", "port-forward: ", "pods/proxy", "kubectl create role reposure-push"] {
             ensure!(refused.stderr.contains(part), "{part:?} is not said: {refused}");
         }

@@ -38,9 +38,41 @@ impl ChannelChoice {
 
 /// A kind of channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Way {
+pub(crate) enum Way {
     Proxy,
     PortForward,
+}
+
+impl Way {
+    /// Every way, in the order in which they are tried.
+    pub(crate) const ALL: [Self; 2] = [Self::Proxy, Self::PortForward];
+
+    /// Returns the subresource of pods that it needs a right to.
+    pub(crate) const fn subresource(self) -> &'static str {
+        match self {
+            Self::Proxy => "proxy",
+            Self::PortForward => "portforward",
+        }
+    }
+
+    /// Returns what the right names of a pod and its port.
+    pub(crate) fn object(self, pod: &str, port: u16) -> String {
+        match self {
+            Self::Proxy => format!("https:{pod}:{port}"),
+            Self::PortForward => pod.into(),
+        }
+    }
+
+    /// Returns the verbs that it takes to work with the rights of `right`.
+    pub(crate) const fn verbs(self, right: Right) -> &'static [&'static str] {
+        match (self, right) {
+            (Self::Proxy, Right::Pull) => &["get"],
+            (Self::Proxy, Right::Push) => &["get", "create", "update"],
+            (Self::Proxy, Right::Admin) => &["get", "create", "update", "delete"],
+            // A WebSocket is asked for by GET, which newer API servers take for a creation.
+            (Self::PortForward, _) => &["get", "create"],
+        }
+    }
 }
 
 impl fmt::Display for Way {
@@ -53,7 +85,7 @@ impl fmt::Display for Way {
 }
 
 /// The pod of a surrogate, and who wants to speak to it.
-pub(super) struct Destination<'a> {
+pub(crate) struct Destination<'a> {
     pub(super) api_server: &'a ApiServer,
     pub(super) namespace: &'a str,
     pub(super) pod: &'a str,
@@ -150,7 +182,8 @@ impl Destination<'_> {
         }
     }
 
-    async fn open(&self, way: Way) -> Result<Session, LadderError> {
+    /// Opens a session over one channel.
+    pub(crate) async fn open(&self, way: Way) -> Result<Session, LadderError> {
         Ok(Session::open(self.channel(way)?, self.tokens.clone(), self.right).await?)
     }
 
@@ -173,17 +206,11 @@ impl Destination<'_> {
 
     fn role(&self, way: Way) -> String {
         let Self { namespace, pod, port, right, .. } = self;
-        let (verbs, resource, object) = match (way, right) {
-            (Way::Proxy, Right::Pull) => ("get", "proxy", format!("https:{pod}:{port}")),
-            (Way::Proxy, Right::Push) => ("get,create,update", "proxy", format!("https:{pod}:{port}")),
-            (Way::Proxy, Right::Admin) => {
-                ("get,create,update,delete", "proxy", format!("https:{pod}:{port}"))
-            }
-            (Way::PortForward, _) => ("get,create", "portforward", (*pod).to_owned()),
-        };
         format!(
-            "kubectl create role reposure-{right} --namespace {namespace} --verb={verbs} --resource=pods/{resource} \
-             --resource-name={object}"
+            "kubectl create role reposure-{right} --namespace {namespace} --verb={} --resource=pods/{} --resource-name={}",
+            way.verbs(*right).join(","),
+            way.subresource(),
+            way.object(pod, *port)
         )
     }
 }

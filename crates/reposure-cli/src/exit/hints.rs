@@ -28,7 +28,7 @@ const SURROGATE: &str =
 const REGISTRY: &str = "see whether the registry itself runs: reposure registry describe NAME";
 
 /// Returns what to try, by the first cause that knows.
-pub(super) fn hint(error: &anyhow::Error) -> Option<String> {
+pub(crate) fn hint(error: &anyhow::Error) -> Option<String> {
     // A context is no cause that could be told by its type.
     let side = error.downcast_ref::<At>().map_or(Side::Source, |at| at.side);
     error.chain().find_map(|cause| of_cause(cause, side))

@@ -25,17 +25,11 @@ pub(crate) fn chain(error: &(dyn StdError + 'static)) -> String {
 }
 
 fn render(error: &anyhow::Error, api_server: Option<&str>) -> String {
-    let causes = causes(error, api_server);
     let mut text = String::new();
-    for (number, cause) in causes.iter().enumerate() {
-        // Some libraries repeat a cause in the text of what it caused, or the other way round.
-        let said = number.checked_sub(1).is_some_and(|before| causes[before].contains(cause.as_str()));
-        let comes = number > 0 && causes.get(number + 1).is_some_and(|next| next.contains(cause.as_str()));
-        if !said && !comes {
-            // The lines of a cause are further in than what is ours: no server says what to try.
-            let cause = cause.replace('\n', "\n    ");
-            let _ = writeln!(text, "{}{cause}", if number == 0 { "error: " } else { "  because: " });
-        }
+    for (number, cause) in causes(error, api_server).iter().enumerate() {
+        // The lines of a cause are further in than what is ours: no server says what to try.
+        let cause = cause.replace('\n', "\n    ");
+        let _ = writeln!(text, "{}{cause}", if number == 0 { "error: " } else { "  because: " });
     }
     if let Some(hint) = hints::hint(error) {
         let _ = writeln!(text, "  try: {hint}");
@@ -43,7 +37,25 @@ fn render(error: &anyhow::Error, api_server: Option<&str>) -> String {
     printable::text(&text).into_owned()
 }
 
+/// Returns an error with its causes in one line, in a person's words.
+pub(crate) fn line(error: &anyhow::Error) -> String {
+    causes(error, None).join(": ")
+}
+
+/// Returns an error and its causes in a person's words, each once.
 fn causes(error: &anyhow::Error, api_server: Option<&str>) -> Vec<String> {
+    let causes = all_causes(error, api_server);
+    let is_new = |number: usize| {
+        let cause = causes[number].as_str();
+        // Some libraries repeat a cause in the text of what it caused, or the other way round.
+        let said = number.checked_sub(1).is_some_and(|before| causes[before].contains(cause));
+        let comes = number > 0 && causes.get(number + 1).is_some_and(|next| next.contains(cause));
+        !said && !comes
+    };
+    (0..causes.len()).filter(|number| is_new(*number)).map(|number| causes[number].clone()).collect()
+}
+
+fn all_causes(error: &anyhow::Error, api_server: Option<&str>) -> Vec<String> {
     let mut causes = Vec::new();
     for cause in error.chain() {
         causes.push(describe(cause, api_server));

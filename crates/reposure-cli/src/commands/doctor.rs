@@ -1,0 +1,53 @@
+//! `reposure doctor [REGISTRY]`
+
+mod check;
+mod cluster;
+mod registry;
+mod rights;
+mod way;
+
+use anyhow::Result;
+use clap::Args;
+
+use crate::{context::Context, exit::Failure, format::Format, output};
+
+use check::{Check, State};
+
+/// Check the way to a registry, hop by hop
+///
+/// The kubeconfig, the API server and its clock, the registry's conditions, your rights, each channel, the surrogate and the registry
+/// behind it: each is looked at and timed, and where one fails it is said what to try. Nothing is changed.
+///
+/// The exit code is 0 if you can work with the registry, and else that of the first hop that fails. A warning is no failure: a
+/// right that is missing may be one that you do not need.
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    /// The registry's name
+    #[arg(default_value = "default")]
+    registry: String,
+}
+
+pub(super) async fn run(context: &Context, args: &DoctorArgs) -> Result<()> {
+    let checks = examine(context, &args.registry).await;
+    match context.format() {
+        format @ (Format::Json | Format::Yaml) => output::structured(format, &checks)?,
+        _ => output::print(&output::lines(checks.iter().flat_map(Check::lines)))?,
+    }
+    let failed = checks.iter().filter(|check| check.state == State::Failed);
+    let Some(first) = failed.clone().next() else { return Ok(()) };
+    let message = format!("{} of {} checks failed, first: {}", failed.count(), checks.len(), first.name);
+    Err(Failure::new(first.kind, message).into())
+}
+
+/// Goes as far as there is a way.
+async fn examine(context: &Context, name: &str) -> Vec<Check> {
+    if context.global.surrogate.is_some() {
+        return way::local(context, name).await;
+    }
+    let mut checks = Vec::new();
+    let Some(cluster) = cluster::examine(context, &mut checks).await else { return checks };
+    let Some(sought) = registry::examine(&cluster, name, &mut checks).await else { return checks };
+    let rights = rights::examine(&cluster, &sought, &mut checks).await;
+    way::examine(&cluster, &sought, rights, &mut checks).await;
+    checks
+}

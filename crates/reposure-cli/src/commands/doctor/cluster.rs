@@ -1,0 +1,86 @@
+//! The kubeconfig, the API server and its clock.
+
+use std::time::{Duration, Instant};
+
+use http::{HeaderMap, Request, header};
+use http_body_util::{BodyExt as _, Limited};
+use jiff::Timestamp;
+use kube::client::Body;
+use tokio::time::timeout;
+
+use super::check::{Check, milliseconds};
+use crate::{
+    context::{Cluster, Context},
+    exit::Kind,
+};
+
+/// How long the API server may take to say its version.
+const DEADLINE: Duration = Duration::from_secs(15);
+/// The largest answer with a version, in bytes.
+const ANSWER: usize = 64 << 10;
+/// How far clocks may be apart: half of the leeway that a surrogate grants to tokens.
+const SKEW: i64 = 30;
+const API_SERVER: &str = "API server";
+
+pub(super) async fn examine(context: &Context, checks: &mut Vec<Check>) -> Option<Cluster> {
+    let cluster = match context.cluster().await {
+        Ok(cluster) => cluster,
+        Err(error) => {
+            checks.push(Check::because_of("kubeconfig", &error));
+            return None;
+        }
+    };
+    checks.push(Check::ok("kubeconfig", format!("namespace {}", cluster.namespace)));
+    let begin = Instant::now();
+    let answer = match timeout(DEADLINE, version(&cluster)).await {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(error)) => {
+            checks.push(Check::because_of(API_SERVER, &error));
+            return None;
+        }
+        Err(_) => {
+            let detail = format!("no answer within {} s", DEADLINE.as_secs());
+            checks.push(Check::failed(Kind::Unreachable, API_SERVER, detail).hint("kubectl version"));
+            return None;
+        }
+    };
+    let url = context.api_server().unwrap_or_default();
+    let taken = milliseconds(begin.elapsed());
+    checks.push(Check::ok(API_SERVER, format!("{} at {url}, first answer after {taken}", answer.version)));
+    checks.extend(clock(&answer.headers));
+    Some(cluster)
+}
+
+struct Answer {
+    version: String,
+    headers: HeaderMap,
+}
+
+async fn version(cluster: &Cluster) -> anyhow::Result<Answer> {
+    let request = Request::get("/version").body(Body::empty())?;
+    let response = cluster.client.send(request).await?;
+    let headers = response.headers().clone();
+    let body = Limited::new(response.into_body(), ANSWER).collect().await;
+    let bytes = body.map_err(anyhow::Error::from_boxed)?.to_bytes();
+    // Where anonymous users and this one may not ask for it, an answer is an answer.
+    let version = serde_json::from_slice::<serde_json::Value>(&bytes).ok();
+    let version = version.and_then(|version| Some(version["gitVersion"].as_str()?.to_owned()));
+    Ok(Answer { version: version.unwrap_or_else(|| "of unknown version".into()), headers })
+}
+
+/// Compares the clocks, as far as a header in whole seconds allows.
+fn clock(headers: &HeaderMap) -> Option<Check> {
+    let date = headers.get(header::DATE)?.to_str().ok()?;
+    let date = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(date).ok()?;
+    let apart = Timestamp::now().as_second() - date.as_second();
+    let detail = match apart {
+        -1..=1 => "as that of the API server".into(),
+        2.. => format!("{apart} s ahead of the API server"),
+        _ => format!("{} s behind the API server", -apart),
+    };
+    Some(if apart.abs() > SKEW {
+        Check::warning("clock", detail).hint("set the clock: certificates and tokens are good for a time")
+    } else {
+        Check::ok("clock", detail)
+    })
+}

@@ -1,0 +1,102 @@
+//! The channels, the surrogate, and the registry behind it.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use bytes::Bytes;
+use http::Request;
+use reposure_client::session::{Session, SessionError};
+use reposure_parcel::{
+    hello::Hello,
+    wire::{self, Right},
+};
+
+use super::check::{Check, milliseconds};
+use crate::{
+    connect::{self, Sought, Way},
+    context::{Cluster, Context},
+    exit::Kind,
+};
+
+/// How many round trips are timed; the shortest is shown.
+const TRIPS: usize = 5;
+
+/// Tries each channel with the least of the rights that are there.
+pub(super) async fn examine(cluster: &Cluster, sought: &Sought, rights: Vec<Right>, checks: &mut Vec<Check>) {
+    let Some(right) = rights.first().copied() else { return };
+    let (mut results, mut hello) = (Vec::new(), None);
+    for way in Way::ALL {
+        let name = format!("channel {way}");
+        results.push(match open(cluster, sought, way, right).await {
+            Ok((said, detail)) => {
+                hello.get_or_insert(said);
+                Check::ok(name, detail)
+            }
+            Err(error) => Check::because_of(name, &error),
+        });
+    }
+    // One channel is enough.
+    let is_open = hello.is_some();
+    checks.extend(results.into_iter().map(|check| if is_open { check.at_most_warning() } else { check }));
+    checks.extend(hello.iter().flat_map(beyond));
+}
+
+async fn open(cluster: &Cluster, sought: &Sought, way: Way, right: Right) -> Result<(Hello, String)> {
+    let begin = Instant::now();
+    let pod = sought.pod();
+    let session = connect::destination(cluster, sought, &pod, right).open(way).await?;
+    let detail = timed(&session, begin.elapsed()).await?;
+    connect::check(cluster, sought, &pod, &session).await?;
+    Ok((session.hello().clone(), detail))
+}
+
+/// Looks at a surrogate on this machine.
+pub(super) async fn local(context: &Context, name: &str) -> Vec<Check> {
+    let begin = Instant::now();
+    let opened = async {
+        let session = connect::session(context, name, Right::Pull).await?;
+        let detail = timed(&session, begin.elapsed()).await?;
+        anyhow::Ok((session.hello().clone(), detail))
+    };
+    match opened.await {
+        Ok((hello, detail)) => {
+            std::iter::once(Check::ok("channel local", detail)).chain(beyond(&hello)).collect()
+        }
+        Err(error) => vec![Check::because_of("channel local", &error)],
+    }
+}
+
+/// Times round trips to the surrogate itself.
+async fn timed(session: &Session, first: Duration) -> Result<String> {
+    let mut shortest = Duration::MAX;
+    for _ in 0..TRIPS {
+        let begin = Instant::now();
+        trip(session).await.context("the surrogate said hello, and nothing after it")?;
+        shortest = shortest.min(begin.elapsed());
+    }
+    Ok(format!("hello after {}, round trip {}", milliseconds(first), milliseconds(shortest)))
+}
+
+async fn trip(session: &Session) -> Result<(), SessionError> {
+    let mut request = Request::new(Bytes::new());
+    *request.uri_mut() = http::Uri::from_static(wire::HELLO);
+    session.send(request).await.map(drop)
+}
+
+/// Says what a surrogate says of itself and of its registry.
+fn beyond(hello: &Hello) -> [Check; 2] {
+    let (oldest, newest) = hello.versions;
+    let detail = format!("{}, speaks versions {oldest} to {newest}", hello.build);
+    let surrogate = Check::ok("surrogate", detail);
+    let upstream = &hello.upstream;
+    let kind = upstream.kind.as_deref().map(|kind| format!(" ({kind})")).unwrap_or_default();
+    let host = format!("{}{kind}", upstream.host);
+    let registry = if upstream.reachable {
+        Check::ok("the registry itself", host)
+    } else {
+        let problem = upstream.problem.as_deref().unwrap_or("it does not answer");
+        Check::failed(Kind::Unreachable, "the registry itself", format!("{host}: {problem}"))
+            .hint(format!("reposure registry describe {}", hello.registry))
+    };
+    [surrogate, registry]
+}
