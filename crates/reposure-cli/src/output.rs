@@ -27,7 +27,7 @@ impl Rows {
     }
 
     pub(crate) fn push(&mut self, row: Vec<String>) {
-        self.cells.push(row.iter().map(|cell| printable::line(cell).into_owned()).collect());
+        self.cells.push(row.into_iter().map(|cell| printable::line(&cell).into_owned()).collect());
     }
 
     /// Renders the table with a line for each row.

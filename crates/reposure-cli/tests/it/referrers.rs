@@ -113,6 +113,7 @@ fn referrers_are_no_images_of_their_own_among_all() {
 #[test]
 fn what_a_registry_says_steers_no_terminal() {
     let environment = TestEnvironment::new();
+    environment.registry().change_quirks(|quirks| quirks.referrers = true);
     Layout::write(&environment, "layout");
     environment.ok(&["image", "push", "default", "app:v1", "layout"]);
     let image = environment.registry().manifest("app", "v1").unwrap();
@@ -124,9 +125,10 @@ fn what_a_registry_says_steers_no_terminal() {
         assert_eq!(table.lines().count(), 2, "{table:?}");
         assert!(table.contains(" a/\u{fffd}[31mb\u{fffd}c\u{fffd}0m\u{fffd} "), "{table:?}");
     }
-    let data = environment.ok(&["image", "referrers", "default", "app:v1", "-o", "json"]);
-    let data: Value = serde_json::from_str(&data).unwrap();
-    assert_eq!(data[0]["artifactType"], artifact["artifactType"], "programs get it as it is");
+    let data = |format| environment.ok(&["image", "referrers", "default", "app:v1", "-o", format]);
+    let json: Value = serde_json::from_str(&data("json")).unwrap();
+    assert_eq!(json[0]["artifactType"], artifact["artifactType"], "programs get it as it is");
+    assert!(!data("json").contains('\u{1b}') && !data("yaml").contains('\u{1b}'), "{}", data("yaml"));
 }
 
 #[test]
