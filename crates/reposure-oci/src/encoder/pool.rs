@@ -118,13 +118,13 @@ mod tests {
     #[test]
     fn memory_does_not_grow_with_the_machine() {
         for (cores, threads) in [(1, 1), (16, 16), (17, 16), (1000, 16)] {
-            let made = Cell::new(0);
+            let count = Cell::new(0);
             let make = || {
-                made.set(made.get() + 1);
+                count.set(count.get() + 1);
                 Ok(Copy)
             };
             let mut pool = Pool::new(NonZeroUsize::new(cores).unwrap(), make).unwrap();
-            assert_eq!(made.get(), threads);
+            assert_eq!(count.get(), threads);
             let waiting = (0..cores * PIECES).take_while(|_| pool.give(vec![1]).is_none()).count();
             assert_eq!(waiting, threads * PIECES - 1);
         }
