@@ -1,6 +1,8 @@
 //! From a registry's name to a session with its surrogate.
 
 mod ladder;
+mod memory;
+mod review;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -31,9 +33,10 @@ use crate::{
     exit::{Failure, Kind},
 };
 
-use ladder::LadderError;
+use memory::ChannelMemory;
 
-pub(crate) use ladder::{ChannelChoice, Destination, Way};
+pub(crate) use ladder::{ChannelChoice, Destination, LadderError, Way};
+pub(crate) use review::Review;
 
 /// How long a surrogate that was ready is waited for: a pod whose image is on the node is back within a few seconds.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -49,7 +52,9 @@ pub(crate) async fn session(context: &Context, name: &str, right: Right) -> Resu
     let registry = Sought::find(&cluster, name).await?;
     let pod = registry.pod();
     let destination = destination(&cluster, &registry, &pod, right);
-    let session = patiently(&destination, &registry, context.global.channel).await;
+    let memory =
+        context.api_server().and_then(|url| ChannelMemory::new(url, &cluster.namespace, name, right));
+    let session = patiently(&destination, &registry, context.global.channel, memory.as_ref()).await;
     let session =
         session.map_err(|error| unreached(&destination, &registry, context.global.channel, error))?;
     check(&cluster, &registry, &pod, &session).await?;
@@ -165,10 +170,11 @@ async fn patiently(
     destination: &Destination<'_>,
     registry: &Sought,
     choice: ChannelChoice,
+    memory: Option<&ChannelMemory>,
 ) -> Result<Session, LadderError> {
     let mut backoff = Backoff::new(PATIENCE);
     loop {
-        match destination.climb(choice).await {
+        match destination.climb(choice, memory).await {
             Err(error) if error.is_transient() && registry.is_expected() => {
                 if !backoff.pause().await {
                     return Err(error);

@@ -7,6 +7,7 @@
 //! | `context` | kubeconfig, namespace and output of one run |
 //! | `connect` | from a registry's name to a session with its surrogate |
 //! | `daemon` | where docker and podman listen |
+//! | `folders` | where files of the user's are |
 //! | `format` | the formats of standard output |
 //! | `reference` | the reference of all commands, as Markdown |
 //! | `exit` | what an error's exit code is, and what to try |
@@ -26,6 +27,7 @@ mod connect;
 mod context;
 mod daemon;
 mod exit;
+mod folders;
 mod format;
 mod other_registry;
 mod output;

@@ -47,6 +47,14 @@ fn who_may_only_get_pulls_and_does_not_push() -> Result<()> {
         ensure!(pulled.text() == "content", "{pulled}");
         let refused = user.reposure(&["image", "push", "default", "app:v2", "file"]).output()?;
         ensure!(refused.code == Some(4), "a reader pushed: {refused}");
+        // Who may only look through the proxy, but forward ports, pushes by that.
+        let forwarded = format!("--resource-name={POD}");
+        let forward = ["--verb=get,create", "--resource=pods/portforward", &forwarded];
+        let both = User::create(stage, "both", &[&rights, &forward, &token(PUSH_ACCOUNT)])?;
+        let pushed = both.reposure(&["image", "push", "default", "both", "file", "-v"]).ok()?;
+        ensure!(pushed.stderr.contains("channel port-forward"), "{pushed}");
+        let again = both.reposure(&["image", "push", "default", "both", "file", "-v"]).ok()?;
+        ensure!(again.stderr.contains("channel port-forward as before"), "{again}");
         let nobody = User::create(stage, "nobody", &[&token(PUSH_ACCOUNT)])?;
         let refused = nobody.reposure(&["image", "push", "default", "app:v2", "file"]).output()?;
         ensure!(refused.code == Some(4), "who may nothing pushed: {refused}");

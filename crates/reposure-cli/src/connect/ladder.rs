@@ -1,9 +1,10 @@
 //! The ladder of channels: the first one that leads to the surrogate is taken.
 //!
-//! Nobody is asked which rights there are: the hello through a channel is the question, and costs no round trip of its own. What
-//! the surrogate or the pod is to blame for is the same on every channel, so that only a channel which is closed leads to the next.
+//! The hello through a channel is the question whether it is open. It is a `GET`, which a user's role may allow where it allows no
+//! more, so that the other verbs are asked for at the same time. What the surrogate or the pod is to blame for is the same on every
+//! channel: only a channel which is closed leads to the next.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use clap::ValueEnum;
 use reposure_client::{
@@ -12,6 +13,13 @@ use reposure_client::{
     token::TokenSource,
 };
 use reposure_parcel::wire::Right;
+
+use tokio::time::timeout;
+
+use super::{memory::ChannelMemory, review::Review};
+
+/// How long the API server may take to say whether a right is held: as long as a surrogate may take to say hello.
+const REVIEW_DEADLINE: Duration = Duration::from_secs(10);
 
 /// A way to the surrogate, or all of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -46,6 +54,11 @@ pub(crate) enum Way {
 impl Way {
     /// Every way, in the order in which they are tried.
     pub(crate) const ALL: [Self; 2] = [Self::Proxy, Self::PortForward];
+
+    /// Finds a way by its name.
+    pub(super) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|way| way.to_string() == name)
+    }
 
     /// Returns the subresource of pods that it needs a right to.
     pub(crate) const fn subresource(self) -> &'static str {
@@ -105,41 +118,62 @@ pub(crate) enum LadderError {
     Tls(#[source] rustls::Error),
     /// Every channel that was tried is closed.
     #[error("no channel leads there: {}", list(.0))]
-    Closed(Vec<Closed>, #[source] SessionError),
+    Closed(Vec<Closed>),
 }
 
 /// A channel that is closed.
 #[derive(Debug)]
 pub(crate) struct Closed {
     way: Way,
-    error: String,
+    obstacle: Obstacle,
+}
+
+/// Why a channel is closed.
+#[derive(Debug, thiserror::Error)]
+enum Obstacle {
+    #[error(transparent)]
+    Session(SessionError),
+    #[error("you may not {} pods/{}", .0.join(", "), .1)]
+    NoRight(Vec<&'static str>, &'static str),
 }
 
 fn list(closed: &[Closed]) -> String {
-    let lines: Vec<String> = closed.iter().map(|Closed { way, error }| format!("{way}: {error}")).collect();
+    let lines: Vec<String> =
+        closed.iter().map(|Closed { way, obstacle }| format!("{way}: {obstacle}")).collect();
     lines.join("; ")
+}
+
+impl Obstacle {
+    fn is_denied(&self) -> bool {
+        match self {
+            Self::Session(error) => is_denied(error),
+            Self::NoRight(..) => true,
+        }
+    }
+}
+
+fn is_denied(error: &SessionError) -> bool {
+    matches!(error, SessionError::ApiServer { status, .. } if status.as_u16() == 403)
 }
 
 impl LadderError {
     /// Tells whether a right is missing.
-    pub(super) const fn is_denied(&self) -> bool {
-        let error = match self {
-            Self::Session(error) | Self::Closed(_, error) => error,
-            Self::Tls(_) => return false,
-        };
-        matches!(error, SessionError::ApiServer { status, .. } if status.as_u16() == 403)
+    pub(crate) fn is_denied(&self) -> bool {
+        match self {
+            Self::Session(error) => is_denied(error),
+            Self::Closed(closed) => closed.iter().any(|closed| closed.obstacle.is_denied()),
+            Self::Tls(_) => false,
+        }
     }
 
-    /// Tells whether the same may succeed later.
+    /// Tells whether the same may succeed later. Credentials, rights and versions are as they are.
     pub(super) fn is_transient(&self) -> bool {
         match self {
-            // Credentials, rights and versions are as they are.
-            Self::Session(error) => {
-                matches!(error, SessionError::ApiServer { .. } | SessionError::Timeout { .. })
-                    && error.is_transient()
+            Self::Session(error @ (SessionError::ApiServer { .. } | SessionError::Timeout { .. })) => {
+                error.is_transient()
             }
-            Self::Closed(_, last) => last.is_transient(),
-            Self::Tls(_) => false,
+            Self::Closed(_) => !self.is_denied(),
+            Self::Session(_) | Self::Tls(_) => false,
         }
     }
 }
@@ -155,31 +189,62 @@ fn is_closed(error: &SessionError) -> bool {
 }
 
 impl Destination<'_> {
-    /// Opens a session over the first channel that is open.
-    pub(super) async fn climb(&self, choice: ChannelChoice) -> Result<Session, LadderError> {
-        let (mut way, others) = choice.ways();
-        let mut others = others.iter();
+    /// Opens a session over the first channel that is open; that which was open before is tried first.
+    pub(super) async fn climb(
+        &self,
+        choice: ChannelChoice,
+        memory: Option<&ChannelMemory>,
+    ) -> Result<Session, LadderError> {
+        let (first, others) = choice.ways();
+        if others.is_empty() {
+            return self.open(first).await;
+        }
+        let before = memory.and_then(ChannelMemory::recall);
+        let all = std::iter::once(first).chain(others.iter().copied());
         let mut closed = Vec::new();
-        loop {
-            let error = match self.open(way).await {
-                Err(LadderError::Session(error)) if is_closed(&error) => error,
-                opened => {
+        for way in before.into_iter().chain(all.filter(|way| Some(*way) != before)) {
+            match self.open_with_rights(way).await? {
+                Ok(session) => {
                     let why =
                         if closed.is_empty() { String::new() } else { format!(", since {}", list(&closed)) };
-                    tracing::info!("channel {way}{why}");
-                    return opened;
+                    tracing::info!(
+                        "channel {way}{}{why}",
+                        if before == Some(way) { " as before" } else { "" }
+                    );
+                    // What is tried first anyway need not be remembered.
+                    if before != Some(way) && (way != first || before.is_some()) {
+                        memory.inspect(|memory| memory.remember(way));
+                    }
+                    return Ok(session);
                 }
-            };
-            let next = others.next();
-            if next.is_none() && closed.is_empty() {
-                return Err(error.into());
-            }
-            closed.push(Closed { way, error: error.to_string() });
-            match next {
-                Some(next) => way = *next,
-                None => return Err(LadderError::Closed(closed, error)),
+                Err(obstacle) => closed.push(Closed { way, obstacle }),
             }
         }
+        Err(LadderError::Closed(closed))
+    }
+
+    /// Opens a session over one channel, if it is open to all that is to be done.
+    async fn open_with_rights(&self, way: Way) -> Result<Result<Session, Obstacle>, LadderError> {
+        let (opened, missing) = tokio::join!(self.open(way), self.missing(way));
+        match opened {
+            Err(LadderError::Session(error)) if is_closed(&error) => Ok(Err(Obstacle::Session(error))),
+            Ok(_) if !missing.is_empty() => Ok(Err(Obstacle::NoRight(missing, way.subresource()))),
+            opened => opened.map(Ok),
+        }
+    }
+
+    /// Returns the verbs that are missing, beside those that the hello itself takes; none where nobody says so.
+    async fn missing(&self, way: Way) -> Vec<&'static str> {
+        let (object, client) = (way.object(self.pod, self.port), self.api_server.client());
+        let mut missing = Vec::new();
+        for verb in way.verbs(self.right).iter().filter(|verb| way == Way::Proxy && **verb != "get") {
+            let review = Review { verb, resource: "pods", subresource: way.subresource(), name: &object };
+            let answer = timeout(REVIEW_DEADLINE, review.ask(&client, self.namespace)).await;
+            if matches!(answer, Ok(Ok(false))) {
+                missing.push(*verb);
+            }
+        }
+        missing
     }
 
     /// Opens a session over one channel.

@@ -20,6 +20,7 @@ use reposure_oci::{
 use reposure_parcel::problem::Code;
 
 use super::{Failure, Kind};
+use crate::connect::LadderError;
 
 type Cause<'a> = &'a (dyn StdError + 'static);
 
@@ -116,6 +117,9 @@ fn of_kubernetes(error: &kube::Error) -> Kind {
 
 /// What surrogate and registry say.
 fn of_exchange(cause: Cause<'_>) -> Option<Kind> {
+    if let Some(error @ LadderError::Closed(_)) = cause.downcast_ref() {
+        return Some(if error.is_denied() { Kind::Denied } else { Kind::Unreachable });
+    }
     if let Some(error) = cause.downcast_ref::<SessionError>() {
         return Some(of_session(error));
     }

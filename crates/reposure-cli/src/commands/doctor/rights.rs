@@ -1,15 +1,11 @@
 //! What the user may do, by the API server's own word.
 
-use k8s_openapi::api::authorization::v1::{
-    ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
-};
-use kube::{Api, api::PostParams};
 use reposure_api::SurrogateNames;
 use reposure_parcel::wire::Right;
 
 use super::check::Check;
 use crate::{
-    connect::{Sought, Way},
+    connect::{Review, Sought, Way},
     context::Cluster,
     exit::Kind,
 };
@@ -91,21 +87,7 @@ impl Reviews<'_> {
     }
 
     async fn may(&self, verb: &str, resource: &str, subresource: &str, name: &str) -> kube::Result<bool> {
-        let attributes = ResourceAttributes {
-            namespace: Some(self.cluster.namespace.clone()),
-            verb: Some(verb.into()),
-            resource: Some(resource.into()),
-            subresource: Some(subresource.into()),
-            name: Some(name.into()),
-            ..ResourceAttributes::default()
-        };
-        let spec = SelfSubjectAccessReviewSpec {
-            resource_attributes: Some(attributes),
-            ..SelfSubjectAccessReviewSpec::default()
-        };
-        let review = SelfSubjectAccessReview { spec, ..SelfSubjectAccessReview::default() };
-        let reviews: Api<SelfSubjectAccessReview> = Api::all(self.cluster.client.clone());
-        let review = reviews.create(&PostParams::default(), &review).await?;
-        Ok(review.status.is_some_and(|status| status.allowed))
+        let Cluster { client, namespace, .. } = self.cluster;
+        Review { verb, resource, subresource, name }.ask(client, namespace).await
     }
 }

@@ -1,12 +1,9 @@
-//! `--no-cache`, and where the cache is.
-
-use std::path::PathBuf;
+//! `--no-cache`.
 
 use clap::Args;
 use reposure_oci::LayerCache;
 
-/// The folder below the user's folder of caches.
-const FOLDER: &str = "reposure";
+use crate::folders;
 
 /// Whether what layers became is remembered.
 #[derive(Clone, Copy, Debug, Args)]
@@ -23,15 +20,6 @@ pub(crate) struct CacheArgs {
 impl CacheArgs {
     /// Returns the cache; there is none where there is no folder for it.
     pub(crate) fn cache(self) -> Option<LayerCache> {
-        if self.no_cache { None } else { folder().map(LayerCache::new) }
+        if self.no_cache { None } else { folders::cache().map(LayerCache::new) }
     }
-}
-
-/// By the [XDG Base Directory Specification](https://specifications.freedesktop.org/basedir-spec/latest/), which says that paths
-/// that are not absolute are to be ignored.
-fn folder() -> Option<PathBuf> {
-    let named = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
-    let below_home =
-        || std::env::home_dir().filter(|path| path.is_absolute()).map(|home| home.join(".cache"));
-    Some(named.or_else(below_home)?.join(FOLDER))
 }
