@@ -12,6 +12,8 @@ use reposure_testing::{
 
 use crate::support::Scene;
 
+const TOO_LARGE: StatusCode = StatusCode::PAYLOAD_TOO_LARGE;
+
 /// The API server puts its own path before one in `Location`; a registry client that follows it must not notice.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_location_is_the_registrys_own() {
@@ -109,6 +111,37 @@ async fn a_chunk_that_is_too_large_on_the_way_is_halved() {
     let artifact = scene.open(scene.write_oci_archive(&image)).await;
     scene.push(&artifact, "app:v1").await.unwrap();
     scene.assert_holds(&image, "app", "v1");
+}
+
+/// A middle box before the registry that takes no blob in one request gets pieces of it, in the push that finds it out.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_blob_that_is_too_large_for_the_registry_arrives_in_pieces() {
+    let scene = Scene::new().await;
+    // Half of it is the shortest that is tried, so every blob is lost as often as one can be.
+    scene.registry.change_quirks(|quirks| quirks.body_limit = Some(500_000));
+    for seed in [24, 25] {
+        let image = RandomImage::new(seed, 5, 9 << 20).unwrap();
+        let artifact = scene.open(scene.write_oci_archive(&image)).await;
+        scene.registry.clear_requests();
+        scene.push(&artifact, "app:v1").await.unwrap();
+        scene.assert_holds(&image, "app", "v1");
+    }
+    let refused = scene.registry.requests().into_iter().filter(|entry| entry.status == Some(TOO_LARGE));
+    assert_eq!(refused.count(), 0, "the second push knows what the first one found out");
+}
+
+/// One that takes next to nothing before the registry is named, and not tried for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registry_that_takes_nothing_is_named() {
+    let scene = Scene::new().await;
+    scene.registry.change_quirks(|quirks| quirks.body_limit = Some(8 << 10));
+    let image = RandomImage::new(26, 2, 5 << 20).unwrap();
+    let artifact = scene.open(scene.write_oci_archive(&image)).await;
+    let Err(PushError::Upload { source, .. }) = scene.push(&artifact, "app:v1").await else {
+        panic!("pushed")
+    };
+    assert!(source.hop() == "registry" && source.to_string().contains("413"), "{source:?}");
+    assert!(scene.registry.tags("app").is_empty());
 }
 
 /// One that takes next to nothing is named.

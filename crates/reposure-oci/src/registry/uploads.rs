@@ -158,7 +158,19 @@ impl<T: Transport> Client<T> {
     /// # Cancel safety
     /// As [`Self::patch_stream`].
     pub async fn patch_chunk(&self, session: &mut Session, chunk: Bytes) -> Result<(), Error> {
-        let (start, length) = (session.offset(), chunk.len() as u64);
+        let length = chunk.len() as u64;
+        self.patch_piece(session, length, transport::full(chunk)).await
+    }
+
+    /// As [`Self::patch_chunk`], of `length` bytes, which the body must have exactly; it need not be in memory as a whole.
+    ///
+    /// # Errors
+    /// As [`Self::patch_stream`]. [`Error::is_too_large`] says that a shorter chunk may be taken.
+    ///
+    /// # Cancel safety
+    /// As [`Self::patch_stream`].
+    pub async fn patch_piece(&self, session: &mut Session, length: u64, body: Body) -> Result<(), Error> {
+        let start = session.offset();
         // The specification's own form, without `bytes`, the last byte included.
         let range = format!("{start}-{}", (start + length).saturating_sub(1));
         let call = patch(session)
@@ -166,7 +178,7 @@ impl<T: Transport> Client<T> {
             .header(header::CONTENT_LENGTH, &length.to_string())?
             .header(header::CONTENT_RANGE, &range)?;
         session.touched = true;
-        let (answer, sent) = self.stream(&call, transport::full(chunk)).await?;
+        let (answer, sent) = self.stream(&call, transport::exact(body, length)).await?;
         advance(&call, session, &answer, sent)
     }
 

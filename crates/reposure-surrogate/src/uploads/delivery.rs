@@ -7,50 +7,118 @@ use reposure_oci::{
     registry::{Error, Session},
 };
 use reposure_parcel::{
-    problem::Problem,
+    limits::CHUNK,
+    problem::{Code, Problem},
     upload::{How, Stored},
 };
 use tokio::runtime::Handle;
 
-use super::{feed, upload::Upload};
-use crate::upstream::{Client, refusal};
+use super::{
+    body_limit::{BodyLimit, Form, Objection},
+    feed,
+    pool::SEGMENT,
+    upload::Upload,
+};
+use crate::{
+    answer,
+    upstream::{Client, refusal},
+};
+
+/// The longest pieces of a blob of unknown size, in bytes. Such a piece waits until all of it is there, so half of what each
+/// upload has for itself is left for the chunk that completes it.
+const LONGEST_UNSIZED: u64 = CHUNK / 2;
 
 /// Sends the bytes as they come and returns what the registry made of them.
-pub(super) async fn deliver(upload: Arc<Upload>, registry: Client) -> Result<Stored, Problem> {
-    let digest = send(&upload, &registry).await.map_err(|error| refusal::of(&error))?;
+pub(super) async fn deliver(
+    upload: Arc<Upload>,
+    registry: Client,
+    limit: &BodyLimit,
+) -> Result<Stored, Problem> {
+    let session = match upload.take_session() {
+        Some(session) => session,
+        None => {
+            let started = registry.start_upload(&upload.key.repository).await;
+            started.map_err(|error| refusal::of(&error))?
+        }
+    };
+    let mut open = OpenAtRegistry { registry, session, stored: false };
+    let form = limit.form(upload.size());
+    let sent = match form {
+        Form::Whole => open.send_whole(&upload).await,
+        Form::Pieces(length) => open.send_pieces(&upload, length).await.map(|()| None),
+    };
+    let stored = match sent {
+        Ok(Some(digest)) => Ok(digest),
+        Ok(None) => open.finish(&upload).await,
+        Err(error) => {
+            let may_go = Objection::of(&error)
+                .is_some_and(|objection| limit.learn(objection, form, upload.size(), open.session.offset()));
+            if may_go {
+                return Err(begin_again(&error));
+            }
+            Err(error)
+        }
+    };
+    let digest = stored.map_err(|error| refusal::of(&error))?;
+    open.stored = true;
     Ok(Stored { digest, how: How::Uploaded })
 }
 
-async fn send(upload: &Arc<Upload>, registry: &Client) -> Result<Digest, Error> {
-    let mut session = match upload.take_session() {
-        Some(session) => session,
-        None => registry.start_upload(&upload.key.repository).await?,
-    };
-    let mut open = OpenAtRegistry { registry: registry.clone(), session: Some(session.clone()) };
-    let stored = if let Some((digest, size)) = upload.identity() {
-        let body = feed::body(upload.clone(), Some(size));
-        registry.finish_monolithic(session, &digest, size, body).await?
-    } else {
-        // Docker's own form, for what is not known yet: one streamed `PATCH`, then a `PUT` with the digest.
-        registry.patch_stream(&mut session, feed::body(upload.clone(), None)).await?;
-        open.session = Some(session.clone());
-        let (digest, size) = upload.sealed().await;
-        registry.finish_upload(session, &digest, size).await?
-    };
-    open.session = None;
-    Ok(stored)
+/// Tells clients that the upload is lost, and what for. The bytes that left are not kept, so they have to come again.
+fn begin_again(error: &Error) -> Problem {
+    let message = format!("{}; the blob is to be sent again, and goes in another form", answer::chain(error));
+    let problem = Problem::new(Code::NotFound, message);
+    match error.status() {
+        Some(status) => problem.with_upstream_status(status.as_u16()),
+        None => problem,
+    }
 }
 
-/// An upload that is open at the registry. It is cancelled there when this is dropped.
+/// An upload that is open at the registry. It is cancelled there when this is dropped, unless the registry has stored it.
 struct OpenAtRegistry {
     registry: Client,
-    session: Option<Session>,
+    session: Session,
+    stored: bool,
+}
+
+impl OpenAtRegistry {
+    /// Sends all in one request, which stores it too where digest and size are known.
+    async fn send_whole(&mut self, upload: &Arc<Upload>) -> Result<Option<Digest>, Error> {
+        if let Some((digest, size)) = upload.identity() {
+            let body = feed::body(upload.clone(), Some(size));
+            let session = self.session.clone();
+            return self.registry.finish_monolithic(session, &digest, size, body).await.map(Some);
+        }
+        // Docker's own form, for what is not known yet: one streamed `PATCH`, then a `PUT` with the digest.
+        self.registry.patch_stream(&mut self.session, feed::body(upload.clone(), None)).await?;
+        Ok(None)
+    }
+
+    /// Sends all in pieces of `length` bytes, or as many as the registry wants at least. They are streamed, so that a piece may
+    /// be longer than what there is memory for.
+    async fn send_pieces(&mut self, upload: &Arc<Upload>, length: u64) -> Result<(), Error> {
+        let length = if upload.size().is_none() { length.min(LONGEST_UNSIZED) } else { length };
+        let smallest = self.session.smallest_chunk().unwrap_or(0);
+        // One that wants more than there are numbers is sent all at once.
+        let length = length.max(smallest.checked_next_multiple_of(SEGMENT as u64).unwrap_or(u64::MAX));
+        while let Some(piece) = upload.next_piece(length).await {
+            let body = feed::body(upload.clone(), Some(piece));
+            self.registry.patch_piece(&mut self.session, piece, body).await?;
+        }
+        Ok(())
+    }
+
+    /// Ends an upload whose bytes were all sent.
+    async fn finish(&self, upload: &Upload) -> Result<Digest, Error> {
+        let (digest, size) = upload.sealed().await;
+        self.registry.finish_upload(self.session.clone(), &digest, size).await
+    }
 }
 
 impl Drop for OpenAtRegistry {
     fn drop(&mut self) {
-        if let Some(session) = self.session.take() {
-            cancel(self.registry.clone(), session);
+        if !self.stored {
+            cancel(self.registry.clone(), self.session.clone());
         }
     }
 }
@@ -62,7 +130,7 @@ pub(super) fn cancel(registry: Client, session: Session) {
     if let Ok(runtime) = Handle::try_current() {
         runtime.spawn(async move {
             if let Err(error) = registry.cancel_upload(session).await {
-                tracing::debug!(error = crate::answer::chain(&error), "an upload stays open at the registry");
+                tracing::debug!(error = answer::chain(&error), "an upload stays open at the registry");
             }
         });
     }

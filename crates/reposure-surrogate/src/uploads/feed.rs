@@ -20,13 +20,14 @@ struct Ended;
 
 struct Feed {
     upload: Arc<Upload>,
-    /// What is left, where the size is known.
+    /// What is left, where the length is known.
     left: Option<u64>,
 }
 
-/// Returns the bytes as they come, in order, to the end of the blob. With `size`, the blob's, the body's length is known.
-pub(super) fn body(upload: Arc<Upload>, size: Option<u64>) -> Body {
-    Feed { upload, left: size }.boxed_unsync()
+/// Returns the next bytes as they come, in order: `length` of them, where it is given, which ends with the blob or with a segment;
+/// else all to the end of the blob.
+pub(super) fn body(upload: Arc<Upload>, length: Option<u64>) -> Body {
+    Feed { upload, left: length }.boxed_unsync()
 }
 
 impl HttpBody for Feed {
@@ -37,6 +38,9 @@ impl HttpBody for Feed {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        if self.left == Some(0) {
+            return Poll::Ready(None);
+        }
         Poll::Ready(match ready!(self.upload.poll_next(context)) {
             None => None,
             Some(Err(_)) => Some(Err(Ended.into())),

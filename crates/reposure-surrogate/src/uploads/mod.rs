@@ -1,6 +1,8 @@
-//! Uploads: chunks come in any order on many connections and go to the registry in order in one request.
+//! Uploads: chunks come in any order on many connections and go to the registry in order in one request, or in pieces where
+//! something on the way to it limits bodies.
 
 mod assembly;
+mod body_limit;
 mod budget;
 mod chunk;
 mod delivery;

@@ -1,6 +1,7 @@
 //! The side of an upload that the registry sees: its bytes in order.
 
 use std::{
+    future::poll_fn,
     sync::Arc,
     task::{Context, Poll},
 };
@@ -27,6 +28,28 @@ impl Upload {
             }
             changed.await;
         }
+    }
+
+    /// Waits until a piece of at most `longest` bytes can begin, which is some segments or the blob's end, and returns its length;
+    /// none when all was taken. Where the blob's size is unknown, all of the piece is there then.
+    pub(super) async fn next_piece(&self, longest: u64) -> Option<u64> {
+        poll_fn(|context| self.poll_piece(longest, context)).await
+    }
+
+    fn poll_piece(&self, longest: u64, context: &Context<'_>) -> Poll<Option<u64>> {
+        let mut state = self.lock();
+        let (size, taken) = (state.size, state.assembly.taken());
+        let length = size.map_or(longest, |size| longest.min(size.saturating_sub(taken)));
+        let is_ready = match size {
+            Some(_) => length == 0 || state.assembly.is_ready(size),
+            // No more than that is sure to come.
+            None => state.assembly.received().prefix() - taken >= length,
+        };
+        if is_ready {
+            return Poll::Ready((length > 0).then_some(length));
+        }
+        state.feeder = Some(context.waker().clone());
+        Poll::Pending
     }
 
     /// Takes the next bytes for the registry; none when all were taken.

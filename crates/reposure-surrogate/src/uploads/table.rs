@@ -21,6 +21,7 @@ use tokio::{
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{
+    body_limit::BodyLimit,
     budget::Budget,
     delivery,
     pool::Pool,
@@ -55,6 +56,7 @@ struct Table {
 pub(crate) struct Uploads {
     pub(super) registry: Client,
     pub(super) remembered: Remembered,
+    body_limit: Arc<BodyLimit>,
     table: Mutex<Table>,
     budget: Budget,
     pool: Arc<Pool>,
@@ -68,6 +70,7 @@ impl Uploads {
         Self {
             registry,
             remembered: Remembered::default(),
+            body_limit: Arc::new(BodyLimit::new()),
             table: Mutex::default(),
             budget: Budget::new(),
             pool: Arc::default(),
@@ -197,9 +200,9 @@ impl Uploads {
     pub(super) fn start(self: &Arc<Self>, upload: &Arc<Upload>) {
         upload.start(|| {
             let (table, upload) = (Arc::downgrade(self), upload.clone());
-            let registry = self.registry.clone();
+            let (registry, limit) = (self.registry.clone(), self.body_limit.clone());
             AbortOnDropHandle::new(tokio::spawn(async move {
-                let outcome = delivery::deliver(upload.clone(), registry).await;
+                let outcome = delivery::deliver(upload.clone(), registry, &limit).await;
                 if let Some(table) = table.upgrade() {
                     table.end(&upload, outcome);
                 }

@@ -123,6 +123,11 @@ impl Upload {
         self.lock().session.take()
     }
 
+    /// Returns the blob's size in bytes, if it is known.
+    pub(super) fn size(&self) -> Option<u64> {
+        self.lock().size
+    }
+
     /// Starts the task that sends the bytes on, unless there is one or the upload has ended.
     pub(super) fn start(&self, spawn: impl FnOnce() -> AbortOnDropHandle<()>) {
         let mut state = self.lock();

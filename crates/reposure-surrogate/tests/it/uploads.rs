@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use crate::harness::{CHUNK, REPOSITORY, Stage, SurrogateClient, bytes, open};
 
 /// Sends the chunks of an upload in a scrambled order, eight at once, each as soon as it is inside the window.
-async fn send(client: &SurrogateClient, opened: Progress, blob: &Arc<Vec<u8>>) {
+pub(crate) async fn send(client: &SurrogateClient, opened: Progress, blob: &Arc<Vec<u8>>) {
     let mut waiting: Vec<usize> = (0..blob.len()).step_by(CHUNK).collect();
     let mut tasks: JoinSet<Progress> = JoinSet::new();
     let mut end = opened.window.from + opened.window.bytes;

@@ -13,6 +13,9 @@ use super::{
     shared::Shared,
 };
 
+/// How long a body is read on that was refused.
+const LINGERING: Duration = Duration::from_secs(5);
+
 pub(crate) struct Intake {
     body: Incoming,
     shared: Arc<Shared>,
@@ -50,6 +53,13 @@ impl Intake {
         }
         self.slow_down(data.len()).await;
         Ok(Some(data))
+    }
+
+    /// Reads on what was refused, so that the answer is not lost when the connection closes; nginx does the same.
+    pub(crate) fn linger(mut self) {
+        tokio::spawn(tokio::time::timeout(LINGERING, async move {
+            while let Some(Ok(_)) = self.body.frame().await {}
+        }));
     }
 
     async fn slow_down(&self, bytes: usize) {

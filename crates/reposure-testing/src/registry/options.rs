@@ -139,6 +139,8 @@ pub struct Quirks {
     pub basic_catalog: bool,
     /// Bodies above this many bytes get 413.
     pub body_limit: Option<u64>,
+    /// Whether a PATCH whose length is not said gets 411, as from proxies that take no streams.
+    pub length_wanted: bool,
     /// How many bytes of a body are read per second.
     pub drain_rate: Option<u64>,
     /// The host, with scheme, to which GETs of blobs are redirected: `http://127.0.0.1:1234`.
@@ -187,6 +189,7 @@ impl Default for Quirks {
             no_catalog: false,
             basic_catalog: false,
             body_limit: None,
+            length_wanted: false,
             drain_rate: None,
             redirect_blobs: None,
             html_blobs: false,

@@ -253,5 +253,9 @@ async fn ordinary(
     {
         return Ok(refusal);
     }
-    handler::handle(shared, &parts, route, &mut intake).await
+    let answer = handler::handle(shared, &parts, route, &mut intake).await;
+    if matches!(answer, Err(Halt::Answer(_))) {
+        intake.linger();
+    }
+    answer
 }

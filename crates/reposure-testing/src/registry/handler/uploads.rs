@@ -102,6 +102,9 @@ async fn patch(
     let first = range.and_then(|range| range.split_once('-')?.0.parse().ok());
     let quirks = shared.quirks();
     let patches = shared.store().uploads.get(id).map_or(0, |upload| upload.patches);
+    if quirks.length_wanted && !parts.headers.contains_key(header::CONTENT_LENGTH) {
+        return Err(answer::error(StatusCode::LENGTH_REQUIRED, "UNSUPPORTED", "say the length").into());
+    }
     if let Some(refusal) = patch_refusal(&quirks, range, patches) {
         return Ok(refusal);
     }
