@@ -108,20 +108,17 @@ fn smaller(length: u64) -> Option<u64> {
 impl Objection {
     /// Returns what a failure to send bytes says against the form in which they went.
     pub(super) fn of(error: &Error) -> Option<Self> {
-        match (&*error.failure, error.status()) {
-            // ECR answers that it has only the first piece.
-            (Failure::Received { .. }, _) => Some(Self::Pieces),
-            (_, Some(StatusCode::PAYLOAD_TOO_LARGE | StatusCode::LENGTH_REQUIRED)) => Some(Self::Size),
+        // ECR answers a piece by saying that it has only the first one.
+        if matches!(*error.failure, Failure::Received { .. }) {
+            return Some(Self::Pieces);
+        }
+        match error.status()? {
+            StatusCode::PAYLOAD_TOO_LARGE | StatusCode::LENGTH_REQUIRED => Some(Self::Size),
             // Artifact Registry answers 400.
-            (
-                _,
-                Some(
-                    StatusCode::BAD_REQUEST
-                    | StatusCode::METHOD_NOT_ALLOWED
-                    | StatusCode::RANGE_NOT_SATISFIABLE
-                    | StatusCode::NOT_IMPLEMENTED,
-                ),
-            ) => Some(Self::Pieces),
+            StatusCode::BAD_REQUEST
+            | StatusCode::METHOD_NOT_ALLOWED
+            | StatusCode::RANGE_NOT_SATISFIABLE
+            | StatusCode::NOT_IMPLEMENTED => Some(Self::Pieces),
             _ => None,
         }
     }

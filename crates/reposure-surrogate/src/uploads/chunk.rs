@@ -29,7 +29,7 @@ impl Uploads {
         id: &Identifier,
         offset: u64,
         headers: &HeaderMap,
-        body: Incoming,
+        mut body: Incoming,
     ) -> Result<Answer, Problem> {
         let chunk = range(offset, headers)?;
         let upload = match self.find(id) {
@@ -43,7 +43,11 @@ impl Uploads {
         match upload.admit(chunk) {
             Ok(Admission::Receive) => {
                 self.start(&upload);
-                receive(&upload, chunk, body).await?;
+                if let Err(problem) = receive(&upload, chunk, &mut body).await {
+                    // The upload may have ended meanwhile; unread bytes would cost the connection, and with it the answer.
+                    body::drain(headers, body);
+                    return Err(problem);
+                }
             }
             Ok(Admission::Duplicate) => body::drain(headers, body),
             Err(problem) => {
@@ -67,7 +71,7 @@ fn range(offset: u64, headers: &HeaderMap) -> Result<Range, Problem> {
     Ok(Range { start: offset, end })
 }
 
-async fn receive(upload: &Upload, chunk: Range, mut body: Incoming) -> Result<(), Problem> {
+async fn receive(upload: &Upload, chunk: Range, body: &mut Incoming) -> Result<(), Problem> {
     let mut offset = chunk.start;
     loop {
         let frame = timeout(STALL_DEADLINE, body.frame())

@@ -35,29 +35,14 @@ pub(super) async fn deliver(
     limit: &BodyLimit,
 ) -> Result<Stored, Problem> {
     let session = match upload.take_session() {
-        Some(session) => session,
-        None => {
-            let started = registry.start_upload(&upload.key.repository).await;
-            started.map_err(|error| refusal::of(&error))?
-        }
+        Some(session) => Ok(session),
+        None => registry.start_upload(&upload.key.repository).await,
     };
+    let session = session.map_err(|error| refusal::of(&error))?;
     let mut open = OpenAtRegistry { registry, session, stored: false };
-    let form = limit.form(upload.size());
-    let sent = match form {
-        Form::Whole => open.send_whole(&upload).await,
-        Form::Pieces(length) => open.send_pieces(&upload, length).await.map(|()| None),
-    };
-    let stored = match sent {
-        Ok(Some(digest)) => Ok(digest),
-        Ok(None) => open.finish(&upload).await,
-        Err(error) => {
-            let may_go = Objection::of(&error)
-                .is_some_and(|objection| limit.learn(objection, form, upload.size(), open.session.offset()));
-            if may_go {
-                return Err(begin_again(&error));
-            }
-            Err(error)
-        }
+    let stored = match open.send(&upload, limit).await? {
+        Some(digest) => Ok(digest),
+        None => open.finish(&upload).await,
     };
     let digest = stored.map_err(|error| refusal::of(&error))?;
     open.stored = true;
@@ -82,6 +67,22 @@ struct OpenAtRegistry {
 }
 
 impl OpenAtRegistry {
+    /// Sends all in the form that the registry takes, as far as that is known; returns the digest if it is stored then.
+    async fn send(&mut self, upload: &Arc<Upload>, limit: &BodyLimit) -> Result<Option<Digest>, Problem> {
+        let form = limit.form(upload.size());
+        let sent = match form {
+            Form::Whole => self.send_whole(upload).await,
+            Form::Pieces(length) => self.send_pieces(upload, length).await.map(|()| None),
+        };
+        sent.map_err(|error| {
+            let taken = self.session.offset();
+            let objection = Objection::of(&error);
+            let may_go =
+                objection.is_some_and(|objection| limit.learn(objection, form, upload.size(), taken));
+            if may_go { begin_again(&error) } else { refusal::of(&error) }
+        })
+    }
+
     /// Sends all in one request, which stores it too where digest and size are known.
     async fn send_whole(&mut self, upload: &Arc<Upload>) -> Result<Option<Digest>, Error> {
         if let Some((digest, size)) = upload.identity() {
