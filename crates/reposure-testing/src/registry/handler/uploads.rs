@@ -106,10 +106,10 @@ async fn patch(
         return Err(answer::error(StatusCode::LENGTH_REQUIRED, "UNSUPPORTED", "say the length").into());
     }
     if let Some(refusal) = patch_refusal(&quirks, range, patches) {
-        return Ok(refusal);
+        return Err(refusal.into());
     }
     if range.is_some() && first != Some(received) && !quirks.range_ignored {
-        return Ok(answer::error(StatusCode::RANGE_NOT_SATISFIABLE, "RANGE_INVALID", "out of order"));
+        return Err(answer::error(StatusCode::RANGE_NOT_SATISFIABLE, "RANGE_INVALID", "out of order").into());
     }
     let dropped = quirks.drop_later_patches && patches > 0;
     append(shared, id, intake, dropped).await?;
