@@ -3,6 +3,7 @@
 use std::{
     fs,
     path::PathBuf,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -13,6 +14,8 @@ use reposure_testing::random::RandomImage;
 
 use crate::{memory, peer::Peer};
 
+/// How long the machine comes to rest before each run: blocks that are free are discarded, garbage is collected.
+const REST: Duration = Duration::from_secs(1);
 /// The pod that `kubectl cp` copies into.
 const COPY_POD: &str = "copy";
 
@@ -159,8 +162,9 @@ fn path(path: &std::path::Path) -> Result<&str> {
 }
 
 fn time(run: Run) -> Result<Duration> {
-    // What the run before has left to be written would be written at the expense of this one.
+    // What the run before has left to be done would be done at the expense of this one.
     rustix::fs::sync();
+    thread::sleep(REST);
     let start = Instant::now();
     run.ok()?;
     Ok(start.elapsed())
