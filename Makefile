@@ -102,6 +102,10 @@ fuzz: build/tools/bin/cargo-fuzz ## Fuzz each target for FUZZ_SECONDS (10 minute
 build/tools/bin/cargo-fuzz:
 	@env -u CARGO_BUILD_TARGET -u CARGO_TARGET_$(TRIPLE)_RUSTFLAGS cargo install cargo-fuzz --version $(CARGO_FUZZ) --locked --root build/tools
 
+.PHONY: soak
+soak: ## Push and pull through 10,000 random cuts; REPOSURE_SEED repeats a run
+	REPOSURE_CUTS=$${REPOSURE_CUTS:-10000} cargo test --release --locked -p reposure-client --test it -- random_cuts --nocapture
+
 .PHONY: clean
 clean: ## Remove what was built, except for the cluster's binaries
 	cargo clean

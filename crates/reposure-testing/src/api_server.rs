@@ -84,6 +84,11 @@ impl FakeApiServer {
         self.shared.state().failures.push(failure);
     }
 
+    /// Forgets the failures that are not due yet, and returns how many requests they would have hit.
+    pub fn heal(&self) -> usize {
+        self.shared.state().failures.drain(..).map(|failure| failure.times).sum()
+    }
+
     /// Returns the requests that came.
     pub fn seen(&self) -> Vec<Seen> {
         self.shared.state().seen.clone()
