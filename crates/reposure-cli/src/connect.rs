@@ -3,19 +3,17 @@
 mod ladder;
 mod memory;
 mod review;
+mod sought;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result};
-use k8s_openapi::{
-    api::core::v1::{Namespace, Pod},
-    apimachinery::pkg::apis::meta::v1::Condition,
-};
+use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::{Api, ResourceExt, api::ListParams};
 use reposure_admin::Verb;
 use reposure_api::{
     Registry, SurrogateNames,
-    conditions::{self, ConditionType, State},
+    conditions::{self, ConditionType},
 };
 use reposure_client::{
     channel::{Channel, Local},
@@ -37,6 +35,7 @@ use memory::ChannelMemory;
 
 pub(crate) use ladder::{ChannelChoice, Destination, LadderError, Way};
 pub(crate) use review::Review;
+pub(crate) use sought::Sought;
 
 /// How long a surrogate that was ready is waited for: a pod whose image is on the node is back within a few seconds.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -75,52 +74,6 @@ pub(crate) fn destination<'a>(
 
 fn local(address: SocketAddr) -> Result<Local, Failure> {
     Local::new(address).map_err(|error| Failure::new(Kind::Usage, format!("--surrogate: {error}")))
-}
-
-/// A registry that somebody wants to work with.
-pub(crate) struct Sought {
-    pub(crate) name: String,
-    /// What is known of it: whoever has the right to a surrogate need not have the right to read registries.
-    known: Option<Registry>,
-}
-
-impl Sought {
-    pub(crate) async fn find(cluster: &Cluster, name: &str) -> Result<Self> {
-        match cluster.api::<Registry>().get_opt(name).await {
-            Err(kube::Error::Api(status)) if status.code == 403 => {
-                Ok(Self { name: name.into(), known: None })
-            }
-            found => {
-                Ok(Self { name: name.into(), known: Some(found_or_missing(cluster, name, found).await?) })
-            }
-        }
-    }
-
-    /// Returns the surrogate's pod: the one that the operator has published, or the one that it gives this name by itself.
-    pub(crate) fn pod(&self) -> String {
-        let status = self.known.as_ref().and_then(|registry| registry.status.as_ref());
-        let published = status.and_then(|status| status.surrogate_pod.clone());
-        published.unwrap_or_else(|| SurrogateNames::new(&self.name).pod())
-    }
-
-    pub(crate) fn port(&self) -> u16 {
-        self.known.as_ref().and_then(|registry| registry.spec.surrogate_port).unwrap_or(wire::PORT)
-    }
-
-    pub(crate) fn conditions(&self) -> &[Condition] {
-        let status = self.known.as_ref().and_then(|registry| registry.status.as_ref());
-        status.map(|status| status.conditions.as_slice()).unwrap_or_default()
-    }
-
-    /// Tells whether it may be read.
-    pub(crate) const fn is_known(&self) -> bool {
-        self.known.is_some()
-    }
-
-    /// Tells whether there was a surrogate when its operator last looked.
-    fn is_expected(&self) -> bool {
-        conditions::state(self.conditions(), ConditionType::SurrogateReady) == State::True
-    }
 }
 
 /// Finds a registry by its name.

@@ -1,0 +1,58 @@
+//! A registry by its name, as far as it may be read.
+
+use anyhow::Result;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use reposure_api::{
+    Registry, SurrogateNames,
+    conditions::{self, ConditionType, State},
+};
+use reposure_parcel::wire;
+
+use super::found_or_missing;
+use crate::context::Cluster;
+
+/// A registry that somebody wants to work with.
+pub(crate) struct Sought {
+    pub(crate) name: String,
+    /// What is known of it: whoever has the right to a surrogate need not have the right to read registries.
+    known: Option<Registry>,
+}
+
+impl Sought {
+    pub(crate) async fn find(cluster: &Cluster, name: &str) -> Result<Self> {
+        match cluster.api::<Registry>().get_opt(name).await {
+            Err(kube::Error::Api(status)) if status.code == 403 => {
+                Ok(Self { name: name.into(), known: None })
+            }
+            found => {
+                Ok(Self { name: name.into(), known: Some(found_or_missing(cluster, name, found).await?) })
+            }
+        }
+    }
+
+    /// Returns the surrogate's pod: the one that the operator has published, or the one that it gives this name by itself.
+    pub(crate) fn pod(&self) -> String {
+        let status = self.known.as_ref().and_then(|registry| registry.status.as_ref());
+        let published = status.and_then(|status| status.surrogate_pod.clone());
+        published.unwrap_or_else(|| SurrogateNames::new(&self.name).pod())
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.known.as_ref().and_then(|registry| registry.spec.surrogate_port).unwrap_or(wire::PORT)
+    }
+
+    pub(crate) fn conditions(&self) -> &[Condition] {
+        let status = self.known.as_ref().and_then(|registry| registry.status.as_ref());
+        status.map(|status| status.conditions.as_slice()).unwrap_or_default()
+    }
+
+    /// Tells whether it may be read.
+    pub(crate) const fn is_known(&self) -> bool {
+        self.known.is_some()
+    }
+
+    /// Tells whether there was a surrogate when its operator last looked.
+    pub(super) fn is_expected(&self) -> bool {
+        conditions::state(self.conditions(), ConditionType::SurrogateReady) == State::True
+    }
+}
