@@ -24,8 +24,8 @@ const CUTS: usize = 200;
 const LANES: usize = 4;
 /// The images that one registry in memory has to hold, at most.
 const IMAGES: usize = 20;
-/// By when a push or a pull has to have ended: it may wait some seconds behind each cut.
-const DEADLINE: Duration = Duration::from_secs(120);
+/// By when a push or a pull has to have ended: it waits some seconds behind each cut, and two minutes at most without progress.
+const DEADLINE: Duration = Duration::from_secs(300);
 /// Parts of the paths that a push asks for.
 const OF_PUSH: [&str; 4] = ["/uploads", "/commit", "/exists", "/manifests/"];
 /// Parts of the paths that a pull asks for.
