@@ -140,14 +140,20 @@ async fn patiently(
 
 /// Gives tokens of the registry's access ServiceAccounts.
 fn tokens(cluster: &Cluster, name: &str) -> Arc<dyn TokenSource> {
-    let (namespace, names) = (&cluster.namespace, SurrogateNames::new(name));
-    let account = move |right| match right {
+    let (namespace, registry) = (&cluster.namespace, name.to_owned());
+    let audience = wire::audience(namespace, name);
+    let account = move |right| account(&registry, right);
+    Arc::new(ServiceAccountTokens::new(cluster.client.clone(), namespace, audience, account))
+}
+
+/// Returns the ServiceAccount whose tokens give a right to a registry.
+pub(crate) fn account(registry: &str, right: Right) -> String {
+    let names = SurrogateNames::new(registry);
+    match right {
         Right::Pull => names.pull_account(),
         Right::Push => names.push_account(),
         Right::Admin => names.admin_account(),
-    };
-    let audience = wire::audience(namespace, name);
-    Arc::new(ServiceAccountTokens::new(cluster.client.clone(), namespace, audience, account))
+    }
 }
 
 /// Says which surrogate was not reached, and what its operator says of it, or which right is missing.

@@ -17,5 +17,6 @@ pub mod pull;
 pub mod push;
 pub mod retry;
 pub mod session;
+mod text;
 pub mod token;
 pub mod verify;

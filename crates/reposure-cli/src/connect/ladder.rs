@@ -34,12 +34,12 @@ pub(crate) enum ChannelChoice {
 }
 
 impl ChannelChoice {
-    /// Returns the first way, and those that come after it.
-    const fn ways(self) -> (Way, &'static [Way]) {
+    /// Returns the ways that it means, in the order in which they are tried.
+    const fn ways(self) -> &'static [Way] {
         match self {
-            Self::Auto => (Way::Proxy, &[Way::PortForward]),
-            Self::Proxy => (Way::Proxy, &[]),
-            Self::PortForward => (Way::PortForward, &[]),
+            Self::Auto => &Way::ALL,
+            Self::Proxy => &[Way::Proxy],
+            Self::PortForward => &[Way::PortForward],
         }
     }
 }
@@ -195,14 +195,14 @@ impl Destination<'_> {
         choice: ChannelChoice,
         memory: Option<&ChannelMemory>,
     ) -> Result<Session, LadderError> {
-        let (first, others) = choice.ways();
-        if others.is_empty() {
-            return self.open(first).await;
+        let ways = choice.ways();
+        if let [only] = ways {
+            return self.open(*only).await;
         }
         let before = memory.and_then(ChannelMemory::recall);
-        let all = std::iter::once(first).chain(others.iter().copied());
+        let others = ways.iter().copied().filter(|way| Some(*way) != before);
         let mut closed = Vec::new();
-        for way in before.into_iter().chain(all.filter(|way| Some(*way) != before)) {
+        for way in before.into_iter().chain(others) {
             match self.open_with_rights(way).await? {
                 Ok(session) => {
                     let why =
@@ -212,7 +212,7 @@ impl Destination<'_> {
                         if before == Some(way) { " as before" } else { "" }
                     );
                     // What is tried first anyway need not be remembered.
-                    if before != Some(way) && (way != first || before.is_some()) {
+                    if before != Some(way) && !closed.is_empty() {
                         memory.inspect(|memory| memory.remember(way));
                     }
                     return Ok(session);
@@ -264,8 +264,7 @@ impl Destination<'_> {
 
     /// Says how an administrator gives the right to one of the channels.
     pub(super) fn roles(&self, choice: ChannelChoice) -> String {
-        let (first, others) = choice.ways();
-        let roles: Vec<String> = std::iter::once(&first).chain(others).map(|way| self.role(*way)).collect();
+        let roles: Vec<String> = choice.ways().iter().map(|way| self.role(*way)).collect();
         format!("ask for the right to it: {}", roles.join(", or "))
     }
 

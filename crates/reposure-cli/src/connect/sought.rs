@@ -5,6 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use reposure_api::{
     Registry, SurrogateNames,
     conditions::{self, ConditionType, State},
+    registry::RegistryStatus,
 };
 use reposure_parcel::wire;
 
@@ -32,8 +33,7 @@ impl Sought {
 
     /// Returns the surrogate's pod: the one that the operator has published, or the one that it gives this name by itself.
     pub(crate) fn pod(&self) -> String {
-        let status = self.known.as_ref().and_then(|registry| registry.status.as_ref());
-        let published = status.and_then(|status| status.surrogate_pod.clone());
+        let published = self.status().and_then(|status| status.surrogate_pod.clone());
         published.unwrap_or_else(|| SurrogateNames::new(&self.name).pod())
     }
 
@@ -42,8 +42,11 @@ impl Sought {
     }
 
     pub(crate) fn conditions(&self) -> &[Condition] {
-        let status = self.known.as_ref().and_then(|registry| registry.status.as_ref());
-        status.map(|status| status.conditions.as_slice()).unwrap_or_default()
+        self.status().map(|status| status.conditions.as_slice()).unwrap_or_default()
+    }
+
+    fn status(&self) -> Option<&RegistryStatus> {
+        self.known.as_ref()?.status.as_ref()
     }
 
     /// Tells whether it may be read.

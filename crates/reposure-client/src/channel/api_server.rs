@@ -9,7 +9,7 @@ use http::{Request, Response};
 use http_body_util::BodyExt as _;
 use hyper_util::{
     client::legacy::{self, connect::HttpConnector},
-    rt::{TokioExecutor, TokioIo, TokioTimer},
+    rt::{TokioExecutor, TokioTimer},
 };
 use kube::{
     Client, Config,
@@ -18,7 +18,7 @@ use kube::{
 use reposure_oci::transport::BoxError;
 use tower::{ServiceBuilder, ServiceExt as _};
 
-use super::{buffered::Buffered, greedy::Greedy};
+use super::{buffered::Buffered, greedy::greedy};
 
 /// The deadline for a TCP connection to the API server.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
@@ -77,7 +77,7 @@ fn direct(config: &Config) -> kube::Result<Client> {
     connector.set_connect_timeout(config.connect_timeout);
     let connector = connector.map_response(Buffered::new);
     let connector = config.rustls_https_connector_with_connector(connector)?;
-    let connector = connector.map_response(|stream| TokioIo::new(Greedy::new(TokioIo::new(stream))));
+    let connector = connector.map_response(greedy);
     let http: legacy::Client<_, KubeBody> = legacy::Builder::new(TokioExecutor::new())
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(IDLE)

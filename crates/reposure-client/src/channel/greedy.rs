@@ -9,7 +9,10 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use hyper_util::client::legacy::connect::{Connected, Connection};
+use hyper_util::{
+    client::legacy::connect::{Connected, Connection},
+    rt::TokioIo,
+};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// A stream of which a read takes all that is there and fits.
@@ -20,8 +23,13 @@ pub(super) struct Greedy<S> {
     error: Option<io::Error>,
 }
 
+/// Takes a stream of HTTP's library for one that is read in large pieces.
+pub(super) fn greedy<S>(stream: S) -> TokioIo<Greedy<TokioIo<S>>> {
+    TokioIo::new(Greedy::new(TokioIo::new(stream)))
+}
+
 impl<S> Greedy<S> {
-    pub(super) const fn new(stream: S) -> Self {
+    const fn new(stream: S) -> Self {
         Self { stream, error: None }
     }
 }

@@ -13,7 +13,10 @@ use hyper_util::{
 use reposure_oci::{Body, transport::BoxError};
 use tower::{Service, ServiceExt as _, util::MapResponse};
 
-use super::{any_certificate, greedy::Greedy};
+use super::{
+    any_certificate,
+    greedy::{Greedy, greedy},
+};
 
 /// How long an idle connection is kept: less than the surrogate keeps it.
 const IDLE: Duration = Duration::from_secs(80);
@@ -45,7 +48,7 @@ where
             .https_only()
             .enable_http1()
             .wrap_connector(connector);
-        let greedy: fn(_) -> _ = |stream| TokioIo::new(Greedy::new(TokioIo::new(stream)));
+        let greedy: fn(_) -> _ = greedy;
         let client = legacy::Builder::new(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE)

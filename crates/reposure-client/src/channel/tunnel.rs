@@ -24,6 +24,8 @@ use tokio_tungstenite::{
     tungstenite::{Error as SocketError, Message},
 };
 
+use crate::text::plain;
+
 /// The largest message, in bytes: larger ones are no faster, and the API server holds each whole. Measured: small ones cost it
 /// 28 s of its time for a GiB.
 const MESSAGE: usize = 64 << 10;
@@ -71,7 +73,7 @@ impl Tunnel {
 /// What the kubelet says of a port that it does not reach.
 fn refused(message: &[u8]) -> io::Error {
     let text = String::from_utf8_lossy(message);
-    let text: String = text.trim().chars().filter(|c| !c.is_control()).take(EXCERPT).collect();
+    let text: String = plain(text.trim()).chars().take(EXCERPT).collect();
     io::Error::new(io::ErrorKind::ConnectionRefused, text)
 }
 

@@ -8,6 +8,7 @@ use reposure_parcel::{
 };
 
 use super::{SessionError, collect};
+use crate::text::plain;
 
 /// What is read of an error's body, in bytes.
 const ERROR_BODY: usize = 64 << 10;
@@ -96,11 +97,6 @@ async fn of_api_server(response: Response<Body>, path: &str) -> SessionError {
         Err(_) => String::new(),
     };
     SessionError::ApiServer { path: path.into(), status, message }
-}
-
-/// Takes out what would make a terminal do things: the registry's words may be in it.
-fn plain(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).collect()
 }
 
 fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {

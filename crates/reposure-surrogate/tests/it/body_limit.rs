@@ -14,7 +14,7 @@ use reposure_testing::{Entry, Quirks};
 
 use crate::{
     harness::{Answer, CHUNK, REPOSITORY, Stage, bytes, open},
-    uploads::send,
+    uploads::{most_granted, send},
 };
 
 const MIB: u64 = 1 << 20;
@@ -151,19 +151,7 @@ async fn pieces_take_no_more_memory() {
     let blob = Arc::new(bytes(2, 64 * CHUNK));
     let opened = stage.client.open(&blob).await;
     let id = opened.id.clone();
-    let watch = async {
-        let mut most = 0;
-        loop {
-            let progress: Progress = stage.client.progress(&id).await.json();
-            let granted = progress.window.from + progress.window.bytes;
-            most = most.max(granted.saturating_sub(stage.registry.received()));
-            if progress.window.from == blob.len() as u64 {
-                return most;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-        }
-    };
-    let (most, ()) = tokio::join!(watch, send(&stage.client, opened, &blob));
+    let (most, ()) = tokio::join!(most_granted(&stage, &id, blob.len()), send(&stage.client, opened, &blob));
     // Half of the memory and the reserve of one upload; the rest is in sockets.
     let bound = limits::UPLOAD_MEMORY / 2 + limits::CHUNK + 8 * MIB;
     assert!(most <= bound, "{most} bytes were granted ahead of the registry");

@@ -234,6 +234,20 @@ async fn what_is_outside_of_the_window_or_the_blob_is_refused() {
     assert_eq!(stage.client.put(&opened.id, 0, &large).await.code(), Code::TooLarge);
 }
 
+/// Watches an upload of `length` bytes to its end, and returns how many bytes were granted at once beyond what the registry has seen.
+pub(crate) async fn most_granted(stage: &Stage, id: &str, length: usize) -> u64 {
+    let mut most = 0;
+    loop {
+        let progress: Progress = stage.client.progress(id).await.json();
+        let granted = progress.window.from + progress.window.bytes;
+        most = most.max(granted.saturating_sub(stage.registry.received()));
+        if progress.window.from == length as u64 {
+            return most;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_slow_registry_slows_the_client_down() {
     let stage = Stage::start().await;
@@ -241,20 +255,7 @@ async fn a_slow_registry_slows_the_client_down() {
     let blob = Arc::new(bytes(1, 96 * CHUNK));
     let opened = stage.client.open(&blob).await;
     let id = opened.id.clone();
-    let watch = async {
-        let mut most = 0;
-        loop {
-            let progress: Progress = stage.client.progress(&id).await.json();
-            // What was granted, and not yet seen by the registry.
-            let granted = progress.window.from + progress.window.bytes;
-            most = most.max(granted.saturating_sub(stage.registry.received()));
-            if progress.window.from == blob.len() as u64 {
-                return most;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-        }
-    };
-    let (most, ()) = tokio::join!(watch, send(&stage.client, opened, &blob));
+    let (most, ()) = tokio::join!(most_granted(&stage, &id, blob.len()), send(&stage.client, opened, &blob));
     // Half of the memory and the reserve of one upload; the rest is in sockets.
     let bound = limits::UPLOAD_MEMORY / 2 + limits::CHUNK + (8 << 20);
     assert!(most <= bound, "{most} bytes were granted ahead of the registry");

@@ -1,6 +1,6 @@
 //! What came of looking at one hop.
 
-use std::{error::Error, time::Duration};
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -44,12 +44,7 @@ impl Check {
     }
 
     /// Makes a failure of an error, with the error's own kind and what to try.
-    pub(super) fn because(name: impl Into<String>, error: impl Error + Send + Sync + 'static) -> Self {
-        Self::because_of(name, &error.into())
-    }
-
-    /// As [`Check::because`].
-    pub(super) fn because_of(name: impl Into<String>, error: &anyhow::Error) -> Self {
+    pub(super) fn because(name: impl Into<String>, error: &anyhow::Error) -> Self {
         let failed = Self::failed(exit::kind(error), name, exit::line(error));
         Self { hint: exit::hint(error), ..failed }
     }

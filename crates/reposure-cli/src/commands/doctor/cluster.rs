@@ -26,7 +26,7 @@ pub(super) async fn examine(context: &Context, checks: &mut Vec<Check>) -> Optio
     let cluster = match context.cluster().await {
         Ok(cluster) => cluster,
         Err(error) => {
-            checks.push(Check::because_of("kubeconfig", &error));
+            checks.push(Check::because("kubeconfig", &error));
             return None;
         }
     };
@@ -35,7 +35,7 @@ pub(super) async fn examine(context: &Context, checks: &mut Vec<Check>) -> Optio
     let answer = match timeout(DEADLINE, version(&cluster)).await {
         Ok(Ok(answer)) => answer,
         Ok(Err(error)) => {
-            checks.push(Check::because_of(API_SERVER, &error));
+            checks.push(Check::because(API_SERVER, &error));
             return None;
         }
         Err(_) => {

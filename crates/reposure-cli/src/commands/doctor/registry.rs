@@ -10,7 +10,7 @@ pub(super) async fn examine(cluster: &Cluster, name: &str, checks: &mut Vec<Chec
     let sought = match Sought::find(cluster, name).await {
         Ok(sought) => sought,
         Err(error) => {
-            checks.push(Check::because_of(title, &error));
+            checks.push(Check::because(title, &error));
             return None;
         }
     };

@@ -1,11 +1,10 @@
 //! What the user may do, by the API server's own word.
 
-use reposure_api::SurrogateNames;
 use reposure_parcel::wire::Right;
 
 use super::check::Check;
 use crate::{
-    connect::{Review, Sought, Way},
+    connect::{self, Review, Sought, Way},
     context::Cluster,
     exit::Kind,
 };
@@ -33,7 +32,7 @@ pub(super) async fn examine(cluster: &Cluster, sought: &Sought, checks: &mut Vec
             // Some clusters have no such review; the channels will show.
             Err(error) => {
                 held.push(right);
-                checks.push(Check::because(name, error).at_most_warning());
+                checks.push(Check::because(name, &error.into()).at_most_warning());
             }
         }
     }
@@ -57,12 +56,7 @@ struct Reviews<'a> {
 impl Reviews<'_> {
     /// Returns what is missing for a right.
     async fn of(&self, right: Right, registry: &str) -> kube::Result<Vec<String>> {
-        let names = SurrogateNames::new(registry);
-        let account = match right {
-            Right::Pull => names.pull_account(),
-            Right::Push => names.push_account(),
-            Right::Admin => names.admin_account(),
-        };
+        let account = connect::account(registry, right);
         let mut missing = Vec::new();
         if !self.may("create", "serviceaccounts", "token", &account).await? {
             missing.push(format!("create serviceaccounts/token of {account}"));

@@ -32,7 +32,7 @@ pub(super) async fn examine(cluster: &Cluster, sought: &Sought, rights: Vec<Righ
                 hello.get_or_insert(said);
                 Check::ok(name, detail)
             }
-            Err(error) => Check::because_of(name, &error),
+            Err(error) => Check::because(name, &error),
         });
     }
     // One channel is enough.
@@ -62,7 +62,7 @@ pub(super) async fn local(context: &Context, name: &str) -> Vec<Check> {
         Ok((hello, detail)) => {
             std::iter::once(Check::ok("channel local", detail)).chain(beyond(&hello)).collect()
         }
-        Err(error) => vec![Check::because_of("channel local", &error)],
+        Err(error) => vec![Check::because("channel local", &error)],
     }
 }
 
