@@ -49,7 +49,7 @@ impl fmt::Display for Format {
 pub struct Level(u8);
 
 impl Level {
-    pub(crate) const DEFAULT: Self = Self(6);
+    pub(crate) const DEFAULT: Self = Self(5);
 
     /// Takes a level, unless it is none of 1 to 9.
     pub const fn new(level: u8) -> Option<Self> {
@@ -77,7 +77,7 @@ mod tests {
     fn levels_are_those_of_gzip() {
         assert_eq!(Level::new(0), None);
         assert_eq!(Level::new(10), None);
-        assert_eq!(Level::new(6), Some(Level::default()));
+        assert_eq!(Level::new(5), Some(Level::default()));
     }
 
     #[test]

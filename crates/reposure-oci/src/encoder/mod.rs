@@ -10,8 +10,9 @@
 //! - A file of 64 KiB or more in a tar is a segment of its own, without its header; what lies between such files is another one
 //!   (`segments`).
 //! - A segment is cut by `FastCDC` v2020 into pieces of 256 KiB on average, 64 KiB to 1 MiB (`cutter`).
-//! - A piece becomes a member by libdeflate at level 6; its header tells the member's length and the start of the SHA-256 of the
-//!   plain bytes, so that a blob describes itself (`member`).
+//! - A piece becomes a member by libdeflate at level 5, which is 1.2 times as fast as level 6 for 1 % more bytes (measured with
+//!   layers of a toolchain); its header tells the member's length and the start of the SHA-256 of the plain bytes, so that a blob
+//!   describes itself (`member`).
 //!
 //! `reposure-zstd/1` cuts pieces of 4 MiB (`blocks`), since zstd's window dies with smaller ones. A piece becomes a frame with its
 //! content's size and checksum by libzstd 1.5.7 at level 3; a skippable frame at the end tells of every frame what a gzip member

@@ -241,11 +241,11 @@ pub(super) mod tests {
     fn the_bytes_are_those_of_the_first_encoder() {
         let layer = layer();
         let digests =
-            [1, 6, 9].map(|level| Digest::sha256_of(encode(&layer, gzip(level), 2, 1 << 20)).to_string());
+            [1, 5, 9].map(|level| Digest::sha256_of(encode(&layer, gzip(level), 2, 1 << 20)).to_string());
         insta::assert_debug_snapshot!(digests, @r#"
         [
             "sha256:8e74c69ff6c4b922cc972d4e8feef246ddf5fab55809f07489cf7ab586508b56",
-            "sha256:29998e2aad2cacca0eaed66175bde666c315fd09703f57ffe8591a1f5f217c5a",
+            "sha256:db5b64973c666acd7c71f6bedac7853dc7bdbed51af7a08c2637c735205b5d8c",
             "sha256:b6cc79901f050d23b74855e8678b7390aab0d2caeae836ed2d24cf9b3fa321fd",
         ]
         "#);

@@ -13,7 +13,7 @@ pub(crate) struct CompressionArgs {
     /// How layers are compressed that are not yet; those of OCI images go as they are
     #[arg(long, value_name = "FORMAT", default_value = "gzip")]
     compression: Format,
-    /// How hard it is tried: 1 to 9 for gzip, 6 by default; 1 to 19 for zstd, 3 by default
+    /// How hard it is tried: 1 to 9 for gzip, 5 by default; 1 to 19 for zstd, 3 by default
     ///
     /// At the default levels the same layer gives the same bytes on every machine; at others that is not promised.
     #[arg(long, value_name = "N")]
