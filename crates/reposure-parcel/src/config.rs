@@ -22,6 +22,10 @@ pub struct Config {
     pub upstream: UpstreamConfig,
     /// Who may come in.
     pub access: Access,
+    /// The name of a socket in the abstract namespace where processes of the surrogate's own user come in, with every right: those of
+    /// [`crate::session`]. Whoever may `exec` into the pod may do all that it can.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_socket: Option<String>,
     /// A file with the pod's UID.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod_uid_file: Option<PathBuf>,

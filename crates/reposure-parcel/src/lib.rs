@@ -9,14 +9,15 @@
 //! | `GET /status` (second port, no token) | [`status`] |
 //! | `/v2/…` | the OCI distribution API of the registry behind the surrogate |
 //!
-//! Paths and header names are in [`wire`], what bounds the messages in [`limits`], errors in [`problem`], and the file that
-//! configures a surrogate in [`config`].
+//! Paths and header names are in [`wire`], what bounds the messages in [`limits`], errors in [`problem`], the file that
+//! configures a surrogate in [`config`], and how a session over standard input and output begins in [`session`].
 
 pub mod config;
 pub mod exists;
 pub mod hello;
 pub mod limits;
 pub mod problem;
+pub mod session;
 pub mod status;
 pub mod upload;
 pub mod wire;

@@ -14,8 +14,10 @@ use reposure_parcel::config::Config;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-use crate::Surrogate;
+use crate::{Surrogate, session};
 
+/// Where the configuration is mounted.
+const CONFIG_FILE: &str = "/etc/reposure/config.json";
 /// The largest configuration, in bytes: what a ConfigMap can hold.
 const CONFIG: u64 = 1 << 20;
 
@@ -32,7 +34,13 @@ enum Command {
     /// Serve until SIGTERM
     Serve {
         /// The configuration
-        #[arg(long, value_name = "PATH", default_value = "/etc/reposure/config.json")]
+        #[arg(long, value_name = "PATH", default_value = CONFIG_FILE)]
+        config: PathBuf,
+    },
+    /// Let a client in through standard input and output
+    Session {
+        /// The running surrogate's configuration
+        #[arg(long, value_name = "PATH", default_value = CONFIG_FILE)]
         config: PathBuf,
     },
     /// Print the version
@@ -43,6 +51,7 @@ enum Command {
 pub fn run(arguments: Arguments) -> ExitCode {
     let done = match arguments.command {
         Command::Serve { config } => serve(&config),
+        Command::Session { config } => join(&config),
         Command::Version => print_version(),
     };
     match done {
@@ -78,6 +87,12 @@ fn serve(path: &Path) -> anyhow::Result<()> {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")?;
     runtime.block_on(serve_until_told(config))
+}
+
+/// Joins the surrogate that runs with a configuration.
+fn join(path: &Path) -> anyhow::Result<()> {
+    let socket = read(path)?.session_socket;
+    session::run(&socket.context("the running surrogate lets no sessions in")?)
 }
 
 /// Reads the configuration from a file, and from nothing that whoever may `exec` could write to, such as `/dev/stdin`: he would

@@ -19,6 +19,7 @@ mod reason;
 mod results;
 mod route;
 mod server;
+mod session;
 mod surrogate;
 mod tls;
 mod uploads;

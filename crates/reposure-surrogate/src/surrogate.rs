@@ -12,7 +12,7 @@ use crate::{
     access::{Gate, GateError},
     app::App,
     results::Results,
-    server::{self, ListenError, Listener, Protocol},
+    server::{self, ListenError, Listener, Protocol, SessionListener, SocketError},
     tls::{self, TlsError},
     uploads::Uploads,
     upstream::{Client, Health, Registry, RegistryError},
@@ -37,7 +37,7 @@ pub enum StartError {
     /// There is no TLS.
     #[error("cannot serve TLS")]
     Tls(#[source] TlsError),
-    /// A port cannot be listened on.
+    /// A port or socket cannot be listened on.
     #[error("cannot serve")]
     Listen(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The registry cannot be reached as configured.
@@ -80,6 +80,7 @@ impl Surrogate {
         let registry = Arc::new(Registry::new(&config.upstream).await?);
         let api = Listener::bind(config.listen, Protocol::Tls(TlsAcceptor::from(tls))).await?;
         let status = Listener::bind(config.status_listen, Protocol::Plain).await?;
+        let sessions = config.session_socket.as_deref().map(SessionListener::bind).transpose()?;
         let client = Client::new(registry.clone());
         let app = Arc::new(App {
             namespace: config.namespace,
@@ -93,10 +94,16 @@ impl Surrogate {
             results: Results::default(),
             accepted: api.accepted(),
         });
-        Ok(Self::serve(app, registry, api, status))
+        Ok(Self::serve(app, registry, api, status, sessions))
     }
 
-    fn serve(app: Arc<App>, registry: Arc<Registry>, api: Listener, status: Listener) -> Self {
+    fn serve(
+        app: Arc<App>,
+        registry: Arc<Registry>,
+        api: Listener,
+        status: Listener,
+        sessions: Option<SessionListener>,
+    ) -> Self {
         let ending = CancellationToken::new();
         let (address, status_address) = (api.address(), status.address());
         let (api_app, status_app) = (app.clone(), app.clone());
@@ -104,8 +111,13 @@ impl Surrogate {
         let status = status.serve(ending.clone(), move |request| {
             std::future::ready(server::answer_status(&status_app, &request))
         });
-        let servers =
+        let mut servers =
             vec![AbortOnDropHandle::new(tokio::spawn(api)), AbortOnDropHandle::new(tokio::spawn(status))];
+        servers.extend(sessions.map(|sessions| {
+            let app = app.clone();
+            let respond = move |request| server::answer_session(app.clone(), request);
+            AbortOnDropHandle::new(tokio::spawn(sessions.serve(ending.clone(), respond)))
+        }));
         let tasks = vec![
             AbortOnDropHandle::new(tokio::spawn(look_after(app.clone(), registry))),
             AbortOnDropHandle::new(tokio::spawn(ask_health(app.clone()))),
@@ -170,6 +182,12 @@ impl From<GateError> for StartError {
 
 impl From<ListenError> for StartError {
     fn from(error: ListenError) -> Self {
+        Self::Listen(error.into())
+    }
+}
+
+impl From<SocketError> for StartError {
+    fn from(error: SocketError) -> Self {
         Self::Listen(error.into())
     }
 }

@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use reposure_api::{Registry, RegistryScheme, SurrogateNames, Target};
 use reposure_parcel::{
     config::{Access, Config, Scheme, ServiceAccounts, UpstreamConfig},
-    wire,
+    session, wire,
 };
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
@@ -43,6 +43,7 @@ pub(crate) fn config(registry: &Registry, target: &Target, settings: &Settings) 
             credentials: registry.spec.credentials().map(|_| volumes::CREDENTIALS.into()),
         },
         access: access(&namespace, &name),
+        session_socket: Some(session::SOCKET.into()),
         pod_uid_file: Some(volumes::POD_UID_FILE.into()),
         namespace,
         registry: name,

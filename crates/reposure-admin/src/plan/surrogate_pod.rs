@@ -13,7 +13,7 @@ use reposure_api::{
     Registry, SurrogateNames,
     labels::{Application, CONFIG_HASH, REGISTRY, labels, selector},
 };
-use reposure_parcel::{config::Config, wire};
+use reposure_parcel::{config::Config, session, wire};
 
 use super::{
     hardening::{Bounds, container_security, http_probe, patient_probe, pod_security, pull_secrets},
@@ -80,10 +80,10 @@ fn pod(registry: &Registry, config: &Config, settings: &Settings) -> PodSpec {
 
 fn container(config: &Config, settings: &Settings, mounts: Vec<VolumeMount>) -> Container {
     Container {
-        name: "surrogate".into(),
+        name: session::CONTAINER.into(),
         image: Some(settings.image.clone()),
         image_pull_policy: Some("IfNotPresent".into()),
-        command: Some(vec!["/reposure-surrogate".into(), "serve".into()]),
+        command: Some(vec![session::PROGRAM.into(), "serve".into()]),
         args: Some(vec!["--config".into(), CONFIG_FILE.into()]),
         ports: Some(vec![port("api", config.listen.port()), port("status", wire::STATUS_PORT)]),
         readiness_probe: Some(http_probe(wire::ALIVE, "status", false)),

@@ -64,6 +64,7 @@ fn configures_the_surrogate() {
           "admin": "reposure-surrogate-default-admin"
         }
       },
+      "sessionSocket": "reposure-surrogate",
       "podUidFile": "/var/run/reposure/kubernetes/pod-uid"
     }
     "#);
@@ -84,7 +85,7 @@ fn makes_a_pod_with_files_only() {
     template:
       metadata:
         annotations:
-          reposure.puccini.cloud/config-hash: a6c05d34a79bb386820ae10941756a80
+          reposure.puccini.cloud/config-hash: 1cf7cf221492c7dbefceb4d56a347878
           reposure.puccini.cloud/registry: default
         labels:
           app.kubernetes.io/instance: default

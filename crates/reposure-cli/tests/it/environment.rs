@@ -180,6 +180,7 @@ impl Scene {
                 credentials: None,
             },
             access: Access::Loopback,
+            session_socket: None,
             pod_uid_file: None,
         };
         let surrogate = Surrogate::start(config).await.unwrap();

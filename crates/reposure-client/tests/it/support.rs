@@ -133,6 +133,7 @@ async fn start_surrogate(registry: &MemoryRegistry, listen: SocketAddr) -> Surro
             credentials: None,
         },
         access: Access::Loopback,
+        session_socket: None,
         pod_uid_file: None,
     };
     Surrogate::start(config).await.unwrap()

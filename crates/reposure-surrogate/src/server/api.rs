@@ -2,7 +2,7 @@
 
 use std::{future::ready, sync::Arc};
 
-use http::{HeaderMap, Request, StatusCode};
+use http::{HeaderMap, Request, StatusCode, Uri};
 use hyper::body::Incoming;
 use reposure_parcel::{
     problem::{Code, Problem},
@@ -16,17 +16,32 @@ use crate::{
     route::Route,
 };
 
-/// Answers a request for the API.
+/// Answers a request for the API that came to the port.
 pub(crate) async fn answer(app: Arc<App>, request: Request<Incoming>) -> Answer {
+    // Who has no token learns nothing, not even which paths there are.
+    match app.gate.admit(request.headers()).await {
+        Ok(right) => answer_to(right, app, request).await,
+        Err(problem) => answer::problem(&problem),
+    }
+}
+
+/// Answers a request for the API that came in a session: whoever may `exec` into the pod may do all that it can.
+pub(crate) async fn answer_session(app: Arc<App>, mut request: Request<Incoming>) -> Answer {
+    // HTTP/2 names an authority in every request. It has no meaning here.
+    if let Some(path) = request.uri().path_and_query() {
+        *request.uri_mut() = Uri::from(path.clone());
+    }
+    answer_to(Right::Admin, app, request).await
+}
+
+async fn answer_to(right: Right, app: Arc<App>, request: Request<Incoming>) -> Answer {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let answer = dispatch(app, request).await.unwrap_or_else(|problem| answer::problem(&problem));
+    let answer = dispatch(right, app, request).await.unwrap_or_else(|problem| answer::problem(&problem));
     tracing::debug!(%method, path, status = answer.status().as_u16(), "answered");
     answer
 }
 
-async fn dispatch(app: Arc<App>, request: Request<Incoming>) -> Result<Answer, Problem> {
-    // Who has no token learns nothing, not even which paths there are.
-    let right = app.gate.admit(request.headers()).await?;
+async fn dispatch(right: Right, app: Arc<App>, request: Request<Incoming>) -> Result<Answer, Problem> {
     let route = Route::parse(request.method(), request.uri())?;
     let needed = route.right(request.method());
     if right < needed {

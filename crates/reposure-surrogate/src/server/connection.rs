@@ -116,7 +116,7 @@ async fn silent(begun: &AtomicBool) {
 }
 
 /// Marks an answer as the surrogate's: the API server may answer in its place.
-fn marked(mut answer: Answer) -> Answer {
+pub(super) fn marked(mut answer: Answer) -> Answer {
     let is_unknown = answer.status() == StatusCode::UNAUTHORIZED;
     let headers = answer.headers_mut();
     headers.insert(HeaderName::from_static(wire::VERSION_HEADER), HeaderValue::from(wire::VERSION));

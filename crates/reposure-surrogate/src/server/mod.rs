@@ -3,9 +3,11 @@
 mod api;
 mod connection;
 mod listener;
+mod session;
 mod status;
 
-pub(crate) use api::answer as answer_api;
+pub(crate) use api::{answer as answer_api, answer_session};
 pub(crate) use connection::Protocol;
 pub(crate) use listener::{ListenError, Listener};
+pub(crate) use session::{SessionListener, SocketError, address as socket_address};
 pub(crate) use status::answer as answer_status;

@@ -83,6 +83,7 @@ pub(crate) fn config(host: &str, access: Access) -> Config {
             credentials: None::<PathBuf>,
         },
         access,
+        session_socket: None,
         pod_uid_file: None,
     }
 }

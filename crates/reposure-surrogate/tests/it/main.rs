@@ -7,5 +7,6 @@ mod body_limit;
 mod failures;
 mod gateway;
 mod harness;
+mod sessions;
 mod tokens;
 mod uploads;

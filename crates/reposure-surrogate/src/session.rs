@@ -1,0 +1,93 @@
+//! The command `session`: joins the surrogate that runs in this pod, and copies between it and standard input and output.
+//!
+//! It says its greeting first and nothing else on standard output. Neither end of file nor its exit code means anything to the
+//! client: what counts are answers. It ends as soon as its input ends, though nobody may read its output: a container runtime may keep
+//! the pipe of a client that is gone.
+
+use std::{
+    io::{self, Write as _},
+    os::fd::AsFd,
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use reposure_parcel::session::greeting;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, copy_buf},
+    net::{UnixStream, unix::pipe},
+    time::timeout,
+};
+
+use crate::{hello::BUILD, server::socket_address};
+
+/// How long the running surrogate may take to let the process in.
+const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
+/// How long the client may take to end the session once the surrogate has: what is on its way to him would be lost with the process.
+const FAREWELL: Duration = Duration::from_secs(5);
+/// What is read at once, in bytes, and what a pipe holds where the system allows it.
+const BUFFER: usize = 256 << 10;
+
+type Input = Box<dyn AsyncRead + Send + Unpin>;
+type Output = Box<dyn AsyncWrite + Send + Unpin>;
+
+/// Copies until either side ends.
+pub(crate) fn run(socket: &str) -> anyhow::Result<()> {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
+    let done = runtime.block_on(copy(socket));
+    // A thread may be reading from a standard input that is no pipe.
+    runtime.shutdown_background();
+    done
+}
+
+async fn copy(socket: &str) -> anyhow::Result<()> {
+    let connected = timeout(CONNECT_DEADLINE, UnixStream::connect(socket_address(socket))).await;
+    let surrogate = connected.context("the running surrogate does not answer")?;
+    let (from_surrogate, mut to_surrogate) =
+        surrogate.context("cannot join the running surrogate")?.into_split();
+    let (input, mut output) = (input()?, output()?);
+    output.write_all(greeting(BUILD).as_bytes()).await.context("cannot greet")?;
+    output.flush().await.context("cannot greet")?;
+    let mut input = tokio::io::BufReader::with_capacity(BUFFER, input);
+    let mut from_surrogate = tokio::io::BufReader::with_capacity(BUFFER, from_surrogate);
+    let up = copy_buf(&mut input, &mut to_surrogate);
+    let down = async {
+        let copied = copy_buf(&mut from_surrogate, &mut output).await;
+        output.flush().await?;
+        copied
+    };
+    let mut up = std::pin::pin!(up);
+    tokio::select! {
+        done = up.as_mut() => done.map(drop).context("the input broke"),
+        done = down => {
+            let _ = timeout(FAREWELL, up).await;
+            done.map(drop).context("the output broke")
+        }
+    }
+}
+
+/// Returns standard input, without a thread where it is a pipe.
+fn input() -> io::Result<Input> {
+    let input = io::stdin();
+    enlarge(&input);
+    match pipe::Receiver::from_owned_fd(input.as_fd().try_clone_to_owned()?) {
+        Ok(pipe) => Ok(Box::new(pipe)),
+        Err(_) => Ok(Box::new(tokio::io::stdin())),
+    }
+}
+
+/// Returns standard output, without a thread where it is a pipe.
+fn output() -> io::Result<Output> {
+    let mut output = io::stdout();
+    output.flush()?;
+    enlarge(&output);
+    match pipe::Sender::from_owned_fd(output.as_fd().try_clone_to_owned()?) {
+        Ok(pipe) => Ok(Box::new(pipe)),
+        Err(_) => Ok(Box::new(tokio::io::stdout())),
+    }
+}
+
+/// Makes a pipe hold more than its 64 KiB, if it is one and the system lets us: there are limits for each user.
+fn enlarge(pipe: impl AsFd) {
+    let _ = rustix::pipe::fcntl_setpipe_size(pipe, BUFFER);
+}

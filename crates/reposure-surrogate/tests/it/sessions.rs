@@ -1,0 +1,177 @@
+//! `reposure-surrogate session`: the real process before a surrogate that runs.
+
+use std::{
+    fs,
+    os::fd::AsFd as _,
+    path::PathBuf,
+    process::{ExitStatus, Stdio},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt as _, Full};
+use hyper::{body::Incoming, client::conn::http2};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use reposure_oci::Digest;
+use reposure_parcel::{
+    config::Access,
+    hello::Hello,
+    session::{GREETING, is_greeting},
+    wire::{self, Right},
+};
+use reposure_surrogate::Surrogate;
+use reposure_testing::{MemoryRegistry, Options};
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite},
+    process::{Child, Command},
+    time::timeout,
+};
+
+use crate::harness;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_reposure-surrogate");
+/// By when everything has to have happened: far more than it takes.
+const DEADLINE: Duration = Duration::from_secs(30);
+/// More than pipes and sockets hold, in bytes.
+const LARGE: u32 = 32 << 20;
+
+/// A surrogate that lets sessions in.
+struct Stage {
+    registry: MemoryRegistry,
+    surrogate: Surrogate,
+    config: PathBuf,
+    _folder: TempDir,
+}
+
+impl Stage {
+    async fn start() -> Self {
+        let registry = MemoryRegistry::start(Options::default()).await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = harness::config(&registry.host(), Access::Loopback);
+        // The namespace of such names is one for all tests.
+        config.session_socket = Some(folder.path().display().to_string());
+        let path = folder.path().join("config.json");
+        fs::write(&path, serde_json::to_vec(&config).unwrap()).unwrap();
+        let surrogate = Surrogate::start(config).await.unwrap();
+        Self { registry, surrogate, config: path, _folder: folder }
+    }
+
+    fn session(&self) -> Child {
+        Command::new(PROGRAM)
+            .args(["session".as_ref(), "--config".as_ref(), self.config.as_os_str()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap()
+    }
+}
+
+async fn greeted(output: &mut (impl AsyncRead + Unpin)) {
+    let mut line = Vec::new();
+    while line.len() < GREETING {
+        match output.read_u8().await.expect("a greeting") {
+            b'\n' => break,
+            byte => line.push(byte),
+        }
+    }
+    assert!(is_greeting(&line), "{line:?}");
+}
+
+/// Opens HTTP/2 over the standard streams of a process that has greeted.
+async fn http(
+    output: impl AsyncRead + Send + Unpin + 'static,
+    input: impl AsyncWrite + Send + Unpin + 'static,
+) -> http2::SendRequest<Full<Bytes>> {
+    let stream = TokioIo::new(tokio::io::join(output, input));
+    let (sender, connection) = http2::handshake(TokioExecutor::new(), stream).await.unwrap();
+    tokio::spawn(connection);
+    sender
+}
+
+fn get(path: &str) -> Request<Full<Bytes>> {
+    Request::get(format!("http://surrogate{path}")).body(Full::default()).unwrap()
+}
+
+async fn whole(response: Response<Incoming>) -> Bytes {
+    response.into_body().collect().await.unwrap().to_bytes()
+}
+
+async fn end(child: &mut Child) -> ExitStatus {
+    timeout(DEADLINE, child.wait()).await.expect("it ends").unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_speaks_for_the_surrogate_with_every_right() {
+    let stage = Stage::start().await;
+    let blob = harness::bytes(1, 3 << 20);
+    stage.registry.put_blob("app", blob.clone());
+    let mut child = stage.session();
+    let (mut output, input) = (child.stdout.take().unwrap(), child.stdin.take().unwrap());
+    greeted(&mut output).await;
+    let mut http = http(output, input).await;
+    let response = http.send_request(get(wire::HELLO)).await.unwrap();
+    assert!(response.headers().contains_key(wire::VERSION_HEADER));
+    let hello: Hello = serde_json::from_slice(&whole(response).await).unwrap();
+    assert_eq!((hello.right, hello.registry.as_str()), (Right::Admin, "reg"));
+    let response = http.send_request(get(&format!("/v2/app/blobs/{}", Digest::sha256_of(&blob)))).await;
+    assert_eq!(whole(response.unwrap()).await, blob);
+    drop(http);
+    assert!(end(&mut child).await.success());
+}
+
+/// A container runtime may keep the pipe of a client that is gone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_ends_with_its_input_though_nobody_reads_its_output() {
+    let stage = Stage::start().await;
+    let blob = harness::bytes(2, LARGE as usize);
+    stage.registry.put_blob("app", blob.clone());
+    let mut child = stage.session();
+    let mut output = child.stdout.take().unwrap();
+    greeted(&mut output).await;
+    let _kept = output.as_fd().try_clone_to_owned().unwrap();
+    let stream = TokioIo::new(tokio::io::join(output, child.stdin.take().unwrap()));
+    let (mut http, connection) = http2::Builder::new(TokioExecutor::new())
+        .initial_stream_window_size(LARGE)
+        .initial_connection_window_size(LARGE)
+        .handshake::<_, Full<Bytes>>(stream)
+        .await
+        .unwrap();
+    let connection = tokio::spawn(connection);
+    let response = http.send_request(get(&format!("/v2/app/blobs/{}", Digest::sha256_of(&blob)))).await;
+    assert!(response.unwrap().status().is_success());
+    // The rest of the blob fills the pipe.
+    connection.abort();
+    let _ = connection.await;
+    assert!(end(&mut child).await.code().is_some(), "a signal ended it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_without_a_surrogate_says_so() {
+    let stage = Stage::start().await;
+    let mut config: serde_json::Value = serde_json::from_slice(&fs::read(&stage.config).unwrap()).unwrap();
+    config["sessionSocket"] = "nobody listens there".into();
+    fs::write(&stage.config, config.to_string()).unwrap();
+    let output = timeout(DEADLINE, stage.session().wait_with_output()).await.unwrap().unwrap();
+    assert!(!output.status.success() && output.stdout.is_empty(), "{output:?}");
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("cannot join the running surrogate"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_surrogate_that_ends_says_goodbye() {
+    let stage = Stage::start().await;
+    let mut child = stage.session();
+    let (mut output, input) = (child.stdout.take().unwrap(), child.stdin.take().unwrap());
+    greeted(&mut output).await;
+    let mut http = http(output, input).await;
+    let response = http.send_request(get(wire::HELLO)).await.unwrap();
+    whole(response).await;
+    timeout(DEADLINE, stage.surrogate.stop()).await.expect("nobody holds it up");
+    assert!(timeout(DEADLINE, http.ready()).await.expect("a goodbye").is_err());
+    drop(http);
+    end(&mut child).await;
+}
