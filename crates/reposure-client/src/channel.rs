@@ -2,16 +2,24 @@
 //!
 //! Everything above [`Channel`] runs unchanged over any of them.
 
+mod alternatives;
 mod any_certificate;
 mod api_server;
 mod buffered;
+mod diagnosis;
+mod exec;
+mod forwarded_port;
 mod greedy;
+mod kubectl;
 mod local;
+mod messages;
+mod multiplexed;
 mod over_tls;
 mod port_forward;
+mod process;
 mod proxy;
 mod segment;
-mod tunnel;
+mod upgrade;
 
 use std::fmt;
 
@@ -20,7 +28,10 @@ use futures::future::BoxFuture;
 use http::{Request, Response};
 use reposure_oci::{Body, transport::BoxError};
 
+pub(crate) use alternatives::Alternatives;
 pub use api_server::{ApiServer, ApiServerError};
+pub use exec::Exec;
+pub use kubectl::Kubectl;
 pub use local::{Local, LocalError};
 pub use port_forward::PortForward;
 pub use proxy::Proxy;
@@ -29,6 +40,11 @@ pub use proxy::Proxy;
 pub trait Channel: Send + Sync + fmt::Debug {
     /// Returns the channel's name, as `--channel` takes it.
     fn name(&self) -> &'static str;
+
+    /// Tells whether the surrogate asks those who come over it for a token.
+    fn needs_token(&self) -> bool {
+        true
+    }
 
     /// Sends a request whose URI is a path and query of the surrogate's API, and returns whatever answered.
     ///

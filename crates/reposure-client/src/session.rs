@@ -21,7 +21,10 @@ use secrecy::ExposeSecret as _;
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::timeout;
 
-use crate::{channel::Channel, token::TokenSource};
+use crate::{
+    channel::{Alternatives, Channel},
+    token::TokenSource,
+};
 
 pub use error::SessionError;
 
@@ -75,6 +78,15 @@ impl Session {
     ) -> Result<Self, SessionError> {
         let hello = say_hello(&channel, &tokens, right).await?;
         Ok(Self { channel, tokens, right, hello })
+    }
+
+    /// Goes on over the next of these channels where the one in use stays broken.
+    #[must_use]
+    pub fn with_alternatives(self, others: Vec<Arc<dyn Channel>>) -> Self {
+        if others.is_empty() {
+            return self;
+        }
+        Self { channel: Arc::new(Alternatives::new(self.channel, others)), ..self }
     }
 
     /// Returns what the surrogate said of itself.
@@ -213,20 +225,32 @@ async fn exchange(
     let path = request.uri().path().to_owned();
     // The API server's HTTP client asks for gzip where no encoding is named, and unpacks it: a digest would not fit.
     request.headers_mut().insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-    let token = timeout(ANSWER_DEADLINE, tokens.token(right))
-        .await
-        .map_err(|_| SessionError::Timeout { path: "a token".into(), waited: ANSWER_DEADLINE })?;
-    if let Some(token) = token.map_err(SessionError::Token)? {
-        let mut value = HeaderValue::from_str(token.expose_secret())
-            .map_err(|source| SessionError::Malformed { path: path.clone(), source: source.into() })?;
-        value.set_sensitive(true);
-        request.headers_mut().insert(wire::TOKEN_HEADER, value);
+    if channel.needs_token() {
+        add_token(&mut request, tokens, right).await?;
     }
     let patience = ANSWER_DEADLINE + Duration::from_secs(request.body().len() as u64 / SLOWEST_LINK);
     timeout(patience, channel.send(request))
         .await
         .map_err(|_| SessionError::Timeout { path: path.clone(), waited: patience })?
         .map_err(|source| SessionError::Channel { channel: channel.name(), path, source })
+}
+
+async fn add_token(
+    request: &mut Request<Bytes>,
+    tokens: &Arc<dyn TokenSource>,
+    right: Right,
+) -> Result<(), SessionError> {
+    let token = timeout(ANSWER_DEADLINE, tokens.token(right))
+        .await
+        .map_err(|_| SessionError::Timeout { path: "a token".into(), waited: ANSWER_DEADLINE })?;
+    if let Some(token) = token.map_err(SessionError::Token)? {
+        let mut value = HeaderValue::from_str(token.expose_secret()).map_err(|source| {
+            SessionError::Malformed { path: request.uri().path().into(), source: source.into() }
+        })?;
+        value.set_sensitive(true);
+        request.headers_mut().insert(wire::TOKEN_HEADER, value);
+    }
+    Ok(())
 }
 
 pub(crate) fn request(

@@ -1,12 +1,14 @@
-//! A stand-in for the API server's pod proxy and port-forward, with the traps of the real one and failures on demand.
+//! A stand-in for the API server's pod proxy, port-forward and exec, with the traps of the real one and failures on demand.
 //!
 //! Like the real one it strips `Authorization`, asks for gzip where no encoding is named, prefixes `Location`, answers by
 //! itself with a `Status` when the pod is away, and does not verify the pod's certificate.
 
 mod behaviour;
+mod exec;
 mod forward;
 mod port_forward;
 mod token;
+mod websocket;
 
 use std::{
     io,
@@ -52,6 +54,16 @@ pub(crate) struct State {
     pub(crate) behaviour: Behaviour,
     pub(crate) failures: Vec<Failure>,
     pub(crate) seen: Vec<Seen>,
+    pub(crate) sessions: Option<Sessions>,
+}
+
+/// Where a process in the pod would lead to.
+#[derive(Clone, Debug)]
+pub(crate) struct Sessions {
+    /// The name of a socket in the abstract namespace.
+    pub(crate) socket: String,
+    /// What the process would say first.
+    pub(crate) greeting: String,
 }
 
 impl Shared {
@@ -77,6 +89,12 @@ impl FakeApiServer {
     /// Returns its address as a kubeconfig has it, with the base path.
     pub fn url(&self) -> String {
         format!("http://{}{}", self.shared.address, self.shared.state().behaviour.base_path)
+    }
+
+    /// Lets those who `exec` into the pod say `greeting` first and then speak to the socket of this name in the abstract namespace;
+    /// without it no process starts.
+    pub fn lead_sessions(&self, socket: &str, greeting: &str) {
+        self.shared.state().sessions = Some(Sessions { socket: socket.into(), greeting: greeting.into() });
     }
 
     /// Makes the next requests that it fits fail.

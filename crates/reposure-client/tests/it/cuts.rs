@@ -32,6 +32,8 @@ const OF_PUSH: [&str; 4] = ["/uploads", "/commit", "/exists", "/manifests/"];
 const OF_PULL: [&str; 2] = ["/blobs/", "/manifests/"];
 /// What takes the place of all paths on a session by forwarded ports.
 const OF_PORT_FORWARD: [&str; 1] = ["/portforward"];
+/// The same on a session by `exec`.
+const OF_EXEC: [&str; 1] = ["/exec"];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn random_cuts_lose_nothing() {
@@ -92,18 +94,19 @@ async fn there_and_back(scene: &Scene, random: &mut StdRng, number: usize) -> us
     cuts + planned - scene.api_server.heal()
 }
 
-/// Opens a session over either channel, and returns what its requests to the API server ask for.
+/// Opens a session over one of the channels, and returns what its requests to the API server ask for.
 async fn session(
     scene: &Scene,
     random: &mut StdRng,
     right: Right,
 ) -> (Arc<Session>, &'static [&'static str]) {
-    if random.random() {
-        let session = scene.session_by_port_forward(right).await.expect("nothing fails yet");
-        return (session, &OF_PORT_FORWARD);
-    }
-    let paths: &[&str] = if right == Right::Push { &OF_PUSH } else { &OF_PULL };
-    (scene.session(right).await.expect("nothing fails yet"), paths)
+    let (session, paths): (_, &[&str]) = match random.random_range(0..3) {
+        0 => (scene.session_by_port_forward(right).await, &OF_PORT_FORWARD),
+        1 => (scene.session_by_exec(right).await, &OF_EXEC),
+        _ if right == Right::Push => (scene.session(right).await, &OF_PUSH),
+        _ => (scene.session(right).await, &OF_PULL),
+    };
+    (session.expect("nothing fails yet"), paths)
 }
 
 /// Plans a few cuts, and returns how many.

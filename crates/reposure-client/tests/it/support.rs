@@ -4,15 +4,16 @@ use std::{fs::File, net::SocketAddr, path::PathBuf, sync::Arc};
 
 use kube::Config;
 use reposure_client::{
-    channel::{ApiServer, Channel, PortForward, Proxy},
+    channel::{ApiServer, Channel, Exec, PortForward, Proxy},
     progress::Progress,
     push::{PushError, PushOptions, push},
     session::{Session, SessionError},
-    token::ServiceAccountTokens,
+    token::{NoTokens, ServiceAccountTokens},
 };
 use reposure_oci::{Artifact, Digest, ImageName, Spool, archive};
 use reposure_parcel::{
     config::{Access, Config as SurrogateConfig, Scheme, UpstreamConfig},
+    session::greeting,
     wire::Right,
 };
 use reposure_surrogate::Surrogate;
@@ -40,9 +41,12 @@ impl Scene {
 
     pub(crate) async fn with(behaviour: Behaviour) -> Self {
         let registry = MemoryRegistry::start(Options::default()).await.unwrap();
-        let surrogate = start_surrogate(&registry, ([127, 0, 0, 1], 0).into()).await;
-        let api_server = FakeApiServer::start(surrogate.address(), behaviour).await.unwrap();
         let folder = tempfile::tempdir().unwrap();
+        // The namespace of such names is one for all tests.
+        let sessions = folder.path().display().to_string();
+        let surrogate = start_surrogate(&registry, ([127, 0, 0, 1], 0).into(), &sessions).await;
+        let api_server = FakeApiServer::start(surrogate.address(), behaviour).await.unwrap();
+        api_server.lead_sessions(&sessions, &greeting("test"));
         Self { registry, surrogate: Some(surrogate), api_server, folder }
     }
 
@@ -56,7 +60,8 @@ impl Scene {
                 break;
             }
         }
-        self.surrogate = Some(start_surrogate(&self.registry, address).await);
+        let sessions = self.folder.path().display().to_string();
+        self.surrogate = Some(start_surrogate(&self.registry, address, &sessions).await);
     }
 
     pub(crate) async fn session(&self, right: Right) -> Result<Arc<Session>, SessionError> {
@@ -67,6 +72,18 @@ impl Scene {
     pub(crate) async fn session_by_port_forward(&self, right: Right) -> Result<Arc<Session>, SessionError> {
         let channel = PortForward::new(self.api_server(), "ns", POD, 10250).unwrap();
         self.session_over(channel, right).await
+    }
+
+    pub(crate) async fn session_by_exec(&self, right: Right) -> Result<Arc<Session>, SessionError> {
+        // It takes no token: whoever may exec may do everything.
+        let channel = Arc::new(Exec::new(self.api_server(), "ns", POD));
+        Session::open(channel, Arc::new(NoTokens), right).await.map(Arc::new)
+    }
+
+    /// Opens a session over the proxy that may go on over `exec`.
+    pub(crate) async fn session_with_alternatives(&self, right: Right) -> Arc<Session> {
+        let session = Arc::into_inner(self.session(right).await.unwrap()).unwrap();
+        Arc::new(session.with_alternatives(vec![Arc::new(Exec::new(self.api_server(), "ns", POD))]))
     }
 
     fn api_server(&self) -> ApiServer {
@@ -120,7 +137,7 @@ impl Scene {
     }
 }
 
-async fn start_surrogate(registry: &MemoryRegistry, listen: SocketAddr) -> Surrogate {
+async fn start_surrogate(registry: &MemoryRegistry, listen: SocketAddr, sessions: &str) -> Surrogate {
     let config = SurrogateConfig {
         namespace: "ns".into(),
         registry: "default".into(),
@@ -133,7 +150,7 @@ async fn start_surrogate(registry: &MemoryRegistry, listen: SocketAddr) -> Surro
             credentials: None,
         },
         access: Access::Loopback,
-        session_socket: None,
+        session_socket: Some(sessions.into()),
         pod_uid_file: None,
     };
     Surrogate::start(config).await.unwrap()

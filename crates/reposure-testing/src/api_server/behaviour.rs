@@ -11,6 +11,10 @@ pub struct Behaviour {
     pub delay: Duration,
     /// The largest body that a middle box before it lets through; a larger one gets 413.
     pub largest_body: Option<usize>,
+    /// The largest message in a WebSocket to the client, in bytes.
+    pub largest_message: Option<usize>,
+    /// Whether `exec` speaks version 4 alone, as API servers before 1.30 do.
+    pub old_exec: bool,
 }
 
 /// A failure of some requests.
@@ -32,9 +36,10 @@ pub enum How {
     /// The connection is dropped before the request reaches the pod.
     CutBefore,
     /// The pod acts on the request, and the connection is dropped in place of its answer. A port that is forwarded turns out not to
-    /// be reached.
+    /// be reached, a process that is asked for not to start.
     CutAfter,
-    /// The pod's answer is dropped after some bytes of its body; a port that is forwarded, after some bytes of the pod's.
+    /// The pod's answer is dropped after some bytes of its body; a port that is forwarded or a process, after some bytes of the
+    /// pod's.
     CutWithin(usize),
     /// The request is never answered, as one to a pod that is gone.
     Hang,

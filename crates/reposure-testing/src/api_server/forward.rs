@@ -1,6 +1,6 @@
 //! One request, forwarded to the pod or failed.
 
-use std::{io, sync::Arc};
+use std::{convert::Infallible, io, sync::Arc};
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, header};
@@ -44,11 +44,7 @@ pub(super) async fn answer(
     if let Some(How::Status(code)) = failure {
         return Ok(status(code, "no endpoints available"));
     }
-    if request.uri().path().ends_with("/portforward") {
-        let response = super::port_forward::answer(shared, request, failure);
-        return Ok(response.map(|body| body.map_err(|never| match never {}).boxed_unsync()));
-    }
-    let Some((prefix, inner)) = proxied else { return Ok(of_api_server(path)) };
+    let Some((prefix, inner)) = proxied else { return Ok(of_api_server(shared, request, failure, path)) };
     // As middle boxes do: at once, without a look at the body.
     let announced = request.body().size_hint().exact().unwrap_or_default();
     if largest.is_some_and(|largest| announced > largest as u64) {
@@ -60,13 +56,24 @@ pub(super) async fn answer(
     finish(response, failure, &format!("{base}{prefix}/proxy"))
 }
 
-fn of_api_server(path: &str) -> Response<Body> {
+/// Answers what is not for the proxy.
+fn of_api_server(
+    shared: Arc<Shared>,
+    request: Request<Incoming>,
+    failure: Option<How>,
+    path: &str,
+) -> Response<Body> {
     let path = path.split('?').next().unwrap_or_default();
-    if path.ends_with("/token") {
-        let token = super::token::answer(path);
-        return token.map(|body| body.map_err(|never| match never {}).boxed_unsync());
+    let never = |never: Infallible| match never {};
+    match path.rsplit('/').next() {
+        Some("token") => super::token::answer(path).map(|body| body.map_err(never).boxed_unsync()),
+        Some("portforward") => super::port_forward::answer(shared, request, failure)
+            .map(|body| body.map_err(never).boxed_unsync()),
+        Some("exec") => {
+            super::exec::answer(shared, request, failure).map(|body| body.map_err(never).boxed_unsync())
+        }
+        _ => status(404, "the server could not find the requested resource"),
     }
-    status(404, "the server could not find the requested resource")
 }
 
 async fn to_pod(
@@ -106,7 +113,15 @@ fn finish(
     let body = body.map_err(BoxError::from);
     match failure {
         Some(How::CutAfter) => Err(io::Error::from(io::ErrorKind::ConnectionReset).into()),
-        Some(How::CutWithin(bytes)) => Ok(Response::from_parts(parts, cut(body.boxed_unsync(), bytes))),
+        // A cut behind the last byte is none.
+        Some(How::CutWithin(bytes)) => match body.size_hint().exact() {
+            Some(0) => Err(io::Error::from(io::ErrorKind::ConnectionReset).into()),
+            Some(size) => {
+                let bytes = bytes.min(usize::try_from(size - 1).unwrap_or(usize::MAX));
+                Ok(Response::from_parts(parts, cut(body.boxed_unsync(), bytes)))
+            }
+            None => Ok(Response::from_parts(parts, cut(body.boxed_unsync(), bytes))),
+        },
         _ => Ok(Response::from_parts(parts, body.boxed_unsync())),
     }
 }

@@ -1,9 +1,6 @@
-//! A port of a pod as a stream of bytes, in a WebSocket of the API server's.
+//! A stream of bytes in the binary messages of a WebSocket.
 //!
-//! Each message begins with a channel's number: 0 for data, 1 for an error's text. The first two bytes of either channel are the
-//! port's number. There is no half-close: when either side ends, both do. See [the kubelet's `portforward` over WebSockets][1].
-//!
-//! [1]: https://pkg.go.dev/k8s.io/kubelet/pkg/cri/streaming/portforward
+//! Each message begins with a channel's number; 0 is what goes to the pod. There is no half-close: when either side ends, both do.
 
 use std::{
     io::{self, IoSlice},
@@ -11,7 +8,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
+use bytes::{BufMut as _, Bytes, BytesMut};
 use futures::{SinkExt as _, StreamExt as _};
 use hyper::upgrade::Upgraded;
 use hyper_util::{
@@ -24,57 +21,40 @@ use tokio_tungstenite::{
     tungstenite::{Error as SocketError, Message},
 };
 
-use crate::text::plain;
-
 /// The largest message, in bytes: larger ones are no faster, and the API server holds each whole. Measured: small ones cost it
 /// 28 s of its time for a GiB.
 const MESSAGE: usize = 64 << 10;
-/// The length of a port's number at the start of each channel, in bytes.
-const PORT: usize = 2;
-const DATA: u8 = 0;
-const ERROR: u8 = 1;
-/// How much of an error's text is shown, in characters.
-const EXCERPT: usize = 500;
+/// The channel of what goes to the pod.
+const TO_POD: u8 = 0;
 
-/// A forwarded port.
+/// What the messages of a subresource mean.
+pub(super) trait Protocol: Unpin {
+    /// Takes a message, and returns the data in it.
+    ///
+    /// # Errors
+    /// When it says that there will be no more, or is malformed.
+    fn receive(&mut self, message: Bytes) -> io::Result<Bytes>;
+
+    /// Tells whether the end of all messages is one that could be expected.
+    ///
+    /// # Errors
+    /// What the other side said to it.
+    fn end(&mut self) -> io::Result<()>;
+}
+
+/// The stream.
 #[derive(Debug)]
-pub(super) struct Tunnel {
+pub(super) struct Messages<P> {
     socket: WebSocketStream<TokioIo<Upgraded>>,
+    protocol: P,
     /// What came and was not read yet.
     rest: Bytes,
-    /// How much of the port's number is still to come, on either channel.
-    ports: [usize; 2],
 }
 
-impl Tunnel {
-    pub(super) const fn new(socket: WebSocketStream<TokioIo<Upgraded>>) -> Self {
-        Self { socket, rest: Bytes::new(), ports: [PORT; 2] }
+impl<P: Protocol> Messages<P> {
+    pub(super) const fn new(socket: WebSocketStream<TokioIo<Upgraded>>, protocol: P) -> Self {
+        Self { socket, protocol, rest: Bytes::new() }
     }
-
-    /// Takes the data out of a message.
-    fn receive(&mut self, mut message: Bytes) -> io::Result<()> {
-        let Some(channel) = message.first().copied() else { return Ok(()) };
-        message.advance(1);
-        let Some(port) = self.ports.get_mut(usize::from(channel)) else {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, format!("there is no channel {channel}")));
-        };
-        let skipped = message.len().min(*port);
-        *port -= skipped;
-        message.advance(skipped);
-        match channel {
-            DATA => self.rest = message,
-            ERROR if !message.is_empty() => return Err(refused(&message)),
-            _ => {}
-        }
-        Ok(())
-    }
-}
-
-/// What the kubelet says of a port that it does not reach.
-fn refused(message: &[u8]) -> io::Error {
-    let text = String::from_utf8_lossy(message);
-    let text: String = plain(text.trim()).chars().take(EXCERPT).collect();
-    io::Error::new(io::ErrorKind::ConnectionRefused, text)
 }
 
 fn broken(error: SocketError) -> io::Error {
@@ -84,34 +64,35 @@ fn broken(error: SocketError) -> io::Error {
     }
 }
 
-impl Connection for Tunnel {
+impl<P> Connection for Messages<P> {
     fn connected(&self) -> Connected {
         Connected::new()
     }
 }
 
-impl AsyncRead for Tunnel {
+impl<P: Protocol> AsyncRead for Messages<P> {
     fn poll_read(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        while self.rest.is_empty() {
-            match ready!(self.socket.poll_next_unpin(context)) {
-                Some(Ok(Message::Binary(message))) => self.receive(message)?,
-                None | Some(Ok(Message::Close(_))) => return Poll::Ready(Ok(())),
+        let this = self.get_mut();
+        while this.rest.is_empty() {
+            match ready!(this.socket.poll_next_unpin(context)) {
+                Some(Ok(Message::Binary(message))) => this.rest = this.protocol.receive(message)?,
+                None | Some(Ok(Message::Close(_))) => return Poll::Ready(this.protocol.end()),
                 // Pings are answered by the socket itself.
                 Some(Ok(_)) => {}
                 Some(Err(error)) => return Poll::Ready(Err(broken(error))),
             }
         }
-        let length = self.rest.len().min(buffer.remaining());
-        buffer.put_slice(&self.rest.split_to(length));
+        let length = this.rest.len().min(buffer.remaining());
+        buffer.put_slice(&this.rest.split_to(length));
         Poll::Ready(Ok(()))
     }
 }
 
-impl AsyncWrite for Tunnel {
+impl<P: Protocol> AsyncWrite for Messages<P> {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.poll_write_vectored(context, &[IoSlice::new(bytes)])
     }
@@ -141,11 +122,11 @@ impl AsyncWrite for Tunnel {
     }
 }
 
-/// Makes a message of data, of as much of the pieces as fits.
+/// Makes a message of as much of the pieces as fits.
 fn message(pieces: &[IoSlice<'_>]) -> Bytes {
     let total: usize = pieces.iter().map(|piece| piece.len()).sum();
     let mut message = BytesMut::with_capacity(1 + total.min(MESSAGE));
-    message.put_u8(DATA);
+    message.put_u8(TO_POD);
     for piece in pieces {
         let left = 1 + MESSAGE - message.len();
         message.put_slice(&piece[..piece.len().min(left)]);
@@ -162,6 +143,6 @@ mod tests {
         let (small, large) = ([1; 10], vec![2; MESSAGE]);
         let message = message(&[IoSlice::new(&small), IoSlice::new(&large), IoSlice::new(&small)]);
         assert_eq!(message.len(), 1 + MESSAGE);
-        assert_eq!((message[0], message[1], message[11]), (DATA, 1, 2));
+        assert_eq!((message[0], message[1], message[11]), (TO_POD, 1, 2));
     }
 }

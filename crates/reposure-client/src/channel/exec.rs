@@ -1,0 +1,68 @@
+//! The channel `exec`: HTTP/2 over standard input and output of a process in the surrogate's pod.
+//!
+//! The process is asked for by a WebSocket to the pod's `exec` subresource. The kubelet and the container runtime are on the way. It
+//! needs the right to `create` (and, for a WebSocket, to `get`) `pods/exec` alone, and no token: whoever may `exec` into the pod may do
+//! all that it can.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::{FutureExt as _, future::BoxFuture};
+use http::{Request, Response};
+use reposure_oci::Body;
+use reposure_parcel::session::{COMMAND, CONTAINER, PROGRAM};
+
+use super::{
+    ApiServer, Channel, ChannelError,
+    messages::Messages,
+    multiplexed::{Multiplexed, Open, OpenError},
+    process::Process,
+    segment::segment,
+    upgrade::upgrade,
+};
+
+/// Reaches a surrogate through the `exec` subresource of its pod.
+#[derive(Debug)]
+pub struct Exec(Multiplexed<Opener>);
+
+impl Exec {
+    /// Addresses the pod `pod` in `namespace`.
+    pub fn new(api_server: ApiServer, namespace: &str, pod: &str) -> Self {
+        let (namespace, pod) = (segment(namespace), segment(pod));
+        let command = format!("command={}&command={COMMAND}", segment(PROGRAM));
+        // Some runtimes end a process that is asked for without standard error, or without input.
+        let streams = "stdin=true&stdout=true&stderr=true";
+        let path = format!(
+            "/api/v1/namespaces/{namespace}/pods/{pod}/exec?container={CONTAINER}&{command}&{streams}"
+        );
+        Self(Multiplexed::new(Opener { api_server, path: path.into() }))
+    }
+}
+
+impl Channel for Exec {
+    fn name(&self) -> &'static str {
+        "exec"
+    }
+
+    fn needs_token(&self) -> bool {
+        false
+    }
+
+    fn send(&self, request: Request<Bytes>) -> BoxFuture<'_, Result<Response<Body>, ChannelError>> {
+        self.0.send(request).boxed()
+    }
+}
+
+#[derive(Debug)]
+struct Opener {
+    api_server: ApiServer,
+    path: Arc<str>,
+}
+
+impl Open for Opener {
+    type Stream = Messages<Process>;
+
+    fn open(&self) -> BoxFuture<'_, Result<Self::Stream, OpenError>> {
+        async { Ok(Messages::new(upgrade(&self.api_server, &self.path).await?, Process::default())) }.boxed()
+    }
+}

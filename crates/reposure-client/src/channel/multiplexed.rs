@@ -1,0 +1,244 @@
+//! Sessions with a surrogate over standard input and output: HTTP/2, many requests at once on each.
+//!
+//! There are two where there is much to send: one stream through the API server is slower than a core can be, and small requests wait
+//! behind all that is on its way. More would only cost the API server. See `reposure_parcel::session`.
+
+use std::{
+    fmt, io,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use http::{Method, Request, Response, Uri, Version};
+use http_body_util::{BodyExt as _, Full};
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use reposure_oci::{Body, transport::BoxError};
+use reposure_parcel::session::{CONNECTION_WINDOW, FRAME, GREETING, STREAM_WINDOW, is_greeting};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite},
+    sync::Mutex,
+    time::timeout,
+};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::{ChannelError, upgrade::UpgradeError};
+use crate::text::excerpt;
+
+/// The most sessions of a client: two are as fast as four, measured on two cores.
+const SESSIONS: usize = 2;
+/// What makes a request a large one, in bytes.
+const BULK: usize = 64 << 10;
+/// How long the process in the pod may take to greet once the API server has said yes.
+const GREETING_DEADLINE: Duration = Duration::from_secs(10);
+/// How often the other side is asked for a sign of life: middle boxes cut what is silent for 20 s.
+const PING: Duration = Duration::from_secs(10);
+/// How long the sign of life may take, behind what is on its way.
+const PONG_DEADLINE: Duration = Duration::from_secs(30);
+/// What is held back of a request, in bytes.
+const SEND_BUFFER: usize = 1 << 20;
+/// What stands in URIs in place of an address, which has no meaning.
+const AUTHORITY: &str = "http://surrogate";
+
+/// Opens streams to `reposure-surrogate session`.
+pub(super) trait Open: Send + Sync + fmt::Debug {
+    /// Standard input and output.
+    type Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static;
+
+    /// Starts a process and returns its stream, which begins with a greeting.
+    ///
+    /// # Cancel safety
+    /// Dropping the future ends the process.
+    fn open(&self) -> BoxFuture<'_, Result<Self::Stream, OpenError>>;
+}
+
+/// Why there is no session.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum OpenError {
+    #[error(transparent)]
+    Upgrade(#[from] UpgradeError),
+    #[error("cannot start {program}")]
+    Start {
+        program: String,
+        #[source]
+        source: io::Error,
+    },
+    #[error("no session began")]
+    Greeting(#[source] io::Error),
+    #[error("what answered is no surrogate: {0:?}")]
+    OtherGreeting(String),
+    #[error("no session began within {} s", GREETING_DEADLINE.as_secs())]
+    Silent,
+    #[error("the session broke at its start")]
+    Http(#[source] hyper::Error),
+}
+
+/// Sessions that `O` opens, when they are needed.
+#[derive(Debug)]
+pub(super) struct Multiplexed<O> {
+    opener: O,
+    places: [Place; SESSIONS],
+}
+
+/// The place of a session.
+#[derive(Debug, Default)]
+struct Place {
+    session: Mutex<Option<Session>>,
+    large_requests: Arc<AtomicUsize>,
+}
+
+#[derive(Clone, Debug)]
+struct Session {
+    sender: http2::SendRequest<Full<Bytes>>,
+    _connection: Arc<AbortOnDropHandle<()>>,
+}
+
+/// A large request that is under way.
+#[derive(Debug)]
+struct Busy(Arc<AtomicUsize>);
+
+impl Busy {
+    fn new(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count.clone())
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl<O: Open> Multiplexed<O> {
+    pub(super) fn new(opener: O) -> Self {
+        Self { opener, places: Default::default() }
+    }
+
+    /// Sends a request, on the session with the fewest large ones if it is large itself.
+    pub(super) async fn send(&self, request: Request<Bytes>) -> Result<Response<Body>, ChannelError> {
+        let large = is_large(&request);
+        let place = self.place(large);
+        let busy = large.then(|| Busy::new(&place.large_requests));
+        let mut session = match place.session(&self.opener).await {
+            Ok(session) => session,
+            Err(error) => return refused(error),
+        };
+        let request = absolute(request).map_err(|error| ChannelError::of_surrogate(error.into()))?;
+        let response = session.sender.send_request(request).await;
+        let response = response.map_err(|error| ChannelError::of_surrogate(error.into()))?;
+        Ok(response.map(|body| {
+            let body = body.map_err(move |error| {
+                // It is under way until its body has ended.
+                let _ = &busy;
+                BoxError::from(error)
+            });
+            body.boxed_unsync()
+        }))
+    }
+
+    fn place(&self, large: bool) -> &Place {
+        let [first, ..] = &self.places;
+        let quietest = self.places.iter().min_by_key(|place| place.large_requests.load(Ordering::Relaxed));
+        quietest.filter(|_| large).unwrap_or(first)
+    }
+}
+
+impl Place {
+    /// Returns the session, and opens one where there is none or it has ended; of many at once, one opens it.
+    async fn session(&self, opener: &impl Open) -> Result<Session, OpenError> {
+        let mut place = self.session.lock().await;
+        if let Some(session) = place.as_ref().filter(|session| !session.sender.is_closed()) {
+            return Ok(session.clone());
+        }
+        *place = None;
+        let session = open(opener).await?;
+        Ok(place.insert(session).clone())
+    }
+}
+
+async fn open(opener: &impl Open) -> Result<Session, OpenError> {
+    let mut stream = opener.open().await?;
+    timeout(GREETING_DEADLINE, greeted(&mut stream)).await.map_err(|_| OpenError::Silent)??;
+    let (sender, connection) = http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_frame_size(FRAME)
+        .max_send_buf_size(SEND_BUFFER)
+        .keep_alive_interval(PING)
+        .keep_alive_timeout(PONG_DEADLINE)
+        .keep_alive_while_idle(true)
+        .handshake(TokioIo::new(stream))
+        .await
+        .map_err(OpenError::Http)?;
+    let connection = tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            // Its requests say so too.
+            tracing::debug!(%error, "a session broke");
+        }
+    });
+    Ok(Session { sender, _connection: Arc::new(AbortOnDropHandle::new(connection)) })
+}
+
+/// Reads the greeting, and not a byte more.
+async fn greeted(stream: &mut (impl AsyncRead + Unpin)) -> Result<(), OpenError> {
+    let mut line = Vec::new();
+    while line.len() < GREETING {
+        match stream.read_u8().await.map_err(OpenError::Greeting)? {
+            b'\n' if is_greeting(&line) => return Ok(()),
+            b'\n' => break,
+            byte => line.push(byte),
+        }
+    }
+    Err(OpenError::OtherGreeting(excerpt(&line)))
+}
+
+/// Tells whether a request has much to send or to fetch.
+fn is_large(request: &Request<Bytes>) -> bool {
+    let fetches_blob = *request.method() == Method::GET && request.uri().path().contains("/blobs/");
+    request.body().len() >= BULK || fetches_blob
+}
+
+fn absolute(request: Request<Bytes>) -> Result<Request<Full<Bytes>>, http::uri::InvalidUri> {
+    let (mut parts, body) = request.into_parts();
+    let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
+    parts.uri = format!("{AUTHORITY}{path}").parse::<Uri>()?;
+    parts.version = Version::HTTP_2;
+    Ok(Request::from_parts(parts, Full::new(body)))
+}
+
+/// Passes on what the API server answered, if it is the one that refused.
+fn refused(error: OpenError) -> Result<Response<Body>, ChannelError> {
+    match error {
+        OpenError::Upgrade(error) => error.answer().map_or_else(|| Err(error.into()), Ok),
+        error => Err(ChannelError::of_surrogate(error.into())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_greeting_is_read_to_its_end_and_no_further() {
+        let line = reposure_parcel::session::greeting("0.2.0");
+        let text = format!("{line}PRI");
+        let mut stream = text.as_bytes();
+        greeted(&mut stream).await.unwrap();
+        assert_eq!(stream, b"PRI");
+    }
+
+    #[tokio::test]
+    async fn what_is_no_greeting_is_refused() {
+        for text in ["sh: not found\n", &"x".repeat(1000), "reposure-session 1", "", "\n"] {
+            let mut stream = text.as_bytes();
+            assert!(greeted(&mut stream).await.is_err(), "{text}");
+        }
+    }
+}

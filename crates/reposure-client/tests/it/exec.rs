@@ -1,0 +1,155 @@
+//! The channel `exec`, and what takes the place of a channel that stays broken.
+
+use std::{error::Error as _, sync::Arc};
+
+use reposure_client::{
+    progress::Progress,
+    pull::PullOptions,
+    push::{PushOptions, push},
+    session::{Session, SessionError},
+};
+use reposure_oci::Artifact;
+use reposure_parcel::wire::Right;
+use reposure_testing::{
+    RandomImage,
+    api_server::{Behaviour, Failure, How},
+};
+
+use crate::{pull, support::Scene, support::image};
+
+const PATH: &str = "/exec";
+
+async fn push_over(session: Arc<Session>, artifact: &Artifact) {
+    let pushed = push(session, artifact, &image("app:v1"), PushOptions::default(), Progress::none()).await;
+    pushed.unwrap();
+}
+
+/// How many processes were asked for.
+fn processes(scene: &Scene) -> usize {
+    scene.api_server.seen().iter().filter(|seen| seen.path.contains(PATH)).count()
+}
+
+async fn there_and_back(behaviour: Behaviour, image: &RandomImage) -> Scene {
+    let scene = Scene::with(behaviour).await;
+    let artifact = scene.open(scene.write_oci_archive(image)).await;
+    let session = scene.session_by_exec(Right::Push).await.unwrap();
+    assert_eq!(session.channel_name(), "exec");
+    push_over(session.clone(), &artifact).await;
+    scene.assert_holds(image, "app", "v1");
+    let pulled = pull::pull_into_file_over(&session, "app:v1", PullOptions::default()).await.unwrap();
+    assert!(pulled.iter().eq(image.blobs().iter()));
+    scene
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_goes_there_and_back_in_two_sessions() {
+    let layers = RandomImage::of_sizes(51, &[(9 << 20) + 1, 100, 0, 5 << 20]).unwrap();
+    let scene = there_and_back(Behaviour::default(), &layers).await;
+    assert_eq!(processes(&scene), 2);
+    let seen = scene.api_server.seen();
+    assert!(seen.iter().all(|seen| seen.path.contains(PATH)), "another way was taken: {seen:?}");
+    let command = "container=surrogate&command=%2Freposure-surrogate&command=session&stdin=true&stdout=true&stderr=true";
+    assert!(seen.iter().all(|seen| seen.path.ends_with(command)), "{seen:?}");
+}
+
+/// API servers before 1.30 speak version 4 alone; proxies may cut messages as they like.
+#[tokio::test(flavor = "multi_thread")]
+async fn old_servers_and_single_bytes_make_no_difference() {
+    let layers = RandomImage::of_sizes(52, &[100_000, 10]).unwrap();
+    there_and_back(Behaviour { old_exec: true, ..Behaviour::default() }, &layers).await;
+    there_and_back(Behaviour { largest_message: Some(1), ..Behaviour::default() }, &layers).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sessions_that_break_are_opened_again() {
+    for (seed, how) in
+        [How::CutWithin(100), How::CutWithin(0), How::CutBefore, How::CutAfter, How::Status(503)]
+            .into_iter()
+            .enumerate()
+    {
+        let scene = Scene::new().await;
+        let layers = RandomImage::new(60 + seed as u64, 2, 6 << 20).unwrap();
+        let artifact = scene.open(scene.write_oci_archive(&layers)).await;
+        let session = scene.session_by_exec(Right::Push).await.unwrap();
+        scene.fail(PATH, how);
+        push_over(session.clone(), &artifact).await;
+        scene.assert_holds(&layers, "app", "v1");
+        assert_eq!(scene.api_server.heal(), 0, "nothing broke: {how:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_range_goes_on_where_its_session_broke() {
+    let scene = Scene::new().await;
+    let layers = RandomImage::new(53, 2, 6 << 20).unwrap();
+    let artifact = scene.open(scene.write_oci_archive(&layers)).await;
+    scene.push(&artifact, "app:v1").await.unwrap();
+    scene.fail(PATH, How::CutWithin(3_000_000));
+    let session = scene.session_by_exec(Right::Pull).await.unwrap();
+    let pulled = pull::pull_into_file_over(&session, "app:v1", PullOptions::default()).await.unwrap();
+    assert!(pulled.iter().eq(layers.blobs().iter()));
+    assert!(processes(&scene) > 1, "nothing broke");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_surrogate_that_is_replaced_is_found_again() {
+    let mut scene = Scene::new().await;
+    let layers = RandomImage::new(54, 2, 3 << 20).unwrap();
+    let artifact = scene.open(scene.write_oci_archive(&layers)).await;
+    let session = scene.session_by_exec(Right::Push).await.unwrap();
+    scene.replace_surrogate().await;
+    push_over(session, &artifact).await;
+    scene.assert_holds(&layers, "app", "v1");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_answer_to_the_upgrade_is_the_api_servers() {
+    let scene = Scene::new().await;
+    scene.fail(PATH, How::Status(403));
+    let error = scene.session_by_exec(Right::Pull).await.unwrap_err();
+    let SessionError::ApiServer { status, .. } = &error else { panic!("{error:?}") };
+    assert_eq!(status.as_u16(), 403);
+    assert!(!error.is_transient());
+}
+
+/// The API server upgrades before anything is started.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_does_not_start_is_no_success() {
+    let scene = Scene::new().await;
+    scene.fail(PATH, How::CutAfter);
+    let error = scene.session_by_exec(Right::Pull).await.unwrap_err();
+    assert!(error.is_transient() && error.hop() == "surrogate", "{error:?}");
+    let causes = std::iter::successors(error.source(), |error| (*error).source());
+    let text = causes.map(ToString::to_string).collect::<Vec<_>>().join(": ");
+    for part in ["no session began", "no such file", "non-zero exit code"] {
+        assert!(text.contains(part), "{part:?} is not in {text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_push_goes_on_over_another_channel_where_its_own_is_closed() {
+    let scene = Scene::new().await;
+    let layers = RandomImage::new(55, 2, 6 << 20).unwrap();
+    let artifact = scene.open(scene.write_oci_archive(&layers)).await;
+    let session = scene.session_with_alternatives(Right::Push).await;
+    assert_eq!(session.channel_name(), "proxy");
+    // From the third chunk on, for good.
+    let closed = Failure { path: "/uploads/".into(), after: 2, times: usize::MAX, how: How::Status(403) };
+    scene.api_server.fail(closed);
+    push_over(session.clone(), &artifact).await;
+    scene.assert_holds(&layers, "app", "v1");
+    assert_eq!(session.channel_name(), "exec");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_push_goes_on_over_another_channel_where_its_own_stays_broken() {
+    let scene = Scene::new().await;
+    let layers = RandomImage::new(56, 2, 6 << 20).unwrap();
+    let artifact = scene.open(scene.write_oci_archive(&layers)).await;
+    let session = scene.session_with_alternatives(Right::Push).await;
+    let broken = Failure { path: "/uploads/".into(), after: 2, times: usize::MAX, how: How::CutBefore };
+    scene.api_server.fail(broken);
+    push_over(session.clone(), &artifact).await;
+    scene.assert_holds(&layers, "app", "v1");
+    assert_eq!(session.channel_name(), "exec");
+}

@@ -1,0 +1,61 @@
+//! `GET /api/v1/namespaces/NS/pods/NAME/exec?…`: a session with the surrogate in a WebSocket.
+//!
+//! In place of a process there is a greeting, and behind it the surrogate's own socket.
+
+use std::{io, sync::Arc};
+
+use bytes::Bytes;
+use http::{Request, Response, header};
+use http_body_util::Empty;
+use hyper::body::Incoming;
+use serde_json::json;
+use tokio::net::UnixStream;
+
+use super::{
+    Sessions, Shared,
+    behaviour::How,
+    websocket::{self, Socket},
+};
+
+/// What API servers speak since 1.30, and all of them.
+const PROTOCOLS: [&str; 2] = ["v5.channel.k8s.io", "v4.channel.k8s.io"];
+const OUTPUT: u8 = 1;
+const ERRORS: u8 = 2;
+const STATUS: u8 = 3;
+
+/// Says yes to the upgrade, and lets the client into a session, or fails as it is told.
+pub(super) fn answer(
+    shared: Arc<Shared>,
+    request: Request<Incoming>,
+    failure: Option<How>,
+) -> Response<Empty<Bytes>> {
+    let offered = request.headers().get(header::SEC_WEBSOCKET_PROTOCOL);
+    let offered = offered.map_or("", |offered| offered.to_str().unwrap_or_default());
+    let old = shared.state().behaviour.old_exec;
+    let spoken = if old { &PROTOCOLS[1..] } else { &PROTOCOLS[..] };
+    let protocol = spoken.iter().find(|protocol| offered.contains(**protocol)).unwrap_or(&"");
+    websocket::upgrade(request, protocol, move |socket| async move { serve(&shared, socket, failure).await })
+}
+
+async fn serve(shared: &Shared, mut socket: Socket, failure: Option<How>) -> io::Result<()> {
+    // As the kubelet does, to tell that the connection stands.
+    websocket::send(&mut socket, OUTPUT, b"").await?;
+    let (sessions, largest_message) = {
+        let state = shared.state();
+        (state.sessions.clone(), state.behaviour.largest_message)
+    };
+    let Some(Sessions { socket: name, greeting }) = sessions.filter(|_| failure != Some(How::CutAfter))
+    else {
+        return fail(&mut socket).await;
+    };
+    let pod = UnixStream::connect(format!("\0{name}")).await?.into_split();
+    websocket::send(&mut socket, OUTPUT, greeting.as_bytes()).await?;
+    websocket::pump(socket, pod, OUTPUT, largest_message, failure).await
+}
+
+/// Ends as a process does that cannot be started.
+async fn fail(socket: &mut Socket) -> io::Result<()> {
+    websocket::send(socket, ERRORS, b"exec failed: no such file or directory\n").await?;
+    let status = json!({"status": "Failure", "message": "command terminated with non-zero exit code"});
+    websocket::send(socket, STATUS, status.to_string().as_bytes()).await
+}
