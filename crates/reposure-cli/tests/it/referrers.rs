@@ -92,7 +92,9 @@ fn referrers_are_no_images_of_their_own_among_all() {
     let push = |args: &[&str]| {
         environment.ok(&[&["image", "push", "default", "app", "layout", "--all"], args].concat())
     };
-    assert_eq!(push(&[]).trim_end(), layout.image);
+    let alone = environment.run(&["image", "push", "default", "app", "layout", "--all"]);
+    assert_eq!((alone.code, alone.text().trim_end()), (0, layout.image.as_str()));
+    insta::assert_snapshot!(alone.stderr, @"warning: 2 that only refer to images are left out: --referrers takes them along");
     assert_eq!(environment.registry().tags("app"), ["v1"]);
     let pushed: Value = serde_json::from_str(&push(&["--referrers", "-o", "json"])).unwrap();
     let expected =

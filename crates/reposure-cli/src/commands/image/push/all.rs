@@ -14,7 +14,7 @@ use super::{PushArgs, Pushing};
 use crate::{
     commands::image::source::Source,
     context::Context,
-    exit::{Failure, Kind},
+    exit::{self, Failure, Kind},
     format::Format,
     output,
 };
@@ -35,12 +35,19 @@ enum TargetError {
 pub(super) async fn run(context: &Context, args: PushArgs, source: &Source) -> Result<()> {
     let prefix = prefix(&args.image)?;
     // All that is wrong with the names is said before anything is pushed.
-    let targets = targets(prefix, source.all()?)?;
+    let entries = source.all()?;
+    let targets = targets(prefix, entries)?;
     if targets.is_empty() {
         let message = format!("{} holds no image, but only what refers to others", source.describe());
         return Err(Failure::new(Kind::Usage, message)
             .hint("push one of them by itself: --source-tag @0")
             .into());
+    }
+    let left_out = entries.iter().filter(|entry| entry.is_referrer()).count();
+    if left_out > 0 && !args.referrers {
+        exit::warn(&format!(
+            "{left_out} that only refer to images are left out: --referrers takes them along"
+        ));
     }
     let mut artifacts = Vec::new();
     for (name, entry) in targets {
