@@ -1,8 +1,11 @@
 //! The kubeconfig, namespace and output format of one run.
 
+mod proxy;
+
 use std::{path::Path, sync::OnceLock};
 
 use anyhow::{Context as _, Result};
+use hyper_util::client::proxy::matcher::Matcher;
 use kube::{
     Api, Config, Resource,
     api::ApiResource,
@@ -63,8 +66,12 @@ impl Context {
     }
 
     async fn config(&self) -> Result<Config> {
+        let mut own_proxy = None;
         let mut config = match self.kubeconfig()? {
-            Some(kubeconfig) => self.of_kubeconfig(kubeconfig).await?,
+            Some(kubeconfig) => {
+                own_proxy = proxy::of_kubeconfig(&kubeconfig, self.global.context.as_deref());
+                self.of_kubeconfig(kubeconfig).await?
+            }
             // A pod in the cluster needs no kubeconfig.
             None => Config::incluster().map_err(|_| {
                 Failure::new(Kind::Usage, "there is no kubeconfig")
@@ -78,6 +85,8 @@ impl Context {
         if config.cluster_url.scheme().is_none() || config.cluster_url.host().is_none() {
             return Err(no_address(&config.cluster_url.to_string()).into());
         }
+        let found = config.proxy_url.take();
+        config.proxy_url = proxy::proxy(&config.cluster_url, own_proxy, found, &Matcher::from_env());
         Ok(config)
     }
 
