@@ -1,9 +1,12 @@
 //! From a registry's name to a session with its surrogate.
 
+pub(crate) mod kubectl;
 mod ladder;
 mod memory;
-mod review;
+mod obstacle;
+pub(crate) mod review;
 mod sought;
+mod way;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -25,6 +28,7 @@ use reposure_parcel::{
     hello::Hello,
     wire::{self, Right},
 };
+use tokio::time::timeout;
 
 use crate::{
     context::{Cluster, Context},
@@ -33,12 +37,15 @@ use crate::{
 
 use memory::ChannelMemory;
 
-pub(crate) use ladder::{ChannelChoice, Destination, LadderError, Way};
-pub(crate) use review::Review;
+pub(crate) use ladder::Destination;
+pub(crate) use obstacle::LadderError;
 pub(crate) use sought::Sought;
+pub(crate) use way::{ChannelChoice, Way};
 
 /// How long a surrogate that was ready is waited for: a pod whose image is on the node is back within a few seconds.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// How long the API server may take to give one object: as long as a surrogate may take to give any answer.
+const LOOK_DEADLINE: Duration = Duration::from_secs(30);
 
 /// Opens a session with the surrogate of the registry `name`, with the rights of `right`.
 pub(crate) async fn session(context: &Context, name: &str, right: Right) -> Result<Arc<Session>> {
@@ -47,16 +54,30 @@ pub(crate) async fn session(context: &Context, name: &str, right: Right) -> Resu
         let session = Session::open(channel, Arc::new(NoTokens), right).await;
         return Ok(Arc::new(session.with_context(|| format!("cannot reach the surrogate at {address}"))?));
     }
+    if context.global.channel == ChannelChoice::Kubectl {
+        return kubectl::session(context, name, right).await.map(Arc::new);
+    }
     let cluster = context.cluster().await?;
-    let registry = Sought::find(&cluster, name).await?;
+    let (tokens, guessed) = (tokens(&cluster, name), SurrogateNames::new(name).pod());
+    // At once, since on a long way each round trip counts. A token that cannot be had is asked for again, and is missed then.
+    let (registry, uid, _) = tokio::join!(
+        Sought::find(&cluster, name),
+        pod_uid(&cluster, &guessed),
+        timeout(LOOK_DEADLINE, tokens.token(right))
+    );
+    let registry = registry?;
     let pod = registry.pod();
-    let destination = destination(&cluster, &registry, &pod, right);
+    let destination = destination(&cluster, &registry, &pod, right).with_tokens(tokens);
     let memory =
         context.api_server().and_then(|url| ChannelMemory::new(url, &cluster.namespace, name, right));
     let session = patiently(&destination, &registry, context.global.channel, memory.as_ref()).await;
     let session =
         session.map_err(|error| unreached(&destination, &registry, context.global.channel, error))?;
-    check(&cluster, &registry, &pod, &session).await?;
+    let uid = uid.filter(|_| pod == guessed);
+    // What was seen before may be a surrogate that has been replaced since.
+    if uid.is_none() || other(session.hello(), &cluster.namespace, name, uid.as_deref()).is_some() {
+        check(&cluster, &registry, &pod, &session).await?;
+    }
     Ok(Arc::new(session))
 }
 
@@ -166,7 +187,8 @@ fn unreached(
     let (namespace, name) = (destination.namespace, &registry.name);
     let message = format!("cannot reach the surrogate of registry {name} in namespace {namespace}");
     if error.is_denied() {
-        return because(message, error).hint(destination.roles(choice));
+        let roles = destination.roles(choice, &error);
+        return because(message, error).hint(roles);
     }
     match conditions::find(registry.conditions(), ConditionType::Ready) {
         None if registry.is_known() => {
@@ -190,9 +212,7 @@ fn because(message: String, error: LadderError) -> Failure {
 
 /// Makes sure that what answered is the surrogate meant: the API server may reach an address that another pod has now.
 pub(crate) async fn check(cluster: &Cluster, registry: &Sought, pod: &str, session: &Session) -> Result<()> {
-    // Without the right to read pods the namespace and name in the hello, and the token's audience, must do.
-    let pod = cluster.api::<Pod>().get_opt(pod).await.ok().flatten();
-    let uid = pod.and_then(|pod| pod.uid());
+    let uid = pod_uid(cluster, pod).await;
     match other(session.hello(), &cluster.namespace, &registry.name, uid.as_deref()) {
         None => Ok(()),
         Some(what) => {
@@ -200,6 +220,13 @@ pub(crate) async fn check(cluster: &Cluster, registry: &Sought, pod: &str, sessi
             Err(failure.hint("try again in a few seconds").into())
         }
     }
+}
+
+/// Returns the UID of a pod. Without the right to read pods the namespace and name in the hello, and the token's audience, must do.
+async fn pod_uid(cluster: &Cluster, pod: &str) -> Option<String> {
+    let api = cluster.api::<Pod>();
+    let pod = timeout(LOOK_DEADLINE, api.get_opt(pod)).await.ok()?;
+    pod.ok().flatten()?.uid()
 }
 
 /// Says who answered, if it is another surrogate than the one of this registry in the pod with this UID.

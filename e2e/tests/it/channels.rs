@@ -14,23 +14,40 @@ fn each_right_opens_its_channel() -> Result<()> {
     Stage::play("channels", |stage| {
         fs::write(stage.path("file"), reposure_e2e::random_bytes(9 << 20))?;
         let proxied = format!("--resource-name=https:{POD}:10250");
-        let forwarded = format!("--resource-name={POD}");
+        let pod = format!("--resource-name={POD}");
         let proxy = ["--verb=get,create,update", "--resource=pods/proxy", &proxied];
-        let forward = ["--verb=get,create", "--resource=pods/portforward", &forwarded];
-        for (user, channel, rights) in [("by-proxy", "proxy", proxy), ("by-forward", "port-forward", forward)]
-        {
-            let user = User::create(stage, user, &[&rights, &token(PUSH_ACCOUNT)])?;
-            let pushed = user.reposure(&["image", "push", "default", user.name, "file", "-v"]).ok()?;
+        let forward = ["--verb=get,create", "--resource=pods/portforward", &pod];
+        let exec = ["--verb=get,create", "--resource=pods/exec", &pod];
+        let token = token(PUSH_ACCOUNT);
+        let users: [(_, _, &[&[&str]]); 3] = [
+            ("by-proxy", "proxy", &[&proxy, &token]),
+            ("by-forward", "port-forward", &[&forward, &token]),
+            // Whoever may exec may do all that the surrogate can, and needs no token.
+            ("by-exec", "exec", &[&exec]),
+        ];
+        for (name, channel, rights) in users {
+            let user = User::create(stage, name, rights)?;
+            let pushed = user.reposure(&["image", "push", "default", name, "file", "-v"]).ok()?;
             ensure!(pushed.stderr.contains(&format!("channel {channel}")), "another channel: {pushed}");
-            let other = if channel == "proxy" { "--channel=port-forward" } else { "--channel=proxy" };
-            let refused = user.reposure(&["image", "push", "default", user.name, "file", other]).output()?;
-            ensure!(refused.code == Some(4), "a right that nobody gave: {refused}");
+            for other in ["proxy", "port-forward", "exec"].into_iter().filter(|other| *other != channel) {
+                let refused = user
+                    .reposure(&["image", "push", "default", name, "file", "--channel", other])
+                    .output()?;
+                ensure!(refused.code == Some(4), "a right that nobody gave: {refused}");
+            }
         }
-        stage
-            .reposure(&["image", "pull", "default", "by-forward", "pulled", "--channel=port-forward"])
-            .ok()?;
-        stage.reposure(&["image", "pull", "default", "by-forward", "again", "--channel=proxy"]).ok()?;
-        ensure!(fs::read(stage.path("pulled"))? == fs::read(stage.path("again"))?, "the channels differ");
+        let pull = |channel: &str| -> Result<Vec<u8>> {
+            let args = ["image", "pull", "default", "by-exec", channel, "--channel", channel];
+            stage.reposure(&args).ok()?;
+            Ok(fs::read(stage.path(channel))?)
+        };
+        let pulled = pull("proxy")?;
+        for channel in ["port-forward", "exec", "kubectl"] {
+            ensure!(pull(channel)? == pulled, "{channel} gives other bytes");
+        }
+        stage.reposure(&["image", "push", "default", "by-kubectl", "file", "--channel=kubectl"]).ok()?;
+        let back = stage.reposure(&["image", "pull", "default", "by-kubectl", "--unpack"]).ok()?;
+        ensure!(back.stdout == fs::read(stage.path("file"))?, "kubectl pushed other bytes");
         Ok(())
     })
 }
@@ -67,10 +84,12 @@ fn who_may_only_get_pulls_and_does_not_push() -> Result<()> {
             "warning  right to push",
             "ok       channel proxy",
             "warning  channel port-forward",
+            "warning  channel exec",
         ] {
             ensure!(seen.contains(line), "{line:?} is not in {seen}");
         }
-        for part in ["proxy: ", "port-forward: ", "pods/proxy", "kubectl create role reposure-push"] {
+        for part in ["proxy: ", "port-forward: ", "exec: ", "pods/proxy", "kubectl create role reposure-push"]
+        {
             ensure!(refused.stderr.contains(part), "{part:?} is not said: {refused}");
         }
         Ok(())

@@ -48,6 +48,6 @@ async fn examine(context: &Context, name: &str) -> Vec<Check> {
     let Some(cluster) = cluster::examine(context, &mut checks).await else { return checks };
     let Some(sought) = registry::examine(&cluster, name, &mut checks).await else { return checks };
     let rights = rights::examine(&cluster, &sought, &mut checks).await;
-    way::examine(&cluster, &sought, rights, &mut checks).await;
+    way::examine(context, &cluster, &sought, rights, &mut checks).await;
     checks
 }

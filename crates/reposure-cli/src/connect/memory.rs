@@ -4,7 +4,8 @@
 //! second try at most, and is no error.
 
 use std::{
-    fs, io,
+    fs::{self, File},
+    io::{self, Write as _},
     path::PathBuf,
     time::{Duration, SystemTime},
 };
@@ -12,11 +13,13 @@ use std::{
 use reposure_oci::Digest;
 use reposure_parcel::wire::Right;
 
-use super::ladder::Way;
+use super::way::Way;
 use crate::folders;
 
 /// How long a channel is remembered: rights and networks change.
-const AGE: Duration = Duration::from_secs(24 * 60 * 60);
+pub(super) const AGE: Duration = Duration::from_secs(24 * 60 * 60);
+/// How long a channel is remembered that was taken since a better one did not answer.
+pub(super) const BRIEFLY: Duration = Duration::from_secs(10 * 60);
 const FOLDER: &str = "channels";
 /// The longest name of a channel, and more, in bytes.
 const LENGTH: u64 = 64;
@@ -41,18 +44,28 @@ impl ChannelMemory {
         Way::named(&name)
     }
 
-    /// Remembers a channel.
-    pub(super) fn remember(&self, way: Way) {
-        if let Err(error) = self.write(way) {
+    /// Remembers a channel for a time, a day at most.
+    pub(super) fn remember(&self, way: Way, time: Duration) {
+        if let Err(error) = self.write(way, time) {
             tracing::debug!("cannot remember the channel in {}: {error}", self.0.display());
         }
     }
 
-    fn write(&self, way: Way) -> io::Result<()> {
-        if let Some(folder) = self.0.parent() {
-            fs::create_dir_all(folder)?;
+    /// Forgets what is remembered.
+    pub(super) fn forget(&self) {
+        if let Err(error) = fs::remove_file(&self.0) {
+            tracing::debug!("cannot forget the channel in {}: {error}", self.0.display());
         }
-        fs::write(&self.0, way.to_string())
+    }
+
+    fn write(&self, way: Way, time: Duration) -> io::Result<()> {
+        if let Some(folder) = self.0.parent() {
+            folders::create(folder)?;
+        }
+        let mut file = File::create(&self.0)?;
+        file.write_all(way.to_string().as_bytes())?;
+        // What is good for less than a day is older than it is.
+        file.set_modified(SystemTime::now() - AGE.saturating_sub(time))
     }
 }
 
@@ -66,9 +79,16 @@ mod tests {
         let memory = ChannelMemory(folder.path().join("below/key"));
         assert_eq!(memory.recall(), None);
         for way in Way::ALL {
-            memory.remember(way);
+            memory.remember(way, AGE);
             assert_eq!(memory.recall(), Some(way));
         }
+        memory.remember(Way::Exec, Duration::ZERO);
+        assert_eq!(memory.recall(), None, "its time is over");
+        memory.remember(Way::Exec, BRIEFLY);
+        assert_eq!(memory.recall(), Some(Way::Exec));
+        memory.forget();
+        assert_eq!(memory.recall(), None);
+        memory.remember(Way::Exec, AGE);
         let file = fs::File::options().write(true).open(&memory.0).unwrap();
         file.set_modified(SystemTime::now() - AGE - Duration::from_secs(1)).unwrap();
         assert_eq!(memory.recall(), None, "it is too old");

@@ -1,9 +1,25 @@
 //! What the user may do, by the API server's own word.
 
+use std::time::Duration;
+
+use futures::future::try_join_all;
 use k8s_openapi::api::authorization::v1::{
     ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
 };
 use kube::{Api, Client, api::PostParams};
+use tokio::time::timeout;
+
+/// How long the API server may take to say whether a right is held: as long as a surrogate may take to say hello.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// Nobody says whether a right is held.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ReviewError {
+    #[error("cannot ask for rights")]
+    Kube(#[from] kube::Error),
+    #[error("the API server did not say within {} s whether a right is held", DEADLINE.as_secs())]
+    Silent,
+}
 
 /// A right that somebody may hold or not.
 #[derive(Clone, Copy, Debug)]
@@ -18,7 +34,7 @@ impl Review<'_> {
     /// Asks whether the user of the kubeconfig holds it.
     ///
     /// See [Kubernetes, "Checking API access"](https://kubernetes.io/docs/reference/access-authn-authz/authorization/#checking-api-access).
-    pub(crate) async fn ask(self, client: &Client, namespace: &str) -> kube::Result<bool> {
+    pub(crate) async fn ask(self, client: &Client, namespace: &str) -> Result<bool, ReviewError> {
         let attributes = ResourceAttributes {
             namespace: Some(namespace.into()),
             verb: Some(self.verb.into()),
@@ -33,7 +49,21 @@ impl Review<'_> {
         };
         let review = SelfSubjectAccessReview { spec, ..SelfSubjectAccessReview::default() };
         let reviews: Api<SelfSubjectAccessReview> = Api::all(client.clone());
-        let review = reviews.create(&PostParams::default(), &review).await?;
+        let answer = timeout(DEADLINE, reviews.create(&PostParams::default(), &review)).await;
+        let review = answer.map_err(|_| ReviewError::Silent)??;
         Ok(review.status.is_some_and(|status| status.allowed))
     }
+}
+
+/// Returns which of `verbs` the user may not do to the subresource of pods of this name. All are asked for at once.
+pub(crate) async fn missing(
+    client: &Client,
+    namespace: &str,
+    verbs: Vec<&'static str>,
+    subresource: &str,
+    name: &str,
+) -> Result<Vec<&'static str>, ReviewError> {
+    let ask = |verb| Review { verb, resource: "pods", subresource, name }.ask(client, namespace);
+    let held = try_join_all(verbs.iter().copied().map(ask)).await?;
+    Ok(verbs.into_iter().zip(held).filter(|(_, held)| !held).map(|(verb, _)| verb).collect())
 }

@@ -8,9 +8,20 @@ use reposure_api::{
     registry::RegistryStatus,
 };
 use reposure_parcel::wire;
+use tokio::time::timeout;
 
-use super::found_or_missing;
-use crate::context::Cluster;
+use super::{LOOK_DEADLINE, found_or_missing};
+use crate::{
+    context::Cluster,
+    exit::{API_SERVER, Failure, Kind},
+};
+
+/// Says that the API server gave no answer.
+fn silent(name: &str) -> Failure {
+    let waited = LOOK_DEADLINE.as_secs();
+    let message = format!("the API server did not say within {waited} s whether there is a registry {name}");
+    Failure::new(Kind::Unreachable, message).hint(API_SERVER)
+}
 
 /// A registry that somebody wants to work with.
 pub(crate) struct Sought {
@@ -21,7 +32,9 @@ pub(crate) struct Sought {
 
 impl Sought {
     pub(crate) async fn find(cluster: &Cluster, name: &str) -> Result<Self> {
-        match cluster.api::<Registry>().get_opt(name).await {
+        let api = cluster.api::<Registry>();
+        let found = timeout(LOOK_DEADLINE, api.get_opt(name)).await;
+        match found.map_err(|_| silent(name))? {
             Err(kube::Error::Api(status)) if status.code == 403 => {
                 Ok(Self { name: name.into(), known: None })
             }
@@ -54,8 +67,8 @@ impl Sought {
         self.known.is_some()
     }
 
-    /// Tells whether there was a surrogate when its operator last looked.
+    /// Tells whether there was a surrogate when its operator last looked, as far as that may be known.
     pub(super) fn is_expected(&self) -> bool {
-        conditions::state(self.conditions(), ConditionType::SurrogateReady) == State::True
+        !self.is_known() || conditions::state(self.conditions(), ConditionType::SurrogateReady) == State::True
     }
 }

@@ -20,7 +20,7 @@ use crate::other_registry::{AUTHORITY, At, PLAIN_HTTP, Side};
 /// Where one image is needed, and it is an index of some.
 pub(crate) const ONE_PLATFORM: &str = "--platform OS/ARCHITECTURE for one of its images, such as linux/amd64";
 /// Where the API server is silent.
-const API_SERVER: &str = "see whether the API server can be reached: kubectl version";
+pub(crate) const API_SERVER: &str = "see whether the API server can be reached: kubectl version";
 /// Where the surrogate is.
 const SURROGATE: &str =
     "see what its operator says: reposure registry describe NAME, and reposure registry logs NAME";
@@ -94,7 +94,7 @@ fn of_session(error: &SessionError) -> Option<String> {
     match error {
         SessionError::Token(error) => Some(of_token(error)),
         SessionError::ApiServer { status, .. } if matches!(status.as_u16(), 401 | 403) => {
-            Some("ask for the right to use pods/proxy, which the roles edit and admin hold".into())
+            Some("see which right is missing, with reposure doctor; the roles edit and admin hold all".into())
         }
         SessionError::Channel { source, .. } if source.hop == Hop::ApiServer => Some(API_SERVER.into()),
         SessionError::Channel { source, .. } if source.hop == Hop::Credentials => {
@@ -113,16 +113,21 @@ fn of_session(error: &SessionError) -> Option<String> {
 }
 
 fn of_token(error: &TokenError) -> String {
-    let TokenError { service_account, namespace, denied, .. } = error;
-    if *denied {
-        format!(
-            "ask for the right to create tokens: kubectl create role reposure-token --namespace {namespace} --verb=create \
-             --resource=serviceaccounts/token --resource-name={service_account}"
-        )
+    if error.denied {
+        format!("ask for the right to create tokens: {}", token_role(error))
     } else {
         // The ServiceAccount is made by the operator.
         SURROGATE.into()
     }
+}
+
+/// Says how an administrator gives the right to a token.
+pub(crate) fn token_role(error: &TokenError) -> String {
+    let TokenError { service_account, namespace, .. } = error;
+    format!(
+        "kubectl create role reposure-token --namespace {namespace} --verb=create --resource=serviceaccounts/token \
+         --resource-name={service_account}"
+    )
 }
 
 fn of_problem(code: Code) -> Option<String> {

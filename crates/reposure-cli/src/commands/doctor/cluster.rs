@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use http::{HeaderMap, Request, header};
+use http::{HeaderMap, Request, StatusCode, header};
 use http_body_util::{BodyExt as _, Limited};
 use jiff::Timestamp;
 use kube::client::Body;
@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use super::check::{Check, milliseconds};
 use crate::{
     context::{Cluster, Context},
-    exit::Kind,
+    exit::{API_SERVER as API_SERVER_HINT, Failure, Kind},
 };
 
 /// How long the API server may take to say its version.
@@ -59,9 +59,17 @@ struct Answer {
 async fn version(cluster: &Cluster) -> anyhow::Result<Answer> {
     let request = Request::get("/version").body(Body::empty())?;
     let response = cluster.client.send(request).await?;
-    let headers = response.headers().clone();
+    let (status, headers) = (response.status(), response.headers().clone());
     let body = Limited::new(response.into_body(), ANSWER).collect().await;
     let bytes = body.map_err(anyhow::Error::from_boxed)?.to_bytes();
+    if status == StatusCode::UNAUTHORIZED {
+        let message = "it does not take the kubeconfig's credentials";
+        return Err(Failure::new(Kind::Denied, message).hint("kubectl auth whoami").into());
+    }
+    if status.is_server_error() {
+        let message = format!("what answered, with {status}, is no API server, or one in trouble");
+        return Err(Failure::new(Kind::Unreachable, message).hint(API_SERVER_HINT).into());
+    }
     // Where anonymous users and this one may not ask for it, an answer is an answer.
     let version = serde_json::from_slice::<serde_json::Value>(&bytes).ok();
     let version = version.and_then(|version| Some(version["gitVersion"].as_str()?.to_owned()));

@@ -4,38 +4,37 @@ use reposure_parcel::wire::Right;
 
 use super::check::Check;
 use crate::{
-    connect::{self, Review, Sought, Way},
+    connect::{
+        self, Sought, Way,
+        review::{self, Review, ReviewError},
+    },
     context::Cluster,
     exit::Kind,
 };
 
-/// Asks which rights there are, and returns those for which there are tokens and a channel.
+/// Asks which rights there are, and returns those for which there is a channel. One is enough: a right that is missing may be one
+/// that is not needed.
 pub(super) async fn examine(cluster: &Cluster, sought: &Sought, checks: &mut Vec<Check>) -> Vec<Right> {
     let reviews = Reviews { cluster, pod: sought.pod(), port: sought.port() };
-    let mut held = Vec::new();
+    let (mut held, mut results) = (Vec::new(), Vec::new());
     for right in Right::ALL {
         let name = format!("right to {}", verb(right));
-        match reviews.of(right, &sought.name).await {
+        results.push(match reviews.of(right, &sought.name).await {
             Ok(missing) if missing.is_empty() => {
                 held.push(right);
-                checks.push(Check::ok(name, "yes"));
+                Check::ok(name, "yes")
             }
-            Ok(missing) => {
-                let detail = format!("no: {}", missing.join("; "));
-                checks.push(if right == Right::Pull {
-                    Check::failed(Kind::Denied, name, detail)
-                        .hint("ask for it, or for the role edit in the namespace")
-                } else {
-                    Check::warning(name, detail)
-                });
-            }
+            Ok(missing) => Check::failed(Kind::Denied, name, format!("no: {}", missing.join(", or ")))
+                .hint("ask for it, or for the role edit in the namespace"),
             // Some clusters have no such review; the channels will show.
             Err(error) => {
                 held.push(right);
-                checks.push(Check::because(name, &error.into()).at_most_warning());
+                Check::because(name, &error.into()).at_most_warning()
             }
-        }
+        });
     }
+    let is_enough = !held.is_empty();
+    checks.extend(results.into_iter().map(|check| if is_enough { check.at_most_warning() } else { check }));
     held
 }
 
@@ -54,34 +53,32 @@ struct Reviews<'a> {
 }
 
 impl Reviews<'_> {
-    /// Returns what is missing for a right.
-    async fn of(&self, right: Right, registry: &str) -> kube::Result<Vec<String>> {
+    /// Returns what is missing for a right, for each channel; nothing if one is open to it.
+    async fn of(&self, right: Right, registry: &str) -> Result<Vec<String>, ReviewError> {
         let account = connect::account(registry, right);
+        let token =
+            Review { verb: "create", resource: "serviceaccounts", subresource: "token", name: &account };
+        let has_token = token.ask(&self.cluster.client, &self.cluster.namespace).await?;
         let mut missing = Vec::new();
-        if !self.may("create", "serviceaccounts", "token", &account).await? {
-            missing.push(format!("create serviceaccounts/token of {account}"));
-        }
-        let mut closed = Vec::new();
         for way in Way::ALL {
-            let verbs = way.verbs(right);
-            let object = way.object(&self.pod, self.port);
-            let mut lacking = Vec::new();
-            for verb in verbs {
-                if !self.may(verb, "pods", way.subresource(), &object).await? {
-                    lacking.push(*verb);
-                }
+            let mut lacking = self.verbs(way, right).await?;
+            if way.needs_token() && !has_token {
+                lacking.push(format!("create serviceaccounts/token of {account}"));
             }
             if lacking.is_empty() {
-                return Ok(missing);
+                return Ok(Vec::new());
             }
-            closed.push(format!("{} pods/{} of {object}", lacking.join(", "), way.subresource()));
+            missing.push(lacking.join(" and "));
         }
-        missing.push(closed.join(" or "));
         Ok(missing)
     }
 
-    async fn may(&self, verb: &str, resource: &str, subresource: &str, name: &str) -> kube::Result<bool> {
+    /// Returns what is missing of the right to a channel.
+    async fn verbs(&self, way: Way, right: Right) -> Result<Vec<String>, ReviewError> {
         let Cluster { client, namespace, .. } = self.cluster;
-        Review { verb, resource, subresource, name }.ask(client, namespace).await
+        let (verbs, object) = (way.verbs(right).to_vec(), way.object(&self.pod, self.port));
+        let missing = review::missing(client, namespace, verbs, way.subresource(), &object).await?;
+        let lacks = || format!("{} pods/{} of {object}", missing.join(", "), way.subresource());
+        Ok(if missing.is_empty() { Vec::new() } else { vec![lacks()] })
     }
 }

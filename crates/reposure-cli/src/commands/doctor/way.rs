@@ -13,7 +13,7 @@ use reposure_parcel::{
 
 use super::check::{Check, milliseconds};
 use crate::{
-    connect::{self, Sought, Way},
+    connect::{self, LadderError, Sought, Way},
     context::{Cluster, Context},
     exit::Kind,
 };
@@ -22,7 +22,13 @@ use crate::{
 const TRIPS: usize = 5;
 
 /// Tries each channel with the least of the rights that are there.
-pub(super) async fn examine(cluster: &Cluster, sought: &Sought, rights: Vec<Right>, checks: &mut Vec<Check>) {
+pub(super) async fn examine(
+    context: &Context,
+    cluster: &Cluster,
+    sought: &Sought,
+    rights: Vec<Right>,
+    checks: &mut Vec<Check>,
+) {
     let Some(right) = rights.first().copied() else { return };
     let (mut results, mut hello) = (Vec::new(), None);
     for way in Way::ALL {
@@ -35,16 +41,32 @@ pub(super) async fn examine(cluster: &Cluster, sought: &Sought, rights: Vec<Righ
             Err(error) => Check::because(name, &error),
         });
     }
+    results.extend(kubectl(context, &sought.name, right, &mut hello).await);
     // One channel is enough.
     let is_open = hello.is_some();
     checks.extend(results.into_iter().map(|check| if is_open { check.at_most_warning() } else { check }));
     checks.extend(hello.iter().flat_map(beyond));
 }
 
+/// Tries `kubectl exec`, where there is a kubectl.
+async fn kubectl(context: &Context, name: &str, right: Right, hello: &mut Option<Hello>) -> Option<Check> {
+    connect::kubectl::program()?;
+    let begin = Instant::now();
+    let opened = async {
+        let session = connect::kubectl::session(context, name, right).await?;
+        let detail = timed(&session, begin.elapsed()).await?;
+        hello.get_or_insert_with(|| session.hello().clone());
+        anyhow::Ok(detail)
+    };
+    let title = "channel kubectl";
+    Some(opened.await.map_or_else(|error| Check::because(title, &error), |detail| Check::ok(title, detail)))
+}
+
 async fn open(cluster: &Cluster, sought: &Sought, way: Way, right: Right) -> Result<(Hello, String)> {
     let begin = Instant::now();
     let pod = sought.pod();
-    let session = connect::destination(cluster, sought, &pod, right).open(way).await?;
+    let destination = connect::destination(cluster, sought, &pod, right);
+    let session = destination.open(way).await.map_err(LadderError::into_error)?;
     let detail = timed(&session, begin.elapsed()).await?;
     connect::check(cluster, sought, &pod, &session).await?;
     Ok((session.hello().clone(), detail))
