@@ -103,13 +103,12 @@ fn token(account: &str) -> [&str; 3] {
 /// A ServiceAccount with a kubeconfig of its own.
 struct User<'a> {
     stage: &'a Stage,
-    name: &'a str,
     kubeconfig: PathBuf,
 }
 
 impl<'a> User<'a> {
     /// Creates one that holds these rights and no others.
-    fn create(stage: &'a Stage, name: &'a str, rights: &[&[&str]]) -> Result<Self> {
+    fn create(stage: &'a Stage, name: &str, rights: &[&[&str]]) -> Result<Self> {
         stage.kubectl(&["create", "serviceaccount", name]).ok()?;
         let account = format!("--serviceaccount={}:{name}", stage.namespace);
         for (number, right) in rights.iter().enumerate() {
@@ -118,7 +117,7 @@ impl<'a> User<'a> {
             stage.kubectl(&["create", "rolebinding", &role, &format!("--role={role}"), &account]).ok()?;
         }
         let kubeconfig = stage.kubeconfig_of(name)?;
-        Ok(Self { stage, name, kubeconfig })
+        Ok(Self { stage, kubeconfig })
     }
 
     fn reposure(&self, args: &[&str]) -> Run {

@@ -1,29 +1,45 @@
 //! How large chunks are.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use reposure_parcel::limits::LARGEST_CHUNK;
 
 /// The smallest chunk that a middle box is tried with, in bytes: none is known to take less.
 const SMALLEST: u64 = 64 << 10;
+/// The smallest chunk on a slow link, in bytes: a request's headers and its way there and back weigh little beside it.
+const SMALLEST_OF_SLOW: u64 = 256 << 10;
+/// A chunk that takes longer is too large: that much is lost when the link is cut, and nothing is seen to move meanwhile.
+const SLOW: Duration = Duration::from_secs(4);
+/// A chunk that takes less may be larger: four times less than what is too long, so that a size is found and kept.
+const QUICK: Duration = Duration::from_secs(1);
 
-/// The size of a push's chunks: what the surrogate wishes, and half as much for good whenever something on the way takes no
-/// body of that size.
+/// The size of a push's chunks: what the surrogate wishes; less on a link on which that takes long; and half as much for good
+/// whenever something on the way takes no body of that size.
 #[derive(Clone, Debug)]
-pub(super) struct ChunkSize(Arc<AtomicU64>);
+pub(super) struct ChunkSize(Arc<State>);
+
+#[derive(Debug)]
+struct State {
+    size: AtomicU64,
+    largest: AtomicU64,
+}
 
 impl ChunkSize {
     /// Starts with what the surrogate wishes.
     pub(super) fn new(wish: u64) -> Self {
-        Self(Arc::new(AtomicU64::new(wish.clamp(1, LARGEST_CHUNK))))
+        let wish = wish.clamp(1, LARGEST_CHUNK);
+        Self(Arc::new(State { size: AtomicU64::new(wish), largest: AtomicU64::new(wish) }))
     }
 
     /// Returns the size in bytes, at least 1.
     pub(super) fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+        self.0.size.load(Ordering::Relaxed)
     }
 
     /// Takes note that a body of `length` bytes is too large, and tells whether smaller ones may be tried.
@@ -33,8 +49,22 @@ impl ChunkSize {
             return false;
         }
         // Of many refusals of one size only the first halves it.
-        self.0.fetch_min(half, Ordering::Relaxed);
+        self.0.largest.fetch_min(half, Ordering::Relaxed);
+        self.0.size.fetch_min(half, Ordering::Relaxed);
         true
+    }
+
+    /// Takes note of how long a body of `length` bytes took.
+    pub(super) fn measure(&self, length: u64, took: Duration) {
+        let size = self.get();
+        let better = match took {
+            _ if length != size => return, // of another size, or a blob's last
+            took if took > SLOW => (size / 2).max(SMALLEST_OF_SLOW).min(size),
+            took if took < QUICK => (size * 2).min(self.0.largest.load(Ordering::Relaxed)),
+            _ => return,
+        };
+        // Of many chunks of one size only the first changes it.
+        let _ = self.0.size.compare_exchange(size, better, Ordering::Relaxed, Ordering::Relaxed);
     }
 }
 
@@ -55,5 +85,33 @@ mod tests {
     fn a_surrogate_cannot_ask_for_nothing_or_too_much() {
         assert_eq!(ChunkSize::new(0).get(), 1);
         assert_eq!(ChunkSize::new(u64::MAX).get(), LARGEST_CHUNK);
+    }
+
+    #[test]
+    fn a_slow_link_gets_small_chunks_until_it_is_quick() {
+        let size = ChunkSize::new(4 << 20);
+        let (slow, quick) = (SLOW + Duration::from_millis(1), QUICK / 2);
+        size.measure(4 << 20, slow);
+        size.measure(4 << 20, slow);
+        assert_eq!(size.get(), 2 << 20, "the second was on its way already");
+        for _ in 0..10 {
+            size.measure(size.get(), slow);
+        }
+        assert_eq!(size.get(), SMALLEST_OF_SLOW);
+        size.measure(size.get(), QUICK);
+        size.measure(100, quick);
+        assert_eq!(size.get(), SMALLEST_OF_SLOW);
+        assert!(size.refuse(4 << 20), "what was under way");
+        for _ in 0..10 {
+            size.measure(size.get(), quick);
+        }
+        assert_eq!(size.get(), 2 << 20, "a refusal is for good");
+    }
+
+    #[test]
+    fn what_a_middle_box_takes_is_not_made_larger_for_a_slow_link() {
+        let size = ChunkSize::new(SMALLEST * 2);
+        size.measure(size.get(), SLOW * 2);
+        assert_eq!(size.get(), SMALLEST * 2);
     }
 }

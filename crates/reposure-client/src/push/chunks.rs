@@ -254,8 +254,10 @@ impl Upload {
         let end = start + bytes.len() as u64;
         let path = format!("{}/{start}", self.path);
         loop {
+            let began = Instant::now();
             let error = match self.session.put(&path, bytes.clone()).await {
                 Ok(answer) => {
+                    self.chunk_size.measure(bytes.len() as u64, began.elapsed());
                     self.learn(answer.parse::<UploadProgress>(&path)?.window);
                     return Ok(());
                 }
