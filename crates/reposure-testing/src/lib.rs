@@ -1,4 +1,5 @@
-//! Test doubles of Reposure: an OCI registry in memory, with the quirks and failures of real ones, and random images.
+//! Test doubles of Reposure: an OCI registry in memory, with the quirks and failures of real ones, random images, and bad
+//! links.
 //!
 //! Nothing here depends on another crate of the workspace, so that what is tested is not also what tests it: digests are
 //! plain strings, and the registry's reading of the specification is its own.
@@ -8,6 +9,7 @@ pub mod api_server;
 pub mod random;
 mod raw_server;
 pub mod registry;
+pub mod relay;
 
 pub use api_server::FakeApiServer;
 pub use random::RandomImage;
@@ -17,3 +19,4 @@ pub use registry::{
     AnonymousMount, Auth, DigestHeader, Entry, Fault, Immutable, Injection, LocationForm, MemoryRegistry,
     Options, Quirks, TagDelete, Users,
 };
+pub use relay::Relay;

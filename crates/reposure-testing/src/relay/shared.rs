@@ -1,0 +1,129 @@
+//! What connections, listener and handle share.
+
+use std::{
+    net::SocketAddr,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use rand::rngs::StdRng;
+use tokio::sync::watch;
+
+use super::link::{Cut, Link};
+
+/// What a relay has seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Bytes taken from clients, whether or not they reached the server.
+    pub up: u64,
+    /// Bytes taken from the server, whether or not they reached a client.
+    pub down: u64,
+    /// Connections accepted.
+    pub connections: u64,
+    /// Connections cut by the relay.
+    pub cuts: u64,
+}
+
+/// A direction of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Direction {
+    Up,
+    Down,
+}
+
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) target: SocketAddr,
+    link: watch::Sender<Link>,
+    /// Until when connections are refused; each change of it cuts all that there are.
+    refused: watch::Sender<Instant>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    counts: Counts,
+    random: StdRng,
+    is_outage_due: bool,
+    returned: Option<Instant>,
+}
+
+impl Shared {
+    pub(super) fn new(target: SocketAddr, link: Link) -> Self {
+        let state = State {
+            counts: Counts::default(),
+            random: link.random(),
+            is_outage_due: link.outage.is_some(),
+            returned: None,
+        };
+        let (link, refused) = (watch::Sender::new(link), watch::Sender::new(Instant::now()));
+        Self { target, link, refused, state: Mutex::new(state) }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // A test that panicked has failed already.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn set(&self, link: Link) {
+        let mut state = self.state();
+        state.random = link.random();
+        state.is_outage_due = link.outage.is_some();
+        self.link.send_replace(link);
+    }
+
+    pub(super) fn link(&self) -> watch::Receiver<Link> {
+        self.link.subscribe()
+    }
+
+    pub(super) fn cut(&self, lasting: Duration) {
+        self.refused.send_replace(Instant::now() + lasting);
+    }
+
+    pub(super) fn refused(&self) -> watch::Receiver<Instant> {
+        self.refused.subscribe()
+    }
+
+    pub(super) fn counts(&self) -> Counts {
+        self.state().counts
+    }
+
+    pub(super) fn returned(&self) -> Option<Instant> {
+        self.state().returned
+    }
+
+    pub(super) fn returns(&self) {
+        self.state().returned = Some(Instant::now());
+    }
+
+    /// Counts a connection, and says where it is to be cut.
+    pub(super) fn opened(&self) -> Option<Cut> {
+        let mut state = self.state();
+        state.counts.connections += 1;
+        self.link.borrow().next_cut(&mut state.random)
+    }
+
+    /// Counts a cut.
+    pub(super) fn was_cut(&self) {
+        self.state().counts.cuts += 1;
+    }
+
+    /// Counts bytes, and cuts all connections if that is due.
+    pub(super) fn took(&self, direction: Direction, bytes: usize) {
+        let mut state = self.state();
+        match direction {
+            Direction::Up => state.counts.up += bytes as u64,
+            Direction::Down => state.counts.down += bytes as u64,
+        }
+        let outage = self
+            .link
+            .borrow()
+            .outage
+            .clone()
+            .filter(|outage| state.is_outage_due && state.counts.up + state.counts.down >= outage.after);
+        if let Some(outage) = outage {
+            state.is_outage_due = false;
+            self.cut(outage.lasting);
+        }
+    }
+}
