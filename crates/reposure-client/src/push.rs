@@ -43,6 +43,9 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// How long it waits for them before the registry has answered once: a pod that is replaced is back by then, and what is down for
 /// longer should be known soon.
 const FIRST_PATIENCE: Duration = Duration::from_secs(30);
+/// How often blobs are brought again to a registry that has lost some of them meanwhile: it was started anew without a volume, or
+/// collected what no manifest names yet.
+const LOSSES: u32 = 2;
 /// The blobs under way at once: as many as keep all workers busy, with room for other clients' uploads at the surrogate.
 const BLOBS: usize = 4;
 /// The layers that are compressed at once: compressing is what keeps a core busy.
@@ -109,8 +112,17 @@ pub async fn push(
         session,
     });
     let nodes = transfer::walk(artifact);
-    store_parts(&context, transfer::parts(&nodes)).await?;
-    put_manifests(&context, &nodes, &name.reference).await
+    let mut losses = 0;
+    loop {
+        store_parts(&context, transfer::parts(&nodes)).await?;
+        match put_manifests(&context, &nodes, &name.reference).await {
+            Err(error) if losses < LOSSES && error.is_loss() => {
+                losses += 1;
+                context.progress.send(Event::Retrying { problem: "the registry has lost blobs".into() });
+            }
+            done => return done,
+        }
+    }
 }
 
 /// Brings every part into the registry.

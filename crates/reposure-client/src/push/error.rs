@@ -1,6 +1,10 @@
 //! What can go wrong in a push.
 
-use reposure_oci::{BlobError, Digest, image::SourceError, registry};
+use reposure_oci::{
+    BlobError, Digest,
+    image::SourceError,
+    registry::{self, ErrorCode},
+};
 
 use crate::session::SessionError;
 
@@ -75,6 +79,13 @@ pub enum PushError {
     /// A task ended by itself, which is a defect.
     #[error("a task of the push failed")]
     Task(#[source] tokio::task::JoinError),
+}
+
+impl PushError {
+    /// Tells whether the registry lacks a blob that it had confirmed.
+    pub(super) fn is_loss(&self) -> bool {
+        matches!(self, Self::Manifest { source, .. } if source.has_code(&ErrorCode::ManifestBlobUnknown))
+    }
 }
 
 fn at(origin: Option<&str>) -> String {

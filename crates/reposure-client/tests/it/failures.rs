@@ -5,12 +5,13 @@ use std::{
     io::{Seek as _, SeekFrom, Write as _},
 };
 
-use http::StatusCode;
+use http::{Method, StatusCode};
 use reposure_client::{push::PushError, session::SessionError};
 use reposure_parcel::wire::Right;
 use reposure_testing::{
     RandomImage,
     api_server::{Failure, How},
+    registry::{Fault, Injection},
 };
 
 use crate::support::Scene;
@@ -55,6 +56,30 @@ async fn a_push_survives_the_loss_of_the_surrogate() {
     scene.replace_surrogate().await;
     assert_eq!(push.await.unwrap().unwrap().to_string(), image.digest());
     scene.assert_holds(&image, "app", "v1");
+}
+
+/// A registry without a volume has nothing once it is started anew, not even what it has confirmed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registry_that_has_lost_blobs_gets_them_again() {
+    let scene = Scene::new().await;
+    let image = RandomImage::new(11, 2, 1000).unwrap();
+    let artifact = scene.open(scene.write_oci_archive(&image)).await;
+    let lost = |times| Injection {
+        method: Some(Method::PUT),
+        path: "/manifests/".into(),
+        skip: 0,
+        times,
+        fault: Fault::code(400, "MANIFEST_BLOB_UNKNOWN"),
+    };
+    scene.registry.inject(lost(2));
+    scene.push(&artifact, "app:v1").await.unwrap();
+    scene.assert_holds(&image, "app", "v1");
+    let asked = scene.api_server.seen().iter().filter(|seen| seen.path.ends_with("/exists")).count();
+    assert_eq!(asked, 3);
+    // Who loses them each time is given up.
+    scene.registry.inject(lost(usize::MAX));
+    let refused = scene.push(&artifact, "app:v2").await;
+    assert!(matches!(refused, Err(PushError::Manifest { .. })), "{refused:?}");
 }
 
 /// Chunks to a pod that is gone are answered by nobody; the new surrogate says that it does not know the upload.
