@@ -38,7 +38,7 @@ pub struct Cuts {
 /// One cut of all connections.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outage {
-    /// After how many bytes that the relay has taken, of all connections and directions together.
+    /// After how many bytes that the relay takes from now on, of all connections and directions together.
     pub after: u64,
     /// For how long other connections are refused.
     pub lasting: Duration,

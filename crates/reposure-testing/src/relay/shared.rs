@@ -44,18 +44,25 @@ pub(super) struct Shared {
 struct State {
     counts: Counts,
     random: StdRng,
-    is_outage_due: bool,
+    /// At how many bytes there is an outage, and for how long.
+    outage: Option<(u64, Duration)>,
     returned: Option<Instant>,
+}
+
+impl State {
+    /// Plans the cuts of a link.
+    fn plan(&mut self, link: &Link) {
+        self.random = link.random();
+        let taken = self.counts.up + self.counts.down;
+        self.outage = link.outage.as_ref().map(|outage| (taken + outage.after, outage.lasting));
+    }
 }
 
 impl Shared {
     pub(super) fn new(target: SocketAddr, link: Link) -> Self {
-        let state = State {
-            counts: Counts::default(),
-            random: link.random(),
-            is_outage_due: link.outage.is_some(),
-            returned: None,
-        };
+        let mut state =
+            State { counts: Counts::default(), random: link.random(), outage: None, returned: None };
+        state.plan(&link);
         let (link, refused) = (watch::Sender::new(link), watch::Sender::new(Instant::now()));
         Self { target, link, refused, state: Mutex::new(state) }
     }
@@ -66,9 +73,7 @@ impl Shared {
     }
 
     pub(super) fn set(&self, link: Link) {
-        let mut state = self.state();
-        state.random = link.random();
-        state.is_outage_due = link.outage.is_some();
+        self.state().plan(&link);
         self.link.send_replace(link);
     }
 
@@ -115,15 +120,9 @@ impl Shared {
             Direction::Up => state.counts.up += bytes as u64,
             Direction::Down => state.counts.down += bytes as u64,
         }
-        let outage = self
-            .link
-            .borrow()
-            .outage
-            .clone()
-            .filter(|outage| state.is_outage_due && state.counts.up + state.counts.down >= outage.after);
-        if let Some(outage) = outage {
-            state.is_outage_due = false;
-            self.cut(outage.lasting);
+        let taken = state.counts.up + state.counts.down;
+        if let Some((_, lasting)) = state.outage.take_if(|(after, _)| taken >= *after) {
+            self.cut(lasting);
         }
     }
 }
