@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Runs the end-to-end tests: on the cluster of REPOSURE_E2E_KUBECONFIG if it is set, else on the local one, which is started
 # for them and, if it was not up before, taken down after them.
+#   scripts/e2e.sh [OPTION-OR-FILTER…]    of the test program; without, all tests
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -14,4 +15,12 @@ start_local_cluster() {
 }
 
 [ -n "${REPOSURE_E2E_KUBECONFIG:-}" ] || start_local_cluster
-cargo test --release --locked -p reposure-e2e -- --test-threads="$threads" "$@"
+tests() { cargo test --release --locked -p reposure-e2e -- "$@"; }
+
+if [ $# -gt 0 ]; then
+  tests --test-threads="$threads" "$@"
+else
+  tests --test-threads="$threads" --skip alone::
+  # These disturb all others, and stop what only the local cluster can start again.
+  [ -n "${REPOSURE_E2E_KUBECONFIG:-}" ] || tests --test-threads=1 alone::
+fi

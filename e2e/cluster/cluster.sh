@@ -14,8 +14,9 @@ usage: cluster.sh COMMAND
   trust HOST:PORT             let the nodes pull from HOST:PORT over plain HTTP
   on-node NODE COMMAND...     run a command of this machine in a node's network (services and pods are reachable there)
   ctr NODE ARGUMENT...        containerd's client on a node
-  components                  the names for the next three
+  components                  the names for the next four
   start|stop COMPONENT        apiserver, etcd, node1/kubelet, ...
+  restart COMPONENT           a crash, and a start
   signal COMPONENT SIGNAL     KILL, STOP, CONT, ...
   logs COMPONENT [TAIL-OPTION...]
 TEXT
@@ -199,6 +200,19 @@ load() {
 	done
 }
 
+# start_again COMPONENT: what runs already is left alone.
+start_again() {
+	component_gone "$1" >/dev/null || return 0
+	if [[ $1 == apiserver && -n ${APISERVER_ARGS+set} ]]; then echo "$APISERVER_ARGS" >"$STATE/apiserver-args"; fi
+	start_component "$1"
+	if [[ $1 == apiserver ]]; then wait_for 90 "the API server" apiserver_ready; fi
+}
+
+crash() {
+	signal_component "$1" KILL
+	wait_for 5 "end of $1" component_gone "$1"
+}
+
 on_node() {
 	local node=$1
 	shift
@@ -220,7 +234,7 @@ main() {
 		;;
 	esac
 	require_linux_and_root
-	case $command in up | down | start | stop)
+	case $command in up | down | start | stop | restart)
 		exec 9>"$STATE.lock" # the daemons don't inherit it: see spawn
 		flock 9
 		;;
@@ -238,14 +252,8 @@ main() {
 		on-node) need $# 2; on_node "$@" ;;
 		ctr) need $# 2; node_ctr "$@" ;;
 		components) startable_components ;;
-		start)
-			need $# 1
-			check_component "$1"
-			component_gone "$1" >/dev/null || return 0
-			if [[ $1 == apiserver && -n ${APISERVER_ARGS+set} ]]; then echo "$APISERVER_ARGS" >"$STATE/apiserver-args"; fi
-			start_component "$1"
-			if [[ $1 == apiserver ]]; then wait_for 90 "the API server" apiserver_ready; fi
-			;;
+		start) need $# 1; check_component "$1"; start_again "$1" ;;
+		restart) need $# 1; check_component "$1"; crash "$1"; start_again "$1" ;;
 		stop) need $# 1; check_component "$1"; stop_component "$1" ;;
 		signal) need $# 2; check_component "$1"; signal_component "$1" "$2" ;;
 		logs) need $# 1; check_component "$1"; tail "${@:2}" "$DIR/log/$1.log" ;;

@@ -4,19 +4,19 @@ use std::{
     ffi::OsStr,
     fmt,
     fs::File,
-    io::{Read, Write as _},
+    io::Write as _,
     path::Path,
     process::{Child, Command, Stdio},
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::Running;
+
 /// How long a program may run, unless told otherwise.
 const DEADLINE: Duration = Duration::from_secs(300);
-/// How often is looked whether it ended.
-const POLL: Duration = Duration::from_millis(20);
 
 /// A program to be run.
 #[derive(Debug)]
@@ -77,7 +77,15 @@ impl Run {
     ///
     /// # Errors
     /// When it cannot be started, or does not end in time.
-    pub fn output(mut self) -> Result<Output> {
+    pub fn output(self) -> Result<Output> {
+        self.start()?.output()
+    }
+
+    /// Starts the program, to look at it while it runs.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start(mut self) -> Result<Running> {
         let command = format!("{:?}", self.command).replace('"', "");
         let mut child = self
             .command
@@ -87,15 +95,9 @@ impl Run {
             .spawn()
             .with_context(|| format!("cannot start {command}"))?;
         let mut stdin = child.stdin.take().context("no standard input")?;
-        let input = std::mem::take(&mut self.stdin);
         // A program that does not read its input ends all the same.
-        thread::spawn(move || drop(stdin.write_all(&input)));
-        let stdout = drain(child.stdout.take().context("no standard output")?);
-        let stderr = drain(child.stderr.take().context("no standard error")?);
-        let code = wait(&mut child, self.deadline, &command)?;
-        let collect = |thread: thread::JoinHandle<Vec<u8>>| thread.join().unwrap_or_default();
-        let stderr = String::from_utf8_lossy(&collect(stderr)).into_owned();
-        Ok(Output { command, code, stdout: collect(stdout), stderr })
+        thread::spawn(move || drop(stdin.write_all(&self.stdin)));
+        Ok(Running::new(command, child, self.deadline))
     }
 
     /// Runs the program and takes an exit code other than 0 for an error.
@@ -147,29 +149,5 @@ impl fmt::Display for Output {
         let stdout = String::from_utf8_lossy(&self.stdout);
         let stdout: String = stdout.chars().take(60_000).collect();
         write!(formatter, "{} ended with {:?}\n{stdout}\n{}", self.command, self.code, self.stderr)
-    }
-}
-
-fn drain(mut pipe: impl Read + Send + 'static) -> thread::JoinHandle<Vec<u8>> {
-    thread::spawn(move || {
-        let mut bytes = Vec::new();
-        // What came before a failure is what there is.
-        let _ = pipe.read_to_end(&mut bytes);
-        bytes
-    })
-}
-
-fn wait(child: &mut Child, deadline: Duration, command: &str) -> Result<Option<i32>> {
-    let start = Instant::now();
-    loop {
-        if let Some(status) = child.try_wait()? {
-            return Ok(status.code());
-        }
-        if start.elapsed() > deadline {
-            child.kill()?;
-            child.wait()?;
-            bail!("{command} did not end within {} s", deadline.as_secs());
-        }
-        thread::sleep(POLL);
     }
 }

@@ -60,6 +60,14 @@ impl Environment {
         Run::new(self.root.join("e2e/cluster/cluster.sh")).args(["trust", host]).ok().map(drop)
     }
 
+    /// Kills a component of the local cluster and starts it again.
+    ///
+    /// # Errors
+    /// When the script fails, or the component does not come back.
+    pub fn restart(&self, component: &str) -> Result<()> {
+        Run::new(self.root.join("e2e/cluster/cluster.sh")).args(["restart", component]).ok().map(drop)
+    }
+
     /// Finds a program among the ones that the local cluster was built with, else leaves it to the search path.
     pub fn tool(&self, program: &str) -> PathBuf {
         let built = self.root.join("build/bin").join(program);

@@ -5,14 +5,18 @@
 
 mod command;
 mod daemons;
+mod detour;
 mod environment;
 mod forward;
 mod images;
+mod running;
 mod stage;
 
 pub use command::{Output, Run};
 pub use daemons::TestDaemon;
+pub use detour::Detour;
 pub use environment::Environment;
 pub use forward::Forward;
 pub use images::{SourceImage, random_bytes};
+pub use running::Running;
 pub use stage::Stage;

@@ -2,13 +2,16 @@
 
 mod acceptance;
 mod access;
+mod alone;
 mod archives;
 mod channels;
 mod daemons;
 mod failures;
 mod lifecycle;
+mod middle;
 mod names;
 mod places;
+mod resilience;
 mod rights;
 mod surrogate;
 mod traffic;

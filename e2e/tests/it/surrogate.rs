@@ -3,7 +3,7 @@
 use std::{fs::File, thread::sleep, time::Duration};
 
 use anyhow::{Result, ensure};
-use reposure_e2e::{Output, Stage};
+use reposure_e2e::Stage;
 use reposure_testing::random::RandomImage;
 
 #[test]
@@ -11,16 +11,10 @@ fn a_push_survives_the_loss_of_the_surrogate() -> Result<()> {
     Stage::play("lost-surrogate", |stage| {
         let image = RandomImage::new(3, 6, 40 << 20)?;
         image.write_oci_archive("v1", File::create(stage.path("big.tar"))?)?;
-        let child = stage.reposure(&["image", "push", "default", "big:v1", "big.tar"]).spawn()?;
+        let push = stage.reposure(&["image", "push", "default", "big:v1", "big.tar"]).start()?;
         sleep(Duration::from_millis(700));
         stage.kubectl(&["delete", "pod", "reposure-surrogate-default-0", "--grace-period=1"]).ok()?;
-        let output = child.wait_with_output()?;
-        let output = Output {
-            command: "image push".into(),
-            code: output.status.code(),
-            stdout: output.stdout,
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        };
+        let output = push.output()?;
         if output.code == Some(0) {
             ensure!(output.text() == image.digest(), "{output}");
         } else {

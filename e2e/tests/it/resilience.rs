@@ -1,0 +1,130 @@
+//! What kills other tools: links that are cut, clients that are killed, registries and surrogates that go away in the middle.
+
+use std::{env, fs, fs::File, str::FromStr};
+
+use anyhow::{Result, ensure};
+use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
+use reposure_e2e::{Detour, Stage};
+use reposure_testing::{
+    RandomImage,
+    relay::{Cuts, Link},
+};
+
+use crate::middle::{MEBIBYTE, assert_pulled, stand_still, stop_at};
+
+/// How many cuts are made where the variable `REPOSURE_CUTS` does not say it.
+const CUTS: u64 = 20;
+/// After how many bytes a connection is cut at the latest: every other one takes a chunk of 4 MiB.
+const LATEST_CUT: u64 = 8 * MEBIBYTE;
+/// What a client has in flight at most, by the design: a cut costs no more.
+const IN_FLIGHT: u64 = 32 * MEBIBYTE;
+/// What requests and answers take beside the bytes of blobs, at most.
+const OVERHEAD: u64 = MEBIBYTE;
+const SURROGATE: &str = "reposure-surrogate-default-0";
+const REGISTRY: &str = "deployment/reposure-simple";
+
+#[test]
+fn random_cuts_lose_nothing() -> Result<()> {
+    let cuts = variable("REPOSURE_CUTS").unwrap_or(CUTS);
+    let seed: u64 = variable("REPOSURE_SEED").unwrap_or_else(rand::random);
+    // What a failed test shows.
+    eprintln!("REPOSURE_SEED={seed}");
+    Stage::play("cuts", |stage| {
+        let cut = Some(Cuts { after: 0..LATEST_CUT, seed });
+        let detour = Detour::start(stage, Link { cuts: cut, ..Link::default() })?;
+        let mut random = StdRng::seed_from_u64(seed);
+        let mut number = 0;
+        while detour.relay.counts().cuts < cuts {
+            there_and_back(stage, &detour, &mut random, &format!("app{number}:v1"))?;
+            number += 1;
+        }
+        eprintln!("{number} images, {:?}", detour.relay.counts());
+        Ok(())
+    })
+}
+
+fn variable<T: FromStr>(name: &str) -> Option<T> {
+    env::var(name).ok().and_then(|value| value.parse().ok())
+}
+
+/// Pushes an image and pulls it back.
+fn there_and_back(stage: &Stage, detour: &Detour, random: &mut StdRng, name: &str) -> Result<()> {
+    let sizes: Vec<usize> = (0..random.random_range(1..4)).map(|_| random.random_range(0..4 << 20)).collect();
+    let image = RandomImage::of_sizes(random.random(), &sizes)?;
+    image.write_oci_archive("v1", File::create(stage.path("pushed.tar"))?)?;
+    let pushed = detour.reposure(stage, &["image", "push", "default", name, "pushed.tar"]).ok()?;
+    ensure!(pushed.text() == image.digest(), "{pushed}");
+    detour.reposure(stage, &["image", "pull", "default", name, "pulled.tar"]).ok()?;
+    assert_pulled(stage, "pulled.tar", &image)
+}
+
+#[test]
+fn a_killed_push_is_resumed_by_a_new_client() -> Result<()> {
+    Stage::play("killed-client", |stage| {
+        let image = RandomImage::new(5, 1, 64 << 20)?;
+        image.write_oci_archive("v1", File::create(stage.path("big.tar"))?)?;
+        let detour = Detour::start(stage, Link { bandwidth: Some(8 * MEBIBYTE), ..Link::default() })?;
+        let args = ["image", "push", "default", "big:v1", "big.tar"];
+        let push = detour.reposure(stage, &args).start()?;
+        stand_still(&detour, |counts| counts.up >= 48 * MEBIBYTE)?;
+        let killed = push.kill()?;
+        ensure!(killed.code.is_none(), "it ended before: {killed}");
+        let sent = detour.relay.counts().up;
+        detour.relay.set(Link::default());
+        let pushed = detour.reposure(stage, &args).ok()?;
+        ensure!(pushed.text() == image.digest(), "{pushed}");
+        let again = detour.relay.counts().up - sent;
+        let most = 64 * MEBIBYTE - 48 * MEBIBYTE + IN_FLIGHT + OVERHEAD;
+        ensure!(again <= most, "{again} bytes were sent again, after {sent}");
+        stage.reposure(&["image", "pull", "default", "big:v1", "pulled.tar"]).ok()?;
+        assert_pulled(stage, "pulled.tar", &image)
+    })
+}
+
+#[test]
+fn a_push_outlives_its_registry_or_says_that_it_is_away() -> Result<()> {
+    Stage::play("stopped-registry", |stage| {
+        let image = RandomImage::new(6, 3, 16 << 20)?;
+        image.write_oci_archive("v1", File::create(stage.path("big.tar"))?)?;
+        let detour = Detour::start(stage, Link { bandwidth: Some(4 * MEBIBYTE), ..Link::default() })?;
+        let mut push = detour.reposure(stage, &["image", "push", "default", "big:v1", "big.tar"]).start()?;
+        stop_at(&detour, |counts| counts.up >= 12 * MEBIBYTE)?;
+        stage.kubectl(&["scale", REGISTRY, "--replicas=0"]).ok()?;
+        let pods = ["wait", "--for=delete", "pod", "-l", "app.kubernetes.io/name=reposure-simple"];
+        stage.kubectl(&pods).args(["--timeout=60s"]).ok()?;
+        ensure!(push.is_running()?, "it ended before its registry was away");
+        detour.relay.set(Link::default());
+        stage.kubectl(&["scale", REGISTRY, "--replicas=1"]).ok()?;
+        let pushed = push.output()?;
+        stage.kubectl(&["wait", "--for=condition=Ready", "registry/default", "--timeout=120s"]).ok()?;
+        if pushed.code == Some(0) {
+            ensure!(pushed.text() == image.digest(), "{pushed}");
+            stage.reposure(&["image", "pull", "default", "big:v1", "pulled.tar"]).ok()?;
+            return assert_pulled(stage, "pulled.tar", &image);
+        }
+        ensure!(pushed.code == Some(5) && pushed.stderr.contains("registry"), "no clear failure: {pushed}");
+        let listed = stage.reposure(&["image", "list", "default"]).ok()?;
+        ensure!(listed.text().is_empty(), "a tag is left: {listed}");
+        Ok(())
+    })
+}
+
+#[test]
+fn a_pull_survives_the_loss_of_the_surrogate() -> Result<()> {
+    Stage::play("pull-surrogate", |stage| {
+        let content = reposure_e2e::random_bytes(32 << 20);
+        fs::write(stage.path("file"), &content)?;
+        stage.reposure(&["image", "push", "default", "file:v1", "file"]).ok()?;
+        let detour = Detour::start(stage, Link { bandwidth: Some(4 * MEBIBYTE), ..Link::default() })?;
+        let args = ["image", "pull", "default", "file:v1", "pulled", "--unpack"];
+        let mut pull = detour.reposure(stage, &args).start()?;
+        stop_at(&detour, |counts| counts.down >= 10 * MEBIBYTE)?;
+        stage.kubectl(&["delete", "pod", SURROGATE, "--grace-period=1"]).ok()?;
+        ensure!(pull.is_running()?, "it ended before its surrogate was away");
+        detour.relay.set(Link::default());
+        let pulled = pull.output()?;
+        ensure!(pulled.code == Some(0), "{pulled}");
+        ensure!(fs::read(stage.path("pulled"))? == content, "other bytes");
+        Ok(())
+    })
+}
