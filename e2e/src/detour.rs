@@ -3,7 +3,7 @@
 use std::{
     fs,
     net::{SocketAddr, ToSocketAddrs as _},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use anyhow::{Context as _, Result};
@@ -31,7 +31,16 @@ impl Detour {
     /// # Errors
     /// When the relay cannot listen, or the stage's kubeconfig names no API server.
     pub fn start(stage: &Stage, link: Link) -> Result<Self> {
-        let view = stage.kubectl(&["config", "view", "--minify", "-o", "json"]).ok()?;
+        Self::start_for(stage, &stage.environment.kubeconfig, link)
+    }
+
+    /// Does the same for another one's kubeconfig.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn start_for(stage: &Stage, of: &Path, link: Link) -> Result<Self> {
+        let view = ["config", "view", "--minify", "-o", "json"];
+        let view = stage.kubectl(&view).env("KUBECONFIG", of).ok()?;
         let view: Value = serde_json::from_slice(&view.stdout)?;
         let text =
             |path: &str| view.pointer(path).and_then(Value::as_str).context("no cluster in the kubeconfig");
@@ -39,7 +48,7 @@ impl Detour {
         let (address, path) = resolve(server)?;
         let relay = Relay::start(address, link)?;
         let kubeconfig = stage.path(&format!("through-{}.kubeconfig", relay.address().port()));
-        fs::copy(&stage.environment.kubeconfig, &kubeconfig)?;
+        fs::copy(of, &kubeconfig)?;
         let server = format!("--server=https://{}{path}", relay.address());
         stage.kubectl(&["config", "set-cluster", name, &server]).env("KUBECONFIG", &kubeconfig).ok()?;
         Ok(Self { relay, kubeconfig })

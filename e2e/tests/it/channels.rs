@@ -1,9 +1,15 @@
 //! The channels, each by one who holds the right to it and no other.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs::{self, File},
+    path::PathBuf,
+};
 
 use anyhow::{Result, ensure};
-use reposure_e2e::{Run, Stage};
+use reposure_e2e::{Detour, Run, Stage};
+use reposure_testing::{RandomImage, relay::Link};
+
+use crate::middle::{MEBIBYTE, assert_pulled, stop_at};
 
 const POD: &str = "reposure-surrogate-default-0";
 const PUSH_ACCOUNT: &str = "--resource-name=reposure-surrogate-default-push";
@@ -93,6 +99,40 @@ fn who_may_only_get_pulls_and_does_not_push() -> Result<()> {
             ensure!(refused.stderr.contains(part), "{part:?} is not said: {refused}");
         }
         Ok(())
+    })
+}
+
+#[test]
+fn a_right_that_is_taken_away_in_the_middle_leads_to_another_channel() -> Result<()> {
+    Stage::play("taken-away", |stage| {
+        let image = RandomImage::new(8, 3, 16 << 20)?;
+        image.write_oci_archive("v1", File::create(stage.path("big.tar"))?)?;
+        let (proxied, pod) = (format!("--resource-name=https:{POD}:10250"), format!("--resource-name={POD}"));
+        let proxy = ["--verb=get,create,update", "--resource=pods/proxy", &proxied];
+        let exec = ["--verb=get,create", "--resource=pods/exec", &pod];
+        let user = User::create(stage, "both", &[&proxy, &exec, &token(PUSH_ACCOUNT)])?;
+        let link = Link { bandwidth: Some(4 * MEBIBYTE), ..Link::default() };
+        let detour = Detour::start_for(stage, &user.kubeconfig, link)?;
+        let push =
+            detour.reposure(stage, &["image", "push", "default", "big:v1", "big.tar", "-v"]).start()?;
+        stop_at(&detour, |counts| counts.up >= 12 * MEBIBYTE)?;
+        stage.kubectl(&["delete", "rolebinding", "both-0"]).ok()?;
+        let (name, account) = (
+            format!("pods/https:{POD}:10250"),
+            format!("--as=system:serviceaccount:{}:both", stage.namespace),
+        );
+        stage.until("the right is gone", || {
+            let may = ["auth", "can-i", "update", &name, "--subresource=proxy", &account];
+            Ok(stage.kubectl(&may).output()?.text() == "no")
+        })?;
+        detour.relay.set(Link::default());
+        let pushed = push.output()?;
+        ensure!(pushed.code == Some(0) && pushed.text() == image.digest(), "{pushed}");
+        for part in ["channel proxy", "going on over exec"] {
+            ensure!(pushed.stderr.contains(part), "{part:?} is not said: {pushed}");
+        }
+        stage.reposure(&["image", "pull", "default", "big:v1", "pulled.tar"]).ok()?;
+        assert_pulled(stage, "pulled.tar", &image)
     })
 }
 

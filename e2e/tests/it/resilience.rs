@@ -3,7 +3,7 @@
 use std::{env, fs, fs::File, str::FromStr};
 
 use anyhow::{Result, ensure};
-use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
+use rand::{Rng as _, SeedableRng as _, rngs::StdRng, seq::IndexedRandom as _};
 use reposure_e2e::{Detour, Stage};
 use reposure_testing::{
     RandomImage,
@@ -47,14 +47,16 @@ fn variable<T: FromStr>(name: &str) -> Option<T> {
     env::var(name).ok().and_then(|value| value.parse().ok())
 }
 
-/// Pushes an image and pulls it back.
+/// Pushes an image and pulls it back, over one of the channels.
 fn there_and_back(stage: &Stage, detour: &Detour, random: &mut StdRng, name: &str) -> Result<()> {
     let sizes: Vec<usize> = (0..random.random_range(1..4)).map(|_| random.random_range(0..4 << 20)).collect();
     let image = RandomImage::of_sizes(random.random(), &sizes)?;
     image.write_oci_archive("v1", File::create(stage.path("pushed.tar"))?)?;
-    let pushed = detour.reposure(stage, &["image", "push", "default", name, "pushed.tar"]).ok()?;
+    let channel = ["auto", "port-forward", "exec"].choose(random).copied().unwrap_or_default();
+    let args = |verb, file| ["image", verb, "default", name, file, "--channel", channel];
+    let pushed = detour.reposure(stage, &args("push", "pushed.tar")).ok()?;
     ensure!(pushed.text() == image.digest(), "{pushed}");
-    detour.reposure(stage, &["image", "pull", "default", name, "pulled.tar"]).ok()?;
+    detour.reposure(stage, &args("pull", "pulled.tar")).ok()?;
     assert_pulled(stage, "pulled.tar", &image)
 }
 

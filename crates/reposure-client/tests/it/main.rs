@@ -8,5 +8,6 @@ mod failures;
 mod port_forward;
 mod pull;
 mod push;
+mod slow;
 mod support;
 mod traps;

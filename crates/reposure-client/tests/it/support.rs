@@ -20,6 +20,7 @@ use reposure_surrogate::Surrogate;
 use reposure_testing::{
     FakeApiServer, MemoryRegistry, Options, RandomImage,
     api_server::{Behaviour, Failure, How},
+    relay::Relay,
 };
 use tempfile::TempDir;
 
@@ -86,8 +87,14 @@ impl Scene {
         Arc::new(session.with_alternatives(vec![Arc::new(Exec::new(self.api_server(), "ns", POD))]))
     }
 
+    /// Opens a session over the proxy, by way of a relay.
+    pub(crate) async fn session_through(&self, relay: &Relay, right: Right) -> Arc<Session> {
+        let api_server = api_server(&format!("http://{}", relay.address()));
+        self.session_over(Proxy::new(api_server, "ns", POD, 10250), right).await.unwrap()
+    }
+
     fn api_server(&self) -> ApiServer {
-        ApiServer::new(Config::new(self.api_server.url().parse().unwrap())).unwrap()
+        api_server(&self.api_server.url())
     }
 
     async fn session_over(
@@ -135,6 +142,10 @@ impl Scene {
             assert_eq!(self.registry.blob(repository, &digest), Some(blob));
         }
     }
+}
+
+fn api_server(url: &str) -> ApiServer {
+    ApiServer::new(Config::new(url.parse().unwrap())).unwrap()
 }
 
 async fn start_surrogate(registry: &MemoryRegistry, listen: SocketAddr, sessions: &str) -> Surrogate {
