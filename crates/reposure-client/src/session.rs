@@ -2,6 +2,7 @@
 
 mod answer;
 mod error;
+mod probe;
 
 use std::{sync::Arc, time::Duration};
 

@@ -2,6 +2,7 @@
 
 use reposure_parcel::{
     hello::{Hello, Limits},
+    probe,
     wire::{self, Right},
 };
 
@@ -21,6 +22,6 @@ pub(crate) fn hello(app: &App, right: Right) -> Hello {
         right,
         upstream: app.health.upstream(),
         limits: Limits::default(),
-        capabilities: Vec::new(),
+        capabilities: vec![probe::CAPABILITY.into()],
     }
 }

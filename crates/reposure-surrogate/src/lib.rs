@@ -15,6 +15,7 @@ mod exists;
 mod gateway;
 mod hello;
 mod identifier;
+mod probe;
 mod reason;
 mod results;
 mod route;

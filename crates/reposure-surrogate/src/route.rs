@@ -19,6 +19,10 @@ pub(crate) enum Route {
     Commit(Identifier),
     Cancel(Identifier),
     Result(Identifier),
+    /// Give so many bytes.
+    ProbeDown(u64),
+    /// Take some.
+    ProbeUp,
     /// `/v2/…`, not checked any further.
     Registry,
 }
@@ -43,10 +47,14 @@ impl Route {
             wire::HELLO => return get.then_some(Self::Hello),
             wire::EXISTS => return post.then_some(Self::Exists),
             wire::UPLOADS => return post.then_some(Self::Open),
+            wire::PROBE => return (*method == Method::PUT).then_some(Self::ProbeUp),
             _ => {}
         }
         if let Some(id) = below(path, wire::RESULTS) {
             return (get || *method == Method::HEAD).then_some(Self::Result(id.parse().ok()?));
+        }
+        if let Some(length) = below(path, wire::PROBE) {
+            return get.then_some(Self::ProbeDown(length.parse().ok()?));
         }
         let rest = below(path, wire::UPLOADS)?;
         let Some((id, rest)) = rest.split_once('/') else {
@@ -63,7 +71,7 @@ impl Route {
     /// Returns the right that a request of `method` takes.
     pub(crate) fn right(&self, method: &Method) -> Right {
         match self {
-            Self::Hello | Self::Exists | Self::Result(_) => Right::Pull,
+            Self::Hello | Self::Exists | Self::Result(_) | Self::ProbeDown(_) | Self::ProbeUp => Right::Pull,
             Self::Open | Self::Progress(_) | Self::Chunk(..) | Self::Commit(_) | Self::Cancel(_) => {
                 Right::Push
             }
@@ -98,6 +106,8 @@ mod tests {
             (Method::GET, wire::HELLO.to_owned(), Right::Pull),
             (Method::POST, wire::EXISTS.to_owned(), Right::Pull),
             (Method::HEAD, format!("{}/{id}", wire::RESULTS), Right::Pull),
+            (Method::GET, format!("{}/1", wire::PROBE), Right::Pull),
+            (Method::PUT, wire::PROBE.to_owned(), Right::Pull),
             (Method::POST, uploads.to_owned(), Right::Push),
             (Method::GET, format!("{uploads}/{id}"), Right::Push),
             (Method::PUT, format!("{uploads}/{id}/0"), Right::Push),
@@ -129,6 +139,9 @@ mod tests {
             (Method::GET, "/".to_owned()),
             (Method::GET, "/v2".to_owned()),
             (Method::GET, wire::STATUS.to_owned()),
+            (Method::GET, wire::PROBE.to_owned()),
+            (Method::GET, format!("{}/-1", wire::PROBE)),
+            (Method::PUT, format!("{}/1", wire::PROBE)),
             (Method::DELETE, format!("{}/{id}", wire::UPLOADS)),
             (Method::PUT, format!("{}/{id}/-1", wire::UPLOADS)),
             (Method::PUT, format!("{}/short/0", wire::UPLOADS)),

@@ -4,6 +4,7 @@ mod check;
 mod cluster;
 mod registry;
 mod rights;
+mod speed;
 mod way;
 
 use anyhow::Result;

@@ -14,6 +14,8 @@ fn a_surrogate_and_its_registry_are_looked_at() {
     assert!(checks.iter().all(|check| check["state"] == "ok"), "{checks:?}");
     let text = environment.ok(&["doctor"]);
     assert!(text.starts_with("ok       channel local           hello after "), "{text}");
+    let first = text.lines().next().unwrap();
+    assert!(first.contains(", up ") && first.contains(", down ") && first.ends_with("MiB/s"), "{text}");
 }
 
 #[test]

@@ -12,7 +12,7 @@ use reposure_parcel::{
 use crate::{
     answer::{self, Answer},
     app::App,
-    body, exists, gateway, hello,
+    body, exists, gateway, hello, probe,
     route::Route,
 };
 
@@ -50,6 +50,11 @@ async fn dispatch(right: Right, app: Arc<App>, request: Request<Incoming>) -> Re
     match route {
         Route::Hello => Ok(answer::json(StatusCode::OK, &hello::hello(&app, right))),
         Route::Registry => gateway::pass(app.registry.clone(), &app.results, request).await,
+        Route::ProbeDown(length) => probe::give(length),
+        Route::ProbeUp => {
+            let (parts, incoming) = request.into_parts();
+            probe::take(&parts.headers, incoming).await
+        }
         Route::Result(id) => app.results.get(&id, request.method()).await,
         Route::Exists => {
             let wish = body::message(request.into_body()).await?;

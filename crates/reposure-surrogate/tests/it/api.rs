@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use http::Method;
+use http::{Method, Request, StatusCode};
 use reposure_oci::Digest;
 use reposure_parcel::{
     config::Access,
     exists::{Exists, Missing},
     hello::Hello,
-    limits,
+    limits, probe,
     problem::Code,
     status::{Reason, Status},
     wire::{self, Right},
@@ -136,4 +136,17 @@ async fn ends_without_grace_when_it_is_dropped() {
     let mut rest = Vec::new();
     // An orderly end or a cut: an end.
     let _ = tokio::time::timeout(Duration::from_secs(5), idle.read_to_end(&mut rest)).await.unwrap();
+}
+
+#[tokio::test]
+async fn bytes_that_mean_nothing_go_either_way() {
+    let stage = Stage::start().await;
+    let answer = stage.client.get(&probe::path(200_000)).await;
+    assert_eq!((answer.status, answer.bytes.len()), (StatusCode::OK, 200_000));
+    assert_ne!(answer.bytes[..1000], answer.bytes[1000..2000], "they could be compressed");
+    let put = |length| stage.client.send(Request::put(wire::PROBE), vec![0; length]);
+    assert_eq!(put(200_000).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(stage.client.get(&probe::path(probe::LIMIT + 1)).await.code(), Code::TooLarge);
+    assert_eq!(put(usize::try_from(probe::LIMIT).unwrap() + 1).await.code(), Code::TooLarge);
+    assert!(stage.registry.requests().iter().all(|request| !request.path.contains("probe")));
 }

@@ -11,7 +11,10 @@ use reposure_parcel::{
     wire::{self, Right},
 };
 
-use super::check::{Check, milliseconds};
+use super::{
+    check::{Check, milliseconds},
+    speed,
+};
 use crate::{
     connect::{self, LadderError, Sought, Way},
     context::{Cluster, Context},
@@ -96,7 +99,8 @@ async fn timed(session: &Session, first: Duration) -> Result<String> {
         trip(session).await.context("the surrogate said hello, and nothing after it")?;
         shortest = shortest.min(begin.elapsed());
     }
-    Ok(format!("hello after {}, round trip {}", milliseconds(first), milliseconds(shortest)))
+    let speed = speed::measure(session).await;
+    Ok(format!("hello after {}, round trip {}{speed}", milliseconds(first), milliseconds(shortest)))
 }
 
 async fn trip(session: &Session) -> Result<(), SessionError> {
