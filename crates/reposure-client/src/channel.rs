@@ -30,8 +30,8 @@ use reposure_oci::{Body, transport::BoxError};
 
 pub(crate) use alternatives::Alternatives;
 pub use api_server::{ApiServer, ApiServerError};
-pub use exec::Exec;
-pub use kubectl::Kubectl;
+pub use exec::exec;
+pub use kubectl::kubectl;
 pub use local::{Local, LocalError};
 pub use port_forward::PortForward;
 pub use proxy::Proxy;

@@ -24,7 +24,7 @@ pub(crate) async fn session(context: &Context, name: &str, right: Right) -> Resu
     })?;
     let namespace = context.namespace().await;
     let pod = SurrogateNames::new(name).pod();
-    let channel = channel::Kubectl::new(program.into(), options(&context.global), &namespace, &pod);
+    let channel = channel::kubectl(program.into(), options(&context.global), &namespace, &pod);
     let session = Session::open(Arc::new(channel), Arc::new(NoTokens), right).await;
     let session = session
         .with_context(|| format!("cannot reach the surrogate of registry {name} in namespace {namespace}"))?;

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use reposure_client::{
-    channel::{ApiServer, Channel, Exec, PortForward, Proxy},
+    channel::{ApiServer, Channel, PortForward, Proxy, exec},
     session::Session,
     token::TokenSource,
 };
@@ -124,7 +124,7 @@ impl Destination<'_> {
             Way::PortForward => {
                 Arc::new(PortForward::new(api_server, namespace, pod, self.port).map_err(LadderError::Tls)?)
             }
-            Way::Exec => Arc::new(Exec::new(api_server, namespace, pod)),
+            Way::Exec => Arc::new(exec(api_server, namespace, pod)),
         })
     }
 

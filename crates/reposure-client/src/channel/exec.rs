@@ -6,14 +6,11 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use futures::{FutureExt as _, future::BoxFuture};
-use http::{Request, Response};
-use reposure_oci::Body;
 use reposure_parcel::session::{COMMAND, CONTAINER, PROGRAM};
 
 use super::{
-    ApiServer, Channel, ChannelError,
+    ApiServer, Channel,
     messages::Messages,
     multiplexed::{Multiplexed, Open, OpenError},
     process::Process,
@@ -21,36 +18,15 @@ use super::{
     upgrade::upgrade,
 };
 
-/// Reaches a surrogate through the `exec` subresource of its pod.
-#[derive(Debug)]
-pub struct Exec(Multiplexed<Opener>);
-
-impl Exec {
-    /// Addresses the pod `pod` in `namespace`.
-    pub fn new(api_server: ApiServer, namespace: &str, pod: &str) -> Self {
-        let (namespace, pod) = (segment(namespace), segment(pod));
-        let command = format!("command={}&command={COMMAND}", segment(PROGRAM));
-        // Some runtimes end a process that is asked for without standard error, or without input.
-        let streams = "stdin=true&stdout=true&stderr=true";
-        let path = format!(
-            "/api/v1/namespaces/{namespace}/pods/{pod}/exec?container={CONTAINER}&{command}&{streams}"
-        );
-        Self(Multiplexed::new(Opener { api_server, path: path.into() }))
-    }
-}
-
-impl Channel for Exec {
-    fn name(&self) -> &'static str {
-        "exec"
-    }
-
-    fn needs_token(&self) -> bool {
-        false
-    }
-
-    fn send(&self, request: Request<Bytes>) -> BoxFuture<'_, Result<Response<Body>, ChannelError>> {
-        self.0.send(request).boxed()
-    }
+/// Returns the way to a surrogate through the `exec` subresource of the pod `pod` in `namespace`.
+pub fn exec(api_server: ApiServer, namespace: &str, pod: &str) -> impl Channel + 'static {
+    let (namespace, pod) = (segment(namespace), segment(pod));
+    let command = format!("command={}&command={COMMAND}", segment(PROGRAM));
+    // Some runtimes end a process that is asked for without standard error, or without input.
+    let streams = "stdin=true&stdout=true&stderr=true";
+    let path =
+        format!("/api/v1/namespaces/{namespace}/pods/{pod}/exec?container={CONTAINER}&{command}&{streams}");
+    Multiplexed::new(Opener { api_server, path: path.into() })
 }
 
 #[derive(Debug)]
@@ -60,6 +36,7 @@ struct Opener {
 }
 
 impl Open for Opener {
+    const NAME: &str = "exec";
     type Stream = Messages<Process>;
 
     fn open(&self) -> BoxFuture<'_, Result<Self::Stream, OpenError>> {

@@ -11,10 +11,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use bytes::Bytes;
 use futures::{FutureExt as _, future::BoxFuture};
-use http::{Request, Response};
-use reposure_oci::Body;
 use reposure_parcel::session::{COMMAND, CONTAINER, PROGRAM};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf},
@@ -23,7 +20,7 @@ use tokio::{
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{
-    Channel, ChannelError,
+    Channel,
     diagnosis::Diagnosis,
     multiplexed::{Multiplexed, Open, OpenError},
 };
@@ -31,32 +28,18 @@ use super::{
 /// What is read of standard error at once, in bytes.
 const ERRORS: usize = 1 << 10;
 
-/// Reaches a surrogate through `kubectl exec`.
-#[derive(Debug)]
-pub struct Kubectl(Multiplexed<Opener>);
-
-impl Kubectl {
-    /// Addresses the pod `pod` in `namespace`, by the program `program` with the global options `options`.
-    pub fn new(program: OsString, options: Vec<OsString>, namespace: &str, pod: &str) -> Self {
-        let mut arguments = options;
-        let own = ["--namespace", namespace, "exec", "--stdin", pod, "--container", CONTAINER, "--"];
-        arguments.extend(own.into_iter().chain([PROGRAM, COMMAND]).map(OsString::from));
-        Self(Multiplexed::new(Opener { program, arguments }))
-    }
-}
-
-impl Channel for Kubectl {
-    fn name(&self) -> &'static str {
-        "kubectl"
-    }
-
-    fn needs_token(&self) -> bool {
-        false
-    }
-
-    fn send(&self, request: Request<Bytes>) -> BoxFuture<'_, Result<Response<Body>, ChannelError>> {
-        self.0.send(request).boxed()
-    }
+/// Returns the way to a surrogate in the pod `pod` in `namespace` through `exec` of the program `program`, a kubectl, with the global
+/// options `options`.
+pub fn kubectl(
+    program: OsString,
+    options: Vec<OsString>,
+    namespace: &str,
+    pod: &str,
+) -> impl Channel + 'static {
+    let mut arguments = options;
+    let own = ["--namespace", namespace, "exec", "--stdin", pod, "--container", CONTAINER, "--"];
+    arguments.extend(own.into_iter().chain([PROGRAM, COMMAND]).map(OsString::from));
+    Multiplexed::new(Opener { program, arguments })
 }
 
 #[derive(Debug)]
@@ -66,6 +49,7 @@ struct Opener {
 }
 
 impl Open for Opener {
+    const NAME: &str = "kubectl";
     type Stream = Streams;
 
     fn open(&self) -> BoxFuture<'_, Result<Self::Stream, OpenError>> {

@@ -13,7 +13,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures::future::BoxFuture;
+use futures::{FutureExt as _, future::BoxFuture};
 use http::{Method, Request, Response, Uri, Version};
 use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http2;
@@ -27,7 +27,7 @@ use tokio::{
 };
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{ChannelError, upgrade::UpgradeError};
+use super::{Channel, ChannelError, upgrade::UpgradeError};
 use crate::text::excerpt;
 
 /// The most sessions of a client: two are as fast as four, measured on two cores.
@@ -47,6 +47,8 @@ const AUTHORITY: &str = "http://surrogate";
 
 /// Opens streams to `reposure-surrogate session`.
 pub(super) trait Open: Send + Sync + fmt::Debug {
+    /// The channel's name.
+    const NAME: &str;
     /// Standard input and output.
     type Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static;
 
@@ -121,7 +123,7 @@ impl<O: Open> Multiplexed<O> {
     }
 
     /// Sends a request, on the session with the fewest large ones if it is large itself.
-    pub(super) async fn send(&self, request: Request<Bytes>) -> Result<Response<Body>, ChannelError> {
+    async fn exchange(&self, request: Request<Bytes>) -> Result<Response<Body>, ChannelError> {
         let large = is_large(&request);
         let place = self.place(large);
         let busy = large.then(|| Busy::new(&place.large_requests));
@@ -146,6 +148,21 @@ impl<O: Open> Multiplexed<O> {
         let [first, ..] = &self.places;
         let quietest = self.places.iter().min_by_key(|place| place.large_requests.load(Ordering::Relaxed));
         quietest.filter(|_| large).unwrap_or(first)
+    }
+}
+
+impl<O: Open> Channel for Multiplexed<O> {
+    fn name(&self) -> &'static str {
+        O::NAME
+    }
+
+    /// Whoever may `exec` into the pod may do all that it can.
+    fn needs_token(&self) -> bool {
+        false
+    }
+
+    fn send(&self, request: Request<Bytes>) -> BoxFuture<'_, Result<Response<Body>, ChannelError>> {
+        self.exchange(request).boxed()
     }
 }
 

@@ -4,7 +4,7 @@ use std::{fs::File, net::SocketAddr, path::PathBuf, sync::Arc};
 
 use kube::Config;
 use reposure_client::{
-    channel::{ApiServer, Channel, Exec, PortForward, Proxy},
+    channel::{ApiServer, Channel, PortForward, Proxy, exec},
     progress::Progress,
     push::{PushError, PushOptions, push},
     session::{Session, SessionError},
@@ -77,14 +77,14 @@ impl Scene {
 
     pub(crate) async fn session_by_exec(&self, right: Right) -> Result<Arc<Session>, SessionError> {
         // It takes no token: whoever may exec may do everything.
-        let channel = Arc::new(Exec::new(self.api_server(), "ns", POD));
+        let channel = Arc::new(exec(self.api_server(), "ns", POD));
         Session::open(channel, Arc::new(NoTokens), right).await.map(Arc::new)
     }
 
     /// Opens a session over the proxy that may go on over `exec`.
     pub(crate) async fn session_with_alternatives(&self, right: Right) -> Arc<Session> {
         let session = Arc::into_inner(self.session(right).await.unwrap()).unwrap();
-        Arc::new(session.with_alternatives(vec![Arc::new(Exec::new(self.api_server(), "ns", POD))]))
+        Arc::new(session.with_alternatives(vec![Arc::new(exec(self.api_server(), "ns", POD))]))
     }
 
     /// Opens a session over the proxy, by way of a relay.
