@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
 # Prints the tables of Reposure and its peers.
 #   scripts/bench.sh [cluster] [--runs N] [--layers MIB,…]    on the local cluster
+#   scripts/bench.sh wan [--runs N] [--round-trip MS] …        the same behind a relay, over a long way
 #   scripts/bench.sh archives [--runs N] [--size MIB] …        archives to a registry on this machine, without a cluster
 #   scripts/bench.sh lists [--runs N] …                        the lists of such a registry
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 what=cluster
-case "${1:-}" in cluster|archives|lists) what=$1; shift ;; esac
-if [ "$what" = cluster ]; then
+case "${1:-}" in cluster|wan|archives|lists) what=$1; shift ;; esac
+if [ "$what" = cluster ] || [ "$what" = wan ]; then
   make cluster
   e2e/cluster/cluster.sh load build/reposure-image.tar
 fi

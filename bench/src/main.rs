@@ -1,5 +1,5 @@
-//! Reposure against its peers, as ratios of one run: images to and from a registry on the cluster of `make cluster`, archives
-//! to a registry on this machine, and the lists of one.
+//! Reposure against its peers, as ratios of one run: images to and from a registry on the cluster of `make cluster`, the same
+//! over a long way, archives to a registry on this machine, and the lists of one.
 //!
 //! Runs are interleaved, so that a slow minute of the machine hits all of them; medians are compared, never single times.
 
@@ -9,9 +9,11 @@ mod archives;
 mod lists;
 mod memory;
 mod peer;
+mod race;
 mod scene;
 mod table;
 mod task;
+mod wan;
 
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
@@ -29,6 +31,7 @@ enum Command {
     Cluster(ClusterArgs),
     Archives(archives::ArchivesArgs),
     Lists(lists::ListsArgs),
+    Wan(wan::WanArgs),
 }
 
 /// Compare how tools push to the local cluster and pull from it
@@ -47,28 +50,15 @@ fn main() -> Result<()> {
         Command::Cluster(args) => cluster(&args),
         Command::Archives(args) => archives::run(&args),
         Command::Lists(args) => lists::run(&args),
+        Command::Wan(args) => wan::run(&args),
     }
 }
 
 fn cluster(args: &ClusterArgs) -> Result<()> {
     let stage = Stage::with_registry("bench")?;
-    let task = task::Task::prepare(&stage, &args.layers)?;
-    let mut table = table::Table::new(task.mebibytes());
-    for run in 0..args.runs {
-        task.renew(run)?;
-        let mut peers = peer::Peer::ALL;
-        // Nobody is always the first.
-        let first = run % peers.len();
-        peers.rotate_left(first);
-        for peer in peers {
-            eprintln!("run {} of {}: {}", run + 1, args.runs, peer.name());
-            table.add(peer, "push", task.push(peer, run)?);
-            if let Some(pulled) = task.pull(peer, run)? {
-                table.add(peer, "pull", pulled);
-            }
-        }
-    }
-    table.print();
+    task::start_copy_pod(&stage)?;
+    let task = task::Task::prepare(&stage, "lan", &args.layers)?;
+    race::there_and_back(&task, args.runs)?;
     task.print_connections()?;
     task.print_memory()
 }

@@ -19,6 +19,15 @@ impl Peer {
     pub(crate) const ALL: [Self; 5] =
         [Self::Reposure, Self::Crane, Self::Oras, Self::Regctl, Self::KubectlCp];
 
+    /// Those that push images.
+    pub(crate) const PUSHING: [Self; 4] = [Self::Reposure, Self::Crane, Self::Oras, Self::Regctl];
+
+    /// Puts peers into the order of a run: nobody is always the first.
+    pub(crate) fn in_turn<const N: usize>(mut peers: [Self; N], run: usize) -> [Self; N] {
+        peers.rotate_left(run % N);
+        peers
+    }
+
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Reposure => "reposure",

@@ -4,42 +4,77 @@ use std::{collections::BTreeMap, time::Duration};
 
 use crate::peer::Peer;
 
+/// What a table shows.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Unit {
+    /// MiB/s, of so many MiB.
+    Rate(f64),
+    /// The seconds that a whole command takes.
+    Seconds,
+}
+
 /// What was measured.
 pub(crate) struct Table {
-    mebibytes: f64,
+    unit: Unit,
     times: BTreeMap<(&'static str, &'static str), Vec<Duration>>,
 }
 
 impl Table {
-    pub(crate) const fn new(mebibytes: f64) -> Self {
-        Self { mebibytes, times: BTreeMap::new() }
+    pub(crate) const fn new(unit: Unit) -> Self {
+        Self { unit, times: BTreeMap::new() }
     }
 
     pub(crate) fn add(&mut self, peer: Peer, what: &'static str, time: Duration) {
         self.times.entry((what, peer.name())).or_default().push(time);
     }
 
-    /// Prints a table in Markdown: rates, and how many times faster ours is.
+    /// Prints a table in Markdown: rates or seconds, and how many times faster ours is.
     pub(crate) fn print(&self) {
-        println!("| {:.0} MiB | tool | median MiB/s | range | reposure is |", self.mebibytes);
+        match self.unit {
+            Unit::Rate(mebibytes) => {
+                println!("\n| {mebibytes:.0} MiB | tool | median MiB/s | range | reposure is |");
+            }
+            Unit::Seconds => println!("\n| | tool | median s | range | reposure is |"),
+        }
         println!("|---|---|---|---|---|");
         for ((what, name), times) in &self.times {
-            let rates = self.rates(times);
-            let ours =
-                self.times.get(&(*what, Peer::Reposure.name())).map(|times| median(&self.rates(times)));
-            let ratio = ours.map_or(0.0, |ours| ours / median(&rates));
-            let (low, high) = (rates.first().copied().unwrap_or(0.0), rates.last().copied().unwrap_or(0.0));
-            println!("| {what} | {name} | {:.0} | {low:.0}-{high:.0} | {ratio:.2}x |", median(&rates));
+            let ours = self.times.get(&(*what, Peer::Reposure.name()));
+            let ratio = ours.map_or(0.0, |ours| median(&seconds(times)) / median(&seconds(ours)));
+            let values = self.values(times);
+            let (low, high) = (values.first().copied().unwrap_or(0.0), values.last().copied().unwrap_or(0.0));
+            let (digits, middle) = (self.digits(), median(&values));
+            println!(
+                "| {what} | {name} | {middle:.digits$} | {low:.digits$}-{high:.digits$} | {ratio:.2}x |"
+            );
         }
     }
 
-    fn rates(&self, times: &[Duration]) -> Vec<f64> {
-        let mut rates: Vec<f64> = times.iter().map(|time| self.mebibytes / time.as_secs_f64()).collect();
-        rates.sort_by(f64::total_cmp);
-        rates
+    const fn digits(&self) -> usize {
+        match self.unit {
+            Unit::Rate(_) => 0,
+            Unit::Seconds => 2,
+        }
+    }
+
+    /// What is shown of times, in order.
+    fn values(&self, times: &[Duration]) -> Vec<f64> {
+        let mut values = seconds(times);
+        if let Unit::Rate(mebibytes) = self.unit {
+            for value in &mut values {
+                *value = mebibytes / *value;
+            }
+            values.reverse();
+        }
+        values
     }
 }
 
-fn median(sorted: &[f64]) -> f64 {
+fn seconds(times: &[Duration]) -> Vec<f64> {
+    let mut seconds: Vec<f64> = times.iter().map(Duration::as_secs_f64).collect();
+    seconds.sort_by(f64::total_cmp);
+    seconds
+}
+
+pub(crate) fn median(sorted: &[f64]) -> f64 {
     sorted.get(sorted.len() / 2).copied().unwrap_or(0.0)
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
-use reposure_e2e::{Forward, Run, Stage};
+use reposure_e2e::{Forward, Output, Run, Stage};
 use reposure_parcel::{status::Status, wire};
 use reposure_testing::random::RandomImage;
 
@@ -16,12 +16,16 @@ use crate::{memory, peer::Peer};
 
 /// How long the machine comes to rest before each run: blocks that are free are discarded, garbage is collected.
 const REST: Duration = Duration::from_secs(1);
+/// The registry, for those who need a `kubectl port-forward` to it.
+pub(crate) const REGISTRY: &str = "service/reposure-simple";
+pub(crate) const PORT: u16 = 5000;
 /// The pod that `kubectl cp` copies into.
 const COPY_POD: &str = "copy";
 
 /// An image on disk, and a registry in the cluster to bring it to.
 pub(crate) struct Task<'a> {
     stage: &'a Stage,
+    name: &'static str,
     forward: Forward,
     layout: PathBuf,
     sizes: Vec<usize>,
@@ -29,14 +33,13 @@ pub(crate) struct Task<'a> {
 }
 
 impl<'a> Task<'a> {
-    pub(crate) fn prepare(stage: &'a Stage, layers: &[usize]) -> Result<Self> {
+    /// Prepares a task with a name of its own on the stage, of layers with so many MiB.
+    pub(crate) fn prepare(stage: &'a Stage, name: &'static str, layers: &[usize]) -> Result<Self> {
         let sizes: Vec<usize> = layers.iter().map(|mebibytes| mebibytes << 20).collect();
         let bytes = sizes.iter().sum();
         fs::write(stage.path("file"), reposure_e2e::random_bytes(bytes))?;
-        let forward = Forward::start(stage, "service/reposure-simple", 5000)?;
-        let task = Self { stage, forward, layout: stage.path("layout"), sizes, bytes };
-        task.start_copy_pod()?;
-        Ok(task)
+        let forward = Forward::start(stage, REGISTRY, PORT)?;
+        Ok(Self { stage, name, forward, layout: stage.path("layout"), sizes, bytes })
     }
 
     /// Makes another image for each run: what a surrogate has seen it mounts, which would be no push.
@@ -44,7 +47,9 @@ impl<'a> Task<'a> {
         if self.layout.exists() {
             fs::remove_dir_all(&self.layout)?;
         }
-        Ok(RandomImage::of_sizes(run as u64, &self.sizes)?.write_oci_layout("v1", &self.layout)?)
+        // No layer is one of another task, either.
+        let seed = self.name.bytes().fold(run as u64, |seed, byte| (seed << 8) ^ seed ^ u64::from(byte));
+        Ok(RandomImage::of_sizes(seed, &self.sizes)?.write_oci_layout("v1", &self.layout)?)
     }
 
     #[allow(clippy::cast_precision_loss, reason = "megabytes for people")]
@@ -52,23 +57,28 @@ impl<'a> Task<'a> {
         self.bytes as f64 / f64::from(1 << 20)
     }
 
-    /// A pod that `restricted` namespaces take, with a folder that it may write to.
-    fn start_copy_pod(&self) -> Result<()> {
-        let overrides = r#"{"spec":{"securityContext":{"runAsNonRoot":true,"runAsUser":1000,"fsGroup":1000,
-            "seccompProfile":{"type":"RuntimeDefault"}},"containers":[{"name":"copy","image":"busybox:1",
-            "command":["sleep","86400"],"securityContext":{"allowPrivilegeEscalation":false,"capabilities":{"drop":["ALL"]}},
-            "volumeMounts":[{"name":"data","mountPath":"/data"}]}],"volumes":[{"name":"data","emptyDir":{}}]}}"#;
-        let args = ["run", COPY_POD, "--image=busybox:1", &format!("--overrides={overrides}")];
-        self.stage.kubectl(&args).ok()?;
-        self.stage.kubectl(&["wait", "--for=condition=Ready", "pod/copy", "--timeout=60s"]).ok().map(drop)
-    }
-
     /// Pushes to a repository of its own, so that nothing is there yet.
     pub(crate) fn push(&self, peer: Peer, run: usize) -> Result<Duration> {
-        let name = repository(peer, run);
-        let remote = format!("{}/{name}:v1", self.forward.host());
+        time(|| self.pushing(peer, run, &self.forward.host())?.ok())
+    }
+
+    /// Pushes what is there already; the peers begin with a `kubectl port-forward`.
+    pub(crate) fn push_again(&self, peer: Peer, run: usize) -> Result<Duration> {
+        time(|| {
+            if peer == Peer::Reposure {
+                return self.pushing(peer, run, "")?.ok();
+            }
+            let forward = Forward::start(self.stage, REGISTRY, PORT)?;
+            self.pushing(peer, run, &forward.host())?.ok()
+        })
+    }
+
+    /// Makes the command that pushes, to the registry that the peers reach at `host`.
+    pub(crate) fn pushing(&self, peer: Peer, run: usize, host: &str) -> Result<Run> {
+        let name = self.repository(peer, run);
+        let remote = format!("{host}/{name}:v1");
         let layout = path(&self.layout)?;
-        time(match peer {
+        Ok(match peer {
             Peer::Reposure => {
                 self.stage.reposure(&["image", "push", "default", &format!("{name}:v1"), layout])
             }
@@ -79,18 +89,18 @@ impl<'a> Task<'a> {
             }
             Peer::Regctl => self
                 .tool("regctl", &["image", "copy", &format!("ocidir://{layout}:v1"), &remote])
-                .env("REGCTL_CONFIG", self.regctl_config()?),
+                .env("REGCTL_CONFIG", self.regctl_config(host)?),
             Peer::KubectlCp => self.stage.kubectl(&["cp", "file", "copy:/data/file"]),
         })
     }
 
     /// Pulls what was pushed.
-    pub(crate) fn pull(&self, peer: Peer, run: usize) -> Result<Option<Duration>> {
-        let name = repository(peer, run);
-        let remote = format!("{}/{name}:v1", self.forward.host());
+    pub(crate) fn pull(&self, peer: Peer, run: usize) -> Result<Duration> {
+        let (name, host) = (self.repository(peer, run), self.forward.host());
+        let remote = format!("{host}/{name}:v1");
         let target = self.stage.path("pulled");
         let to = path(&target)?;
-        let time = time(match peer {
+        let pull = match peer {
             Peer::Reposure => self.stage.reposure(&["image", "pull", "default", &format!("{name}:v1"), to]),
             Peer::Crane => self.tool("crane", &["pull", "--insecure", "--format=oci", &remote, to]),
             Peer::Oras => {
@@ -99,23 +109,28 @@ impl<'a> Task<'a> {
             }
             Peer::Regctl => self
                 .tool("regctl", &["image", "copy", &remote, &format!("ocidir://{to}:v1")])
-                .env("REGCTL_CONFIG", self.regctl_config()?),
+                .env("REGCTL_CONFIG", self.regctl_config(&host)?),
             Peer::KubectlCp => self.stage.kubectl(&["cp", "copy:/data/file", "pulled"]),
-        })?;
+        };
+        let time = time(|| pull.ok())?;
         if target.is_dir() {
             fs::remove_dir_all(&target)?;
         } else {
             fs::remove_file(&target)?;
         }
-        Ok(Some(time))
+        Ok(time)
+    }
+
+    fn repository(&self, peer: Peer, run: usize) -> String {
+        format!("{}/{}-{run}", self.name, peer.name().replace(' ', "-"))
     }
 
     fn tool(&self, name: &str, args: &[&str]) -> Run {
         Run::new(self.stage.environment.tool(name)).args(args)
     }
 
-    fn regctl_config(&self) -> Result<PathBuf> {
-        let (path, host) = (self.stage.path("regctl.json"), self.forward.host());
+    fn regctl_config(&self, host: &str) -> Result<PathBuf> {
+        let path = self.stage.path("regctl.json");
         fs::write(&path, format!(r#"{{"hosts":{{"{host}":{{"tls":"disabled"}}}}}}"#))?;
         Ok(path)
     }
@@ -153,19 +168,27 @@ impl<'a> Task<'a> {
     }
 }
 
-fn repository(peer: Peer, run: usize) -> String {
-    format!("bench/{}-{run}", peer.name().replace(' ', "-"))
+/// Starts a pod that `restricted` namespaces take, with a folder that it may write to.
+pub(crate) fn start_copy_pod(stage: &Stage) -> Result<()> {
+    let overrides = r#"{"spec":{"securityContext":{"runAsNonRoot":true,"runAsUser":1000,"fsGroup":1000,
+        "seccompProfile":{"type":"RuntimeDefault"}},"containers":[{"name":"copy","image":"busybox:1",
+        "command":["sleep","86400"],"securityContext":{"allowPrivilegeEscalation":false,"capabilities":{"drop":["ALL"]}},
+        "volumeMounts":[{"name":"data","mountPath":"/data"}]}],"volumes":[{"name":"data","emptyDir":{}}]}}"#;
+    let args = ["run", COPY_POD, "--image=busybox:1", &format!("--overrides={overrides}")];
+    stage.kubectl(&args).ok()?;
+    stage.kubectl(&["wait", "--for=condition=Ready", "pod/copy", "--timeout=60s"]).ok().map(drop)
 }
 
 fn path(path: &std::path::Path) -> Result<&str> {
     path.to_str().context("a path is not UTF-8")
 }
 
-fn time(run: Run) -> Result<Duration> {
+/// Measures what `act` takes, on a machine at rest.
+fn time(act: impl FnOnce() -> Result<Output>) -> Result<Duration> {
     // What the run before has left to be done would be done at the expense of this one.
     rustix::fs::sync();
     thread::sleep(REST);
     let start = Instant::now();
-    run.ok()?;
+    act()?;
     Ok(start.elapsed())
 }

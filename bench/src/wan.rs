@@ -1,0 +1,52 @@
+//! The same tools over a long way: behind a relay with a round trip and a bandwidth as between continents.
+
+mod cut;
+
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::Args;
+use reposure_e2e::{Detour, Stage};
+use reposure_testing::relay::Link;
+
+use crate::{race, task, task::Task};
+
+/// Layers of 1 MiB, for what round trips cost.
+const MANY_LAYERS: [usize; 20] = [1; 20];
+
+/// Compare how tools push and pull behind a relay, which delays, throttles and cuts
+#[derive(Debug, Args)]
+pub(crate) struct WanArgs {
+    /// How many runs of each tool
+    #[arg(long, default_value_t = 3)]
+    runs: usize,
+    /// How many runs of pushes of many layers, which are short
+    #[arg(long, default_value_t = 5)]
+    short_runs: usize,
+    /// The round trip, in milliseconds
+    #[arg(long, default_value_t = 80)]
+    round_trip: u64,
+    /// The bandwidth of each connection and direction, in bytes per second
+    #[arg(long, default_value_t = 50_000_000)]
+    bandwidth: u64,
+    /// The sizes of the image's layers, in MiB
+    #[arg(long, value_delimiter = ',', default_value = "60,60,60,60,16")]
+    layers: Vec<usize>,
+}
+
+pub(crate) fn run(args: &WanArgs) -> Result<()> {
+    // It is dropped after the stage, which is cleared through it.
+    let detour;
+    let mut stage = Stage::with_registry("wan")?;
+    task::start_copy_pod(&stage)?;
+    let round_trip = Duration::from_millis(args.round_trip);
+    let link = Link { round_trip, bandwidth: Some(args.bandwidth), ..Link::default() };
+    detour = Detour::start(&stage, link.clone())?;
+    stage.environment.kubeconfig.clone_from(&detour.kubeconfig);
+    println!("round trip {} ms, {} bytes/s per connection", args.round_trip, args.bandwidth);
+    race::there_and_back(&Task::prepare(&stage, "layers", &args.layers)?, args.runs)?;
+    race::there_and_back(&Task::prepare(&stage, "single", &[args.layers.iter().sum()])?, args.runs)?;
+    race::first_and_again(&Task::prepare(&stage, "many", &MANY_LAYERS)?, args.short_runs)?;
+    let task = Task::prepare(&stage, "cut", &args.layers)?;
+    cut::run(&cut::Scene { task, stage: &stage, relay: &detour.relay, link }, args.runs)
+}
