@@ -19,6 +19,8 @@ use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 use reposure_e2e::Stage;
 
+use peer::Peer;
+
 /// Compare Reposure with other tools
 #[derive(Debug, Parser)]
 struct Cli {
@@ -58,7 +60,7 @@ fn cluster(args: &ClusterArgs) -> Result<()> {
     let stage = Stage::with_registry("bench")?;
     task::start_copy_pod(&stage)?;
     let task = task::Task::prepare(&stage, "lan", &args.layers)?;
-    race::there_and_back(&task, args.runs)?;
+    race::there_and_back(&task, &Peer::WITH_CHANNELS, args.runs)?;
     task.print_connections()?;
     task.print_memory()
 }

@@ -9,11 +9,11 @@ use crate::{
 };
 
 /// Compares how they push and pull, and prints the table.
-pub(crate) fn there_and_back(task: &Task<'_>, runs: usize) -> Result<()> {
+pub(crate) fn there_and_back(task: &Task<'_>, peers: &[Peer], runs: usize) -> Result<()> {
     let mut table = Table::new(Unit::Rate(task.mebibytes()));
     for run in 0..runs {
         task.renew(run)?;
-        for peer in Peer::in_turn(Peer::ALL, run) {
+        for peer in Peer::in_turn(peers, run) {
             say(run, runs, peer);
             table.add(peer, "push", task.push(peer, run)?);
             table.add(peer, "pull", task.pull(peer, run)?);
@@ -28,7 +28,7 @@ pub(crate) fn first_and_again(task: &Task<'_>, runs: usize) -> Result<()> {
     let mut table = Table::new(Unit::Seconds);
     for run in 0..runs {
         task.renew(run)?;
-        for peer in Peer::in_turn(Peer::PUSHING, run) {
+        for peer in Peer::in_turn(&Peer::PUSHING, run) {
             say(run, runs, peer);
             table.add(peer, "first push", task.push(peer, run)?);
             table.add(peer, "no-op push", task.push_again(peer, run)?);

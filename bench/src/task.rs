@@ -79,8 +79,10 @@ impl<'a> Task<'a> {
         let remote = format!("{host}/{name}:v1");
         let layout = path(&self.layout)?;
         Ok(match peer {
-            Peer::Reposure => {
-                self.stage.reposure(&["image", "push", "default", &format!("{name}:v1"), layout])
+            Peer::Reposure | Peer::PortForward | Peer::Exec => {
+                let name = format!("{name}:v1");
+                let args = ["image", "push", "default", &name, layout, "--channel", peer.channel()];
+                self.stage.reposure(&args)
             }
             Peer::Crane => self.tool("crane", &["push", "--insecure", layout, &remote]),
             Peer::Oras => {
@@ -101,7 +103,10 @@ impl<'a> Task<'a> {
         let target = self.stage.path("pulled");
         let to = path(&target)?;
         let pull = match peer {
-            Peer::Reposure => self.stage.reposure(&["image", "pull", "default", &format!("{name}:v1"), to]),
+            Peer::Reposure | Peer::PortForward | Peer::Exec => {
+                let name = format!("{name}:v1");
+                self.stage.reposure(&["image", "pull", "default", &name, to, "--channel", peer.channel()])
+            }
             Peer::Crane => self.tool("crane", &["pull", "--insecure", "--format=oci", &remote, to]),
             Peer::Oras => {
                 let layout = format!("{to}:v1");
@@ -122,7 +127,7 @@ impl<'a> Task<'a> {
     }
 
     fn repository(&self, peer: Peer, run: usize) -> String {
-        format!("{}/{}-{run}", self.name, peer.name().replace(' ', "-"))
+        format!("{}/{}-{run}", self.name, peer.name().replace([' ', ','], "-"))
     }
 
     fn tool(&self, name: &str, args: &[&str]) -> Run {

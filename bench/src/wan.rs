@@ -9,7 +9,7 @@ use clap::Args;
 use reposure_e2e::{Detour, Stage};
 use reposure_testing::relay::Link;
 
-use crate::{race, task, task::Task};
+use crate::{peer::Peer, race, task, task::Task};
 
 /// Layers of 1 MiB, for what round trips cost.
 const MANY_LAYERS: [usize; 20] = [1; 20];
@@ -44,8 +44,10 @@ pub(crate) fn run(args: &WanArgs) -> Result<()> {
     detour = Detour::start(&stage, link.clone())?;
     stage.environment.kubeconfig.clone_from(&detour.kubeconfig);
     println!("round trip {} ms, {} bytes/s per connection", args.round_trip, args.bandwidth);
-    race::there_and_back(&Task::prepare(&stage, "layers", &args.layers)?, args.runs)?;
-    race::there_and_back(&Task::prepare(&stage, "single", &[args.layers.iter().sum()])?, args.runs)?;
+    let whole = args.layers.iter().sum();
+    for (name, layers) in [("layers", args.layers.as_slice()), ("single", &[whole])] {
+        race::there_and_back(&Task::prepare(&stage, name, layers)?, &Peer::ALL, args.runs)?;
+    }
     race::first_and_again(&Task::prepare(&stage, "many", &MANY_LAYERS)?, args.short_runs)?;
     let task = Task::prepare(&stage, "cut", &args.layers)?;
     cut::run(&cut::Scene { task, stage: &stage, relay: &detour.relay, link }, args.runs)
