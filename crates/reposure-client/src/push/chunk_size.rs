@@ -42,7 +42,7 @@ impl ChunkSize {
         self.0.size.load(Ordering::Relaxed)
     }
 
-    /// Takes note that a body of `length` bytes is too large, and tells whether smaller ones may be tried.
+    /// Takes note that a body of `length` bytes is too large, or too long for the link, and tells whether smaller ones may be tried.
     pub(super) fn refuse(&self, length: u64) -> bool {
         let half = length / 2;
         if half < SMALLEST {

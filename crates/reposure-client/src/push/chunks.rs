@@ -25,6 +25,9 @@ use crate::{
 
 /// How long one chunk is tried again, before the whole upload is taken for lost.
 const CHUNK_PATIENCE: Duration = Duration::from_secs(30);
+/// How often a chunk is cut off in a row, on a link that is there all the while, before it is sent in smaller ones: some links end
+/// every connection after some MiB.
+const CUTS: u32 = 3;
 /// The pause between questions for credit, when no chunk is under way whose answer would bring some.
 const CREDIT_PAUSE: Duration = Duration::from_millis(50);
 /// How long an upload may get no credit though no chunk is under way: longer than any registry that the surrogate waits for.
@@ -44,6 +47,13 @@ pub(super) enum ChunksError {
     },
     /// The push cannot succeed.
     Push(PushError),
+}
+
+/// What came of a body that was sent.
+enum Sent {
+    Received,
+    /// It is longer than what the link takes at once.
+    TooLong,
 }
 
 /// What the chunks of an upload share.
@@ -235,10 +245,11 @@ impl Upload {
             let size = usize::try_from(self.chunk_size.get()).unwrap_or(usize::MAX).min(bytes.len());
             let offset = start + length - bytes.len() as u64;
             match self.put_piece(offset, &bytes.slice(..size)).await {
-                Ok(()) => {
+                Ok(Sent::Received) => {
                     bytes.advance(size);
                     self.progress.send(Event::Advanced { part: self.part, bytes: size as u64 });
                 }
+                Ok(Sent::TooLong) => {}
                 Err(error) if error.is_too_large() && self.chunk_size.refuse(size as u64) => {
                     self.progress.send(Event::Retrying { problem: error.to_string() });
                 }
@@ -248,9 +259,9 @@ impl Upload {
         Ok(length)
     }
 
-    /// Sends one body until it is received.
-    async fn put_piece(&self, start: u64, bytes: &Bytes) -> Result<(), SessionError> {
-        let mut backoff = Backoff::new(CHUNK_PATIENCE);
+    /// Sends one body until it is received, or smaller ones are to be tried.
+    async fn put_piece(&self, start: u64, bytes: &Bytes) -> Result<Sent, SessionError> {
+        let (mut backoff, mut cuts) = (Backoff::new(CHUNK_PATIENCE), 0);
         let end = start + bytes.len() as u64;
         let path = format!("{}/{start}", self.path);
         loop {
@@ -259,7 +270,7 @@ impl Upload {
                 Ok(answer) => {
                     self.chunk_size.measure(bytes.len() as u64, began.elapsed());
                     self.learn(answer.parse::<UploadProgress>(&path)?.window);
-                    return Ok(());
+                    return Ok(Sent::Received);
                 }
                 Err(error) => error,
             };
@@ -267,10 +278,14 @@ impl Upload {
                 return Err(error);
             }
             self.progress.send(Event::Retrying { problem: error.to_string() });
-            if let Ok(state) = self.state().await
-                && state.received.iter().any(|range| range.start <= start && end <= range.end)
-            {
-                return Ok(());
+            if let Ok(state) = self.state().await {
+                if state.received.iter().any(|range| range.start <= start && end <= range.end) {
+                    return Ok(Sent::Received);
+                }
+                cuts += 1;
+                if cuts >= CUTS && self.chunk_size.refuse(bytes.len() as u64) {
+                    return Ok(Sent::TooLong);
+                }
             }
         }
     }
