@@ -2,12 +2,12 @@
 
 mod cut;
 
-use std::time::Duration;
+use std::{mem, time::Duration};
 
 use anyhow::Result;
 use clap::Args;
 use reposure_e2e::{Detour, Stage};
-use reposure_testing::relay::Link;
+use reposure_testing::relay::{Link, Relay};
 
 use crate::{peer::Peer, race, task, task::Task};
 
@@ -35,20 +35,25 @@ pub(crate) struct WanArgs {
 }
 
 pub(crate) fn run(args: &WanArgs) -> Result<()> {
-    // It is dropped after the stage, which is cleared through it.
-    let detour;
     let mut stage = Stage::with_registry("wan")?;
     task::start_copy_pod(&stage)?;
     let round_trip = Duration::from_millis(args.round_trip);
     let link = Link { round_trip, bandwidth: Some(args.bandwidth), ..Link::default() };
-    detour = Detour::start(&stage, link.clone())?;
-    stage.environment.kubeconfig.clone_from(&detour.kubeconfig);
+    let detour = Detour::start(&stage, link.clone())?;
+    let direct = mem::replace(&mut stage.environment.kubeconfig, detour.kubeconfig.clone());
+    let compared = compare(&stage, &detour.relay, &link, args);
+    // The stage is cleared on a link that is whole.
+    stage.environment.kubeconfig = direct;
+    compared
+}
+
+fn compare(stage: &Stage, relay: &Relay, link: &Link, args: &WanArgs) -> Result<()> {
     println!("round trip {} ms, {} bytes/s per connection", args.round_trip, args.bandwidth);
     let whole = args.layers.iter().sum();
     for (name, layers) in [("layers", args.layers.as_slice()), ("single", &[whole])] {
-        race::there_and_back(&Task::prepare(&stage, name, layers)?, &Peer::ALL, args.runs)?;
+        race::there_and_back(&Task::prepare(stage, name, layers)?, &Peer::ALL, args.runs)?;
     }
-    race::first_and_again(&Task::prepare(&stage, "many", &MANY_LAYERS)?, args.short_runs)?;
-    let task = Task::prepare(&stage, "cut", &args.layers)?;
-    cut::run(&cut::Scene { task, stage: &stage, relay: &detour.relay, link }, args.runs)
+    race::first_and_again(&Task::prepare(stage, "many", &MANY_LAYERS)?, args.short_runs)?;
+    let task = Task::prepare(stage, "cut", &args.layers)?;
+    cut::run(&cut::Scene { task, stage, relay, link: link.clone() }, args.runs)
 }
