@@ -80,7 +80,6 @@ fn a_killed_push_is_resumed_by_a_new_client() -> Result<()> {
         ensure!(pushed.text() == image.digest(), "{pushed}");
         let again = detour.relay.counts().up;
         let most = 64 * MEBIBYTE - 56 * MEBIBYTE + IN_FLIGHT + OVERHEAD;
-        eprintln!("{again} bytes after {sent}");
         ensure!(again <= most, "{again} bytes were sent after {sent}, and {most} should do");
         stage.reposure(&["image", "pull", "default", "big:v1", "pulled.tar"]).ok()?;
         assert_pulled(stage, "pulled.tar", &image)
