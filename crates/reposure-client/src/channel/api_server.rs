@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response, header, header::Entry};
 use http_body_util::BodyExt as _;
 use hyper_util::{
     client::legacy::{self, connect::HttpConnector},
@@ -69,6 +69,17 @@ impl ApiServer {
     }
 }
 
+/// Asks for streams by the older protocol alone, which kube offers second.
+///
+/// API server and kubelet pass it on as it is, where they translate the newer one for the container runtime. That one can end
+/// standard input by itself, which is not used here.
+fn plain_streams(mut request: Request<KubeBody>) -> Request<KubeBody> {
+    if let Entry::Occupied(mut protocols) = request.headers_mut().entry(header::SEC_WEBSOCKET_PROTOCOL) {
+        protocols.insert(HeaderValue::from_static("v4.channel.k8s.io"));
+    }
+    request
+}
+
 fn direct(config: &Config) -> kube::Result<Client> {
     let mut connector = HttpConnector::new();
     connector.enforce_http(false);
@@ -92,6 +103,6 @@ fn direct(config: &Config) -> kube::Result<Client> {
         .map_response(|response: Response<hyper::body::Incoming>| {
             response.map(|body| Box::new(body.map_err(BoxError::from)) as Box<DynBody>)
         });
-    let service = service.map_request(|request: Request<KubeBody>| request);
+    let service = service.map_request(plain_streams);
     Ok(ClientBuilder::new(service, config.default_namespace.clone()).build())
 }
