@@ -7,6 +7,7 @@ mod chunk_size;
 mod chunks;
 mod error;
 mod upload;
+mod whole;
 
 use std::{
     collections::HashSet,
@@ -46,8 +47,10 @@ const FIRST_PATIENCE: Duration = Duration::from_secs(30);
 /// How often blobs are brought again to a registry that has lost some of them meanwhile: it was started anew without a volume, or
 /// collected what no manifest names yet.
 const LOSSES: u32 = 2;
-/// The blobs under way at once: as many as keep all workers busy, with room for other clients' uploads at the surrogate.
-const BLOBS: usize = 4;
+/// How much may be under way at once, in small blobs, which are at the surrogate for a round trip: as many as keep all workers busy.
+const BLOBS: usize = 8;
+/// What another blob counts for: there is room for other clients' uploads at the surrogate.
+const LARGE_BLOB: u32 = 2;
 /// The layers that are compressed at once: compressing is what keeps a core busy.
 const PREPARATIONS: usize = 2;
 
@@ -106,7 +109,7 @@ pub async fn push(
         progress,
         chunks: Arc::new(Semaphore::new(options.jobs.max(1))),
         chunk_size: ChunkSize::new(session.hello().limits.chunk),
-        blobs: Semaphore::new(BLOBS.min(session.hello().limits.open_uploads.max(1))),
+        blobs: Semaphore::new(session.hello().limits.open_uploads.clamp(LARGE_BLOB as usize, BLOBS)),
         preparations: Semaphore::new(PREPARATIONS),
         reached: AtomicBool::new(false),
         session,
@@ -156,7 +159,8 @@ async fn store_parts(context: &Arc<Context>, parts: Vec<Arc<dyn Layer>>) -> Resu
 
 async fn store(context: Arc<Context>, part: usize, blob: Arc<dyn Blob>) -> Result<(), PushError> {
     let how = {
-        let _permit = context.blobs.acquire().await;
+        let weight = if whole::is_small(&context, &blob) { 1 } else { LARGE_BLOB };
+        let _permit = context.blobs.acquire_many(weight).await;
         upload::upload(&context, part, &blob).await?
     };
     context.progress.send(Event::Finished { part, how });

@@ -6,6 +6,7 @@
 //! | `POST /reposure/v1/exists` | [`exists`] |
 //! | `POST /reposure/v1/uploads`, `PUT …/ID/OFFSET`, `GET …/ID`, `POST …/ID/commit`, `POST …/ID/cancel` | [`upload`] |
 //! | `GET /reposure/v1/results/ID` | [`problem`] (a late answer to any request) |
+//! | `PUT /reposure/v1/blobs/REPOSITORY/DIGEST` | [`whole`] |
 //! | `GET /reposure/v1/probe/N`, `PUT /reposure/v1/probe` | [`probe`] |
 //! | `GET /status` (second port, no token) | [`status`] |
 //! | `/v2/…` | the OCI distribution API of the registry behind the surrogate |
@@ -22,4 +23,5 @@ pub mod problem;
 pub mod session;
 pub mod status;
 pub mod upload;
+pub mod whole;
 pub mod wire;

@@ -31,6 +31,8 @@ pub const HELLO: &str = "/reposure/v1/hello";
 pub const EXISTS: &str = "/reposure/v1/exists";
 /// The path of [`crate::upload::Open`], and the prefix of an upload's own paths.
 pub const UPLOADS: &str = "/reposure/v1/uploads";
+/// The prefix of the paths of [`crate::whole`].
+pub const BLOBS: &str = "/reposure/v1/blobs";
 /// The path of [`crate::probe`], and the prefix of its lengths.
 pub const PROBE: &str = "/reposure/v1/probe";
 /// The prefix of late answers.

@@ -2,7 +2,7 @@
 
 use reposure_parcel::{
     hello::{Hello, Limits},
-    probe,
+    probe, whole,
     wire::{self, Right},
 };
 
@@ -22,6 +22,6 @@ pub(crate) fn hello(app: &App, right: Right) -> Hello {
         right,
         upstream: app.health.upstream(),
         limits: Limits::default(),
-        capabilities: vec![probe::CAPABILITY.into()],
+        capabilities: vec![probe::CAPABILITY.into(), whole::CAPABILITY.into()],
     }
 }

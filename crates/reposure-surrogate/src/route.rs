@@ -1,8 +1,10 @@
 //! What a request asks for, and the right that it takes.
 
 use http::{Method, Uri};
+use reposure_oci::{Digest, RepositoryName};
 use reposure_parcel::{
     problem::{Code, Problem},
+    whole,
     wire::{self, Right},
 };
 
@@ -17,6 +19,7 @@ pub(crate) enum Route {
     Progress(Identifier),
     Chunk(Identifier, u64),
     Commit(Identifier),
+    Whole(RepositoryName, Digest),
     Cancel(Identifier),
     Result(Identifier),
     /// Give so many bytes.
@@ -53,6 +56,10 @@ impl Route {
         if let Some(id) = below(path, wire::RESULTS) {
             return (get || *method == Method::HEAD).then_some(Self::Result(id.parse().ok()?));
         }
+        if let Some(rest) = below(path, wire::BLOBS) {
+            let (repository, digest) = whole::parse(rest)?;
+            return (*method == Method::PUT).then_some(Self::Whole(repository, digest));
+        }
         if let Some(length) = below(path, wire::PROBE) {
             return get.then_some(Self::ProbeDown(length.parse().ok()?));
         }
@@ -72,9 +79,12 @@ impl Route {
     pub(crate) fn right(&self, method: &Method) -> Right {
         match self {
             Self::Hello | Self::Exists | Self::Result(_) | Self::ProbeDown(_) | Self::ProbeUp => Right::Pull,
-            Self::Open | Self::Progress(_) | Self::Chunk(..) | Self::Commit(_) | Self::Cancel(_) => {
-                Right::Push
-            }
+            Self::Open
+            | Self::Progress(_)
+            | Self::Chunk(..)
+            | Self::Commit(_)
+            | Self::Cancel(_)
+            | Self::Whole(..) => Right::Push,
             Self::Registry => match *method {
                 Method::GET | Method::HEAD => Right::Pull,
                 Method::POST | Method::PUT | Method::PATCH => Right::Push,
@@ -108,6 +118,7 @@ mod tests {
             (Method::HEAD, format!("{}/{id}", wire::RESULTS), Right::Pull),
             (Method::GET, format!("{}/1", wire::PROBE), Right::Pull),
             (Method::PUT, wire::PROBE.to_owned(), Right::Pull),
+            (Method::PUT, format!("{}/a/b/sha256:{:064}", wire::BLOBS, 0), Right::Push),
             (Method::POST, uploads.to_owned(), Right::Push),
             (Method::GET, format!("{uploads}/{id}"), Right::Push),
             (Method::PUT, format!("{uploads}/{id}/0"), Right::Push),
@@ -139,6 +150,8 @@ mod tests {
             (Method::GET, "/".to_owned()),
             (Method::GET, "/v2".to_owned()),
             (Method::GET, wire::STATUS.to_owned()),
+            (Method::GET, format!("{}/a/sha256:{:064}", wire::BLOBS, 0)),
+            (Method::PUT, format!("{}/a", wire::BLOBS)),
             (Method::GET, wire::PROBE.to_owned()),
             (Method::GET, format!("{}/-1", wire::PROBE)),
             (Method::PUT, format!("{}/1", wire::PROBE)),

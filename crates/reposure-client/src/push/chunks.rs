@@ -49,6 +49,12 @@ pub(super) enum ChunksError {
     Push(PushError),
 }
 
+impl From<PushError> for ChunksError {
+    fn from(error: PushError) -> Self {
+        Self::Push(error)
+    }
+}
+
 /// What came of a body that was sent.
 enum Sent {
     Received,
@@ -101,16 +107,16 @@ async fn send_all(
     while let Some(joined) = tasks.join_next().await {
         received(joined, &mut arrived)?;
     }
+    Ok(verify(blob, found)?)
+}
+
+/// Compares what was read with what was to be read.
+pub(super) fn verify(blob: &Arc<dyn Blob>, found: Digest) -> Result<(), PushError> {
     let expected = &blob.descriptor().digest;
     if found == *expected {
-        Ok(())
-    } else {
-        Err(ChunksError::Push(PushError::Corrupt {
-            expected: expected.clone(),
-            found,
-            origin: blob.origin(),
-        }))
+        return Ok(());
     }
+    Err(PushError::Corrupt { expected: expected.clone(), found, origin: blob.origin() })
 }
 
 /// Reads every chunk and spawns the sending of those that the surrogate lacks; returns the digest of all.
@@ -145,21 +151,20 @@ async fn queue(
     Ok(digester.finish())
 }
 
-async fn read(blob: &Arc<dyn Blob>, start: u64, end: u64) -> Result<Bytes, ChunksError> {
+pub(super) async fn read(blob: &Arc<dyn Blob>, start: u64, end: u64) -> Result<Bytes, PushError> {
     let length = usize::try_from(end - start).unwrap_or(usize::MAX);
-    blob.read_at(start, length).await.map_err(|source| {
-        ChunksError::Push(PushError::Blob { digest: blob.descriptor().digest.clone(), source })
-    })
+    let bytes = blob.read_at(start, length).await;
+    bytes.map_err(|source| PushError::Blob { digest: blob.descriptor().digest.clone(), source })
 }
 
 /// Hashes off the threads that move bytes.
-async fn hash(mut digester: Digester, bytes: Bytes) -> Result<(Bytes, Digester), ChunksError> {
+pub(super) async fn hash(mut digester: Digester, bytes: Bytes) -> Result<(Bytes, Digester), PushError> {
     tokio::task::spawn_blocking(move || {
         digester.update(&bytes);
         (bytes, digester)
     })
     .await
-    .map_err(|error| ChunksError::Push(PushError::Task(error)))
+    .map_err(PushError::Task)
 }
 
 fn received(

@@ -11,7 +11,7 @@ use reposure_parcel::{
 };
 use tokio::time::Instant;
 
-use super::{Context, PATIENCE, PushError, chunks};
+use super::{Context, PATIENCE, PushError, chunks, whole};
 use crate::{progress::Event, retry::Backoff, session::SessionError};
 
 /// How often an upload begins anew without getting further than it ever was, though bytes arrive: enough for surrogates that
@@ -63,6 +63,11 @@ impl Reach {
 /// When it cannot be read, is corrupt, is refused, or the surrogate stays away for [`PATIENCE`].
 pub(super) async fn upload(context: &Context, part: usize, blob: &Arc<dyn Blob>) -> Result<How, PushError> {
     let digest = &blob.descriptor().digest;
+    if whole::is_small(context, blob)
+        && let Some(stored) = whole::send(context, part, blob).await?
+    {
+        return confirmed(blob, stored);
+    }
     let (mut backoff, mut reach) = (Backoff::new(PATIENCE), Reach::default());
     loop {
         let error = match attempt(context, part, blob).await? {
@@ -107,12 +112,18 @@ async fn attempt(context: &Context, part: usize, blob: &Arc<dyn Blob>) -> Result
         }
     }
     match commit(context, blob, &id).await {
-        Ok(stored) if stored.digest == descriptor.digest => Ok(Attempt::Stored(stored.how)),
-        Ok(stored) => {
-            Err(PushError::StoredOther { expected: descriptor.digest.clone(), found: stored.digest })
-        }
+        Ok(stored) => confirmed(blob, stored).map(Attempt::Stored),
         Err(error) => lost(error, descriptor.size.saturating_sub(before)),
     }
+}
+
+/// Makes sure that the registry has stored what it was given.
+fn confirmed(blob: &Arc<dyn Blob>, stored: Stored) -> Result<How, PushError> {
+    let expected = &blob.descriptor().digest;
+    if stored.digest == *expected {
+        return Ok(stored.how);
+    }
+    Err(PushError::StoredOther { expected: expected.clone(), found: stored.digest })
 }
 
 enum Opened {
@@ -138,7 +149,11 @@ async fn open(context: &Context, blob: &Arc<dyn Blob>) -> Result<Opened, Session
 }
 
 /// Asks for the registry's confirmation, as often as the surrogate says that there is none yet.
-async fn commit(context: &Context, blob: &Arc<dyn Blob>, id: &str) -> Result<Stored, SessionError> {
+pub(super) async fn commit(
+    context: &Context,
+    blob: &Arc<dyn Blob>,
+    id: &str,
+) -> Result<Stored, SessionError> {
     let descriptor = blob.descriptor();
     let path = format!("{}/{id}/commit", wire::UPLOADS);
     let message = Commit { digest: descriptor.digest.clone(), size: descriptor.size };

@@ -27,7 +27,7 @@ const IMAGES: usize = 20;
 /// By when a push or a pull has to have ended: it waits some seconds behind each cut, and two minutes at most without progress.
 const DEADLINE: Duration = Duration::from_secs(300);
 /// Parts of the paths that a push asks for.
-const OF_PUSH: [&str; 4] = ["/uploads", "/commit", "/exists", "/manifests/"];
+const OF_PUSH: [&str; 5] = ["/uploads", "/commit", "/exists", "/v1/blobs/", "/manifests/"];
 /// Parts of the paths that a pull asks for.
 const OF_PULL: [&str; 2] = ["/blobs/", "/manifests/"];
 /// What takes the place of all paths on a session by forwarded ports.

@@ -16,7 +16,10 @@ use reposure_oci::{
     Artifact, Blob, Descriptor, Digest, Image, Layer, LayerCache, MediaType, MemoryBlob, RawManifest, Spool,
     archive, image::SourceError,
 };
-use reposure_testing::{RandomImage, api_server::Behaviour};
+use reposure_testing::{
+    RandomImage,
+    api_server::{Behaviour, Failure, How},
+};
 
 use crate::support::Scene;
 
@@ -73,7 +76,8 @@ async fn open_again(scene: &Scene, path: &Path) -> Artifact {
 
 /// Tells how many blobs were sent since the requests were last forgotten.
 fn sent(scene: &Scene) -> usize {
-    let count = scene.api_server.seen().iter().filter(|seen| seen.path == "/reposure/v1/uploads").count();
+    let is_blob = |path: &str| path == "/reposure/v1/uploads" || path.starts_with("/reposure/v1/blobs/");
+    let count = scene.api_server.seen().iter().filter(|seen| is_blob(&seen.path)).count();
     scene.api_server.forget();
     count
 }
@@ -255,6 +259,31 @@ async fn a_layer_that_is_there_twice_is_sent_once() {
     let artifact = Artifact::Image(Arc::new(LateImage(parts, manifest)));
     scene.push(&artifact, "twice:v1").await.unwrap();
     scene.assert_holds(&image, "twice", "v1");
-    let opened = scene.api_server.seen().iter().filter(|seen| seen.path == "/reposure/v1/uploads").count();
-    assert_eq!(opened, image.blobs().len());
+    assert_eq!(sent(&scene), image.blobs().len());
+}
+
+/// On a long way each round trip counts.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_small_blob_takes_one_request() {
+    let scene = Scene::new().await;
+    let image = RandomImage::of_sizes(91, &[3 << 20, 1000, 1, (4 << 20) + 1]).unwrap();
+    let artifact = scene.open(scene.write_oci_archive(&image)).await;
+    scene.push(&artifact, "deep/app:v1").await.unwrap();
+    scene.assert_holds(&image, "deep/app", "v1");
+    let seen = scene.api_server.seen();
+    let count = |part: &str| seen.iter().filter(|seen| seen.path.contains(part)).count();
+    // Three layers and the configuration; and one that is opened, sent in two chunks, and committed.
+    assert_eq!((count("/v1/blobs/deep/app/sha256:"), count("/v1/uploads")), (4, 4), "{seen:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_does_not_go_in_one_request_goes_as_an_upload() {
+    for how in [How::CutBefore, How::CutAfter, How::Status(404), How::Status(413)] {
+        let scene = Scene::new().await;
+        let image = RandomImage::new(92, 1, 100_000).unwrap();
+        let artifact = scene.open(scene.write_oci_archive(&image)).await;
+        scene.api_server.fail(Failure { path: "/v1/blobs/".into(), after: 0, times: usize::MAX, how });
+        scene.push(&artifact, "app:v1").await.unwrap();
+        scene.assert_holds(&image, "app", "v1");
+    }
 }

@@ -74,6 +74,7 @@ async fn of_upload(app: Arc<App>, route: Route, request: Request<Incoming>) -> R
         Route::Progress(id) => app.uploads.progress(&id).await,
         Route::Commit(id) => app.uploads.commit(&id, &body::message(incoming).await?).await,
         Route::Cancel(id) => Ok(app.uploads.cancel(&id)),
+        Route::Whole(repository, digest) => app.uploads.whole(repository, digest, &headers, incoming).await,
         _ => {
             let wish = body::message(incoming).await?;
             let uploads = app.uploads.clone();

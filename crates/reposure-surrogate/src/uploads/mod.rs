@@ -16,6 +16,7 @@ mod requests;
 mod sending;
 mod table;
 mod upload;
+mod whole;
 
 pub(crate) use remembered::Remembered;
 pub(crate) use table::Uploads;

@@ -13,7 +13,10 @@ use reposure_parcel::{
     upload::{How, Open, Stored},
 };
 
-use super::{Uploads, delivery, upload::Key};
+use super::{
+    Uploads, delivery,
+    upload::{Key, Upload},
+};
 use crate::{
     answer::{self, Answer},
     upstream::refusal,
@@ -30,19 +33,32 @@ enum Found {
     Nowhere(Option<Session>),
 }
 
+/// What came of opening.
+pub(super) enum Opened {
+    Stored(Stored),
+    Upload(Arc<Upload>),
+}
+
 impl Uploads {
     /// Answers [`Open`].
-    pub(crate) async fn open(self: &Arc<Self>, wish: Open) -> Result<Answer, Problem> {
+    pub(crate) async fn open(&self, wish: Open) -> Result<Answer, Problem> {
+        Ok(match self.find_or_open(wish).await? {
+            Opened::Stored(stored) => answer::json(StatusCode::OK, &stored),
+            Opened::Upload(upload) => answer::json(StatusCode::CREATED, &upload.progress()),
+        })
+    }
+
+    /// Opens an upload, or joins the one that is open, if the blob is not there and cannot be mounted.
+    pub(super) async fn find_or_open(&self, wish: Open) -> Result<Opened, Problem> {
         let key = key(&wish)?;
         if let Some(upload) = self.join(&key, wish.size)? {
-            return Ok(answer::json(StatusCode::CREATED, &upload.progress()));
+            return Ok(Opened::Upload(upload));
         }
         let session = match &wish.digest {
             None => None,
             Some(digest) => match self.locate(&wish, digest).await? {
                 Found::Here(how) => {
-                    let stored = Stored { digest: digest.clone(), how };
-                    return Ok(answer::json(StatusCode::OK, &stored));
+                    return Ok(Opened::Stored(Stored { digest: digest.clone(), how }));
                 }
                 Found::Nowhere(session) => session,
             },
@@ -52,7 +68,7 @@ impl Uploads {
                 if let Some(session) = session {
                     upload.set_session(session);
                 }
-                Ok(answer::json(StatusCode::CREATED, &upload.progress()))
+                Ok(Opened::Upload(upload))
             }
             (Err(problem), session) => {
                 if let Some(session) = session {

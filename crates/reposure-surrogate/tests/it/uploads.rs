@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::{Method, Request};
 use reposure_oci::Digest;
 use reposure_parcel::{
     limits,
     problem::Code,
     upload::{How, Open, Progress, Range, Stored},
-    wire,
+    whole, wire,
 };
 use reposure_testing::DigestHeader;
 use tokio::task::JoinSet;
@@ -270,4 +271,43 @@ async fn a_registry_that_names_no_digest_is_asked_for_the_blob() {
     stage.registry.change_quirks(|quirks| quirks.digest_header = DigestHeader::Absent);
     push(&stage.client, bytes(1, 1000)).await;
     assert_eq!(stage.registry.count(&Method::HEAD, "/blobs/"), 2);
+}
+
+#[tokio::test]
+async fn a_small_blob_takes_one_request() {
+    let stage = Stage::start().await;
+    let (blob, repository) = (bytes(1, CHUNK), REPOSITORY.parse().unwrap());
+    let put = |digest: &Digest, body: &[u8]| {
+        stage.client.send(Request::put(whole::path(&repository, digest)), Bytes::copy_from_slice(body))
+    };
+    let digest = Digest::sha256_of(&blob);
+    let answer = put(&digest, &blob).await;
+    assert_eq!(answer.status, 201, "{answer:?}");
+    assert_eq!(answer.json::<Stored>(), Stored { digest: digest.clone(), how: How::Uploaded });
+    assert_eq!(stage.registry.blob(REPOSITORY, &digest.to_string()).unwrap(), blob);
+    let again = put(&digest, &blob).await;
+    assert_eq!((again.status.as_u16(), again.json::<Stored>().how), (200, How::Existed));
+
+    let other = Digest::sha256_of(b"something else");
+    assert_eq!(put(&other, &blob).await.code(), Code::DigestMismatch);
+    assert_eq!(stage.registry.blob(REPOSITORY, &other.to_string()), None);
+    let large = vec![0; usize::try_from(whole::LIMIT).unwrap() + 1];
+    assert_eq!(put(&Digest::sha256_of(&large), &large).await.code(), Code::TooLarge);
+}
+
+/// What arrived of it is not sent again.
+#[tokio::test]
+async fn a_small_blob_that_was_cut_goes_on_as_an_upload() {
+    let stage = Stage::start().await;
+    stage.registry.change_quirks(|quirks| quirks.drain_rate = Some(100 << 10));
+    let blob = bytes(2, CHUNK);
+    let digest = Digest::sha256_of(&blob);
+    let path = whole::path(&REPOSITORY.parse().unwrap(), &digest);
+    let sent = stage.client.send(Request::put(path), blob.clone());
+    // It is received whole, but not stored by then.
+    let _ = tokio::time::timeout(std::time::Duration::from_millis(500), sent).await;
+    stage.registry.change_quirks(|quirks| quirks.drain_rate = None);
+    let opened: Progress = stage.client.post(wire::UPLOADS, &open(&blob)).await.json();
+    assert_eq!(opened.received, [Range { start: 0, end: CHUNK as u64 }]);
+    assert_eq!(stage.client.commit(&opened.id, &digest, blob.len()).await.status, 201);
 }

@@ -1,0 +1,59 @@
+//! A small blob in one request. What does not go that way goes as an upload, which finds what has arrived.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::StatusCode;
+use reposure_oci::{Blob, Digester};
+use reposure_parcel::{
+    upload::{Progress as UploadProgress, Stored},
+    whole,
+};
+
+use super::{Context, PushError, chunks, upload};
+use crate::{progress::Event, session::SessionError};
+
+/// Tells whether a blob fits into one request.
+pub(super) fn is_small(context: &Context, blob: &Arc<dyn Blob>) -> bool {
+    let hello = context.session.hello();
+    let is_known = hello.capabilities.iter().any(|capability| capability == whole::CAPABILITY);
+    let size = blob.descriptor().size;
+    is_known && size > 0 && size <= whole::LIMIT.min(context.chunk_size.get())
+}
+
+/// Brings a small blob into the registry, if that goes at once.
+///
+/// # Errors
+/// When it cannot be read, or is corrupt. What happens on the way is none.
+pub(super) async fn send(
+    context: &Context,
+    part: usize,
+    blob: &Arc<dyn Blob>,
+) -> Result<Option<Stored>, PushError> {
+    let _permit = context.chunks.acquire().await;
+    let size = blob.descriptor().size;
+    let bytes = chunks::read(blob, 0, size).await?;
+    let digester = Digester::new(blob.descriptor().digest.algorithm());
+    let (bytes, digester) = chunks::hash(digester, bytes).await?;
+    chunks::verify(blob, digester.finish())?;
+    match put(context, blob, bytes).await {
+        Ok(stored) => {
+            context.progress.send(Event::Advanced { part, bytes: size });
+            Ok(Some(stored))
+        }
+        Err(error) => {
+            tracing::debug!(%error, "a small blob goes as an upload");
+            Ok(None)
+        }
+    }
+}
+
+async fn put(context: &Context, blob: &Arc<dyn Blob>, bytes: Bytes) -> Result<Stored, SessionError> {
+    let path = whole::path(&context.repository, &blob.descriptor().digest);
+    let answer = context.session.put(&path, bytes).await?;
+    if answer.status != StatusCode::ACCEPTED {
+        return answer.parse(&path);
+    }
+    let progress: UploadProgress = answer.parse(&path)?;
+    upload::commit(context, blob, &progress.id).await
+}
