@@ -1,5 +1,7 @@
 //! A registry by its name, as far as it may be read.
 
+use std::time::Duration;
+
 use anyhow::Result;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use reposure_api::{
@@ -7,6 +9,7 @@ use reposure_api::{
     conditions::{self, ConditionType, State},
     registry::RegistryStatus,
 };
+use reposure_client::retry::Backoff;
 use reposure_parcel::wire;
 use tokio::time::timeout;
 
@@ -16,12 +19,27 @@ use crate::{
     exit::{API_SERVER, Failure, Kind},
 };
 
+/// Asks for a registry; once more where the link breaks, as it may at any time.
+async fn get(cluster: &Cluster, name: &str) -> Result<kube::Result<Option<Registry>>> {
+    let (api, mut backoff) = (cluster.api::<Registry>(), Backoff::new(LINK_PATIENCE));
+    loop {
+        let found = timeout(LOOK_DEADLINE, api.get_opt(name)).await.map_err(|_| silent(name))?;
+        let is_broken = matches!(found, Err(kube::Error::Service(_) | kube::Error::HyperError(_)));
+        if !is_broken || !backoff.pause().await {
+            return Ok(found);
+        }
+    }
+}
+
 /// Says that the API server gave no answer.
 fn silent(name: &str) -> Failure {
     let waited = LOOK_DEADLINE.as_secs();
     let message = format!("the API server did not say within {waited} s whether there is a registry {name}");
     Failure::new(Kind::Unreachable, message).hint(API_SERVER)
 }
+
+/// How long a link may be broken before it is said: nobody wants to wait for an address that is wrong.
+const LINK_PATIENCE: Duration = Duration::from_secs(1);
 
 /// A registry that somebody wants to work with.
 pub(crate) struct Sought {
@@ -32,9 +50,7 @@ pub(crate) struct Sought {
 
 impl Sought {
     pub(crate) async fn find(cluster: &Cluster, name: &str) -> Result<Self> {
-        let api = cluster.api::<Registry>();
-        let found = timeout(LOOK_DEADLINE, api.get_opt(name)).await;
-        match found.map_err(|_| silent(name))? {
+        match get(cluster, name).await? {
             Err(kube::Error::Api(status)) if status.code == 403 => {
                 Ok(Self { name: name.into(), known: None })
             }
