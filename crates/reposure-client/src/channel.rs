@@ -21,7 +21,7 @@ mod proxy;
 mod segment;
 mod upgrade;
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
@@ -44,6 +44,16 @@ pub trait Channel: Send + Sync + fmt::Debug {
     /// Tells whether the surrogate asks those who come over it for a token.
     fn needs_token(&self) -> bool {
         true
+    }
+
+    /// Returns the same way without TLS of the surrogate's own on it, if the way is encrypted to the surrogate's node without that.
+    fn unwrapped(&self) -> Option<Arc<dyn Channel>> {
+        None
+    }
+
+    /// Returns the same way without TLS between the API server and the surrogate, for what is no secret there.
+    fn clear(&self) -> Option<Arc<dyn Channel>> {
+        None
     }
 
     /// Sends a request whose URI is a path and query of the surrogate's API, and returns whatever answered.

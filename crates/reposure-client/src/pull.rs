@@ -42,12 +42,16 @@ pub struct PullOptions {
     pub range: u64,
     /// The size of the longest range that is written in place, in bytes.
     pub longest_range: u64,
+    /// How long a hello takes at most on a link where it pays to read blobs without TLS, if the surrogate lets one; see
+    /// [`reposure_parcel::ticket`].
+    pub near: Duration,
 }
 
 impl Default for PullOptions {
     fn default() -> Self {
         // 40 MiB in flight to a pipe. Each range costs Distribution a buffer of 4 MiB of its own, so longer ones are cheaper.
-        Self { jobs: 5, range: 8 << 20, longest_range: 64 << 20 }
+        // On a longer way what TLS costs does not show, and one more question does.
+        Self { jobs: 5, range: 8 << 20, longest_range: 64 << 20, near: Duration::from_millis(60) }
     }
 }
 

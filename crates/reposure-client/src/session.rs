@@ -3,6 +3,7 @@
 mod answer;
 mod error;
 mod probe;
+mod tickets;
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,11 +17,12 @@ use reposure_parcel::{
     hello::Hello,
     limits,
     problem::Code,
+    ticket,
     wire::{self, Right},
 };
 use secrecy::ExposeSecret as _;
 use serde::{Serialize, de::DeserializeOwned};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::{
     channel::{Alternatives, Channel},
@@ -28,9 +30,12 @@ use crate::{
 };
 
 pub use error::SessionError;
+pub(crate) use tickets::Tickets;
 
 /// How long the first answer of a surrogate may take.
 const HELLO_DEADLINE: Duration = Duration::from_secs(10);
+/// How long it may take on a way that is taken only if it is there.
+const SECOND_HELLO_DEADLINE: Duration = Duration::from_secs(3);
 /// How long any answer may take to begin: a surrogate answers within [`limits::SILENCE`] once a request is there whole.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(30);
 /// The slowest link on which a request's body still arrives in time, in bytes a second: a poor mobile link.
@@ -51,6 +56,10 @@ pub struct Session {
     tokens: Arc<dyn TokenSource>,
     right: Right,
     hello: Hello,
+    /// How long the hello took, which is how far away the surrogate is.
+    hello_took: Duration,
+    /// The way for blobs without TLS, where the surrogate gives tickets.
+    clear: Option<Arc<dyn Channel>>,
 }
 
 /// A status with a JSON body.
@@ -77,8 +86,22 @@ impl Session {
         tokens: Arc<dyn TokenSource>,
         right: Right,
     ) -> Result<Self, SessionError> {
-        let hello = say_hello(&channel, &tokens, right).await?;
-        Ok(Self { channel, tokens, right, hello })
+        let begun = Instant::now();
+        let hello = say_hello(&channel, &tokens, right, HELLO_DEADLINE).await?;
+        let hello_took = begun.elapsed();
+        let clear = channel.clear().filter(|_| hello.can(ticket::CAPABILITY));
+        let mut session = Self { channel, tokens, right, hello, hello_took, clear };
+        session.unwrap().await;
+        Ok(session)
+    }
+
+    /// Leaves the surrogate's TLS out, where the way does without it and leads to the surrogate so.
+    async fn unwrap(&mut self) {
+        let unwrapped = self.channel.unwrapped().filter(|_| self.hello.can(wire::PLAIN));
+        let Some(unwrapped) = unwrapped else { return };
+        if say_hello(&unwrapped, &self.tokens, self.right, SECOND_HELLO_DEADLINE).await.is_ok() {
+            self.channel = unwrapped;
+        }
     }
 
     /// Goes on over the next of these channels where the one in use stays broken.
@@ -198,6 +221,7 @@ async fn say_hello(
     channel: &Arc<dyn Channel>,
     tokens: &Arc<dyn TokenSource>,
     right: Right,
+    deadline: Duration,
 ) -> Result<Hello, SessionError> {
     let hello = async {
         let request = request(Method::GET, wire::HELLO, "", Bytes::new())?;
@@ -206,9 +230,9 @@ async fn say_hello(
         let bytes = collect(response.into_body(), wire::HELLO, JSON_ANSWER).await?;
         Answer { status, bytes }.parse::<Hello>(wire::HELLO)
     };
-    let hello = timeout(HELLO_DEADLINE, hello)
+    let hello = timeout(deadline, hello)
         .await
-        .map_err(|_| SessionError::Timeout { path: wire::HELLO.into(), waited: HELLO_DEADLINE })??;
+        .map_err(|_| SessionError::Timeout { path: wire::HELLO.into(), waited: deadline })??;
     let (oldest, newest) = hello.versions;
     if oldest > wire::VERSION || newest < wire::OLDEST_VERSION {
         return Err(SessionError::Version { build: hello.build, oldest, newest });

@@ -8,6 +8,7 @@
 //! | `GET /reposure/v1/results/ID` | [`problem`] (a late answer to any request) |
 //! | `PUT /reposure/v1/blobs/REPOSITORY/DIGEST` | [`whole`] |
 //! | `GET /reposure/v1/probe/N`, `PUT /reposure/v1/probe` | [`probe`] |
+//! | `POST /reposure/v1/tickets` | [`ticket`] |
 //! | `GET /status` (second port, no token) | [`status`] |
 //! | `/v2/…` | the OCI distribution API of the registry behind the surrogate |
 //!
@@ -22,6 +23,7 @@ pub mod probe;
 pub mod problem;
 pub mod session;
 pub mod status;
+pub mod ticket;
 pub mod upload;
 pub mod whole;
 pub mod wire;

@@ -13,6 +13,8 @@ pub const OLDEST_VERSION: u32 = 1;
 pub const VERSION_HEADER: &str = "reposure-version";
 /// Carries the ServiceAccount token with a request; the API server strips `Authorization`.
 pub const TOKEN_HEADER: &str = "reposure-token";
+/// Carries the ticket with a request for a blob that goes without TLS, instead of a token.
+pub const TICKET_HEADER: &str = "reposure-ticket";
 /// Says, with any value, that the client understands 202 and `/reposure/v1/results/ID` as an answer to a gateway request.
 pub const ASYNC_HEADER: &str = "reposure-async";
 /// Carries the status that the registry gave, on an answer of the surrogate's own that is due to it.
@@ -35,6 +37,8 @@ pub const UPLOADS: &str = "/reposure/v1/uploads";
 pub const BLOBS: &str = "/reposure/v1/blobs";
 /// The path of [`crate::probe`], and the prefix of its lengths.
 pub const PROBE: &str = "/reposure/v1/probe";
+/// The path of [`crate::ticket`].
+pub const TICKETS: &str = "/reposure/v1/tickets";
 /// The prefix of late answers.
 pub const RESULTS: &str = "/reposure/v1/results";
 /// The path of [`crate::status::Status`], on the status port.
@@ -46,6 +50,10 @@ pub const ALIVE: &str = "/alive";
 pub const PORT: u16 = 10250;
 /// The port of `GET /status`, without a token.
 pub const STATUS_PORT: u16 = 10251;
+
+/// How a hello says that the port takes HTTP without TLS too from the surrogate's own network namespace: from a forwarded port, which is
+/// encrypted up to the node.
+pub const PLAIN: &str = "plain";
 
 /// What a token lets its bearer do. Each right holds the ones before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

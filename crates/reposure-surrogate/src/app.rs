@@ -5,7 +5,7 @@ use std::sync::{Arc, atomic::AtomicU64};
 use reposure_oci::transport::Transport;
 
 use crate::{
-    access::Gate,
+    access::{Gate, TicketOffice},
     results::Results,
     uploads::Uploads,
     upstream::{Client, Health},
@@ -17,6 +17,8 @@ pub(crate) struct App {
     pub(crate) name: String,
     pub(crate) pod_uid: String,
     pub(crate) gate: Gate,
+    /// Who gives tickets, where blobs may go in the clear.
+    pub(crate) tickets: Option<TicketOffice>,
     pub(crate) registry: Arc<dyn Transport>,
     pub(crate) client: Client,
     pub(crate) health: Health,

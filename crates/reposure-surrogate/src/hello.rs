@@ -2,7 +2,7 @@
 
 use reposure_parcel::{
     hello::{Hello, Limits},
-    probe, whole,
+    probe, ticket, whole,
     wire::{self, Right},
 };
 
@@ -22,6 +22,12 @@ pub(crate) fn hello(app: &App, right: Right) -> Hello {
         right,
         upstream: app.health.upstream(),
         limits: Limits::default(),
-        capabilities: vec![probe::CAPABILITY.into(), whole::CAPABILITY.into()],
+        capabilities: capabilities(app),
     }
+}
+
+fn capabilities(app: &App) -> Vec<String> {
+    let always = [probe::CAPABILITY, whole::CAPABILITY, wire::PLAIN];
+    let tickets = app.tickets.as_ref().map(|_| ticket::CAPABILITY);
+    always.into_iter().chain(tickets).map(Into::into).collect()
 }

@@ -22,6 +22,7 @@ mod route;
 mod server;
 mod session;
 mod surrogate;
+mod tickets;
 mod tls;
 mod uploads;
 mod upstream;

@@ -15,6 +15,7 @@ use crate::identifier::Identifier;
 pub(crate) enum Route {
     Hello,
     Exists,
+    Tickets,
     Open,
     Progress(Identifier),
     Chunk(Identifier, u64),
@@ -49,6 +50,7 @@ impl Route {
         match path {
             wire::HELLO => return get.then_some(Self::Hello),
             wire::EXISTS => return post.then_some(Self::Exists),
+            wire::TICKETS => return post.then_some(Self::Tickets),
             wire::UPLOADS => return post.then_some(Self::Open),
             wire::PROBE => return (*method == Method::PUT).then_some(Self::ProbeUp),
             _ => {}
@@ -78,7 +80,12 @@ impl Route {
     /// Returns the right that a request of `method` takes.
     pub(crate) fn right(&self, method: &Method) -> Right {
         match self {
-            Self::Hello | Self::Exists | Self::Result(_) | Self::ProbeDown(_) | Self::ProbeUp => Right::Pull,
+            Self::Hello
+            | Self::Exists
+            | Self::Tickets
+            | Self::Result(_)
+            | Self::ProbeDown(_)
+            | Self::ProbeUp => Right::Pull,
             Self::Open
             | Self::Progress(_)
             | Self::Chunk(..)
@@ -115,6 +122,7 @@ mod tests {
         for (method, path, expected) in [
             (Method::GET, wire::HELLO.to_owned(), Right::Pull),
             (Method::POST, wire::EXISTS.to_owned(), Right::Pull),
+            (Method::POST, wire::TICKETS.to_owned(), Right::Pull),
             (Method::HEAD, format!("{}/{id}", wire::RESULTS), Right::Pull),
             (Method::GET, format!("{}/1", wire::PROBE), Right::Pull),
             (Method::PUT, wire::PROBE.to_owned(), Right::Pull),
@@ -147,6 +155,7 @@ mod tests {
         let id = Identifier::random();
         for (method, path) in [
             (Method::POST, wire::HELLO.to_owned()),
+            (Method::GET, wire::TICKETS.to_owned()),
             (Method::GET, "/".to_owned()),
             (Method::GET, "/v2".to_owned()),
             (Method::GET, wire::STATUS.to_owned()),

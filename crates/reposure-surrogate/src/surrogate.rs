@@ -3,13 +3,13 @@
 use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use futures::future::join_all;
-use reposure_parcel::config::Config;
+use reposure_parcel::config::{Config, Scheme};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use crate::{
-    access::{Gate, GateError},
+    access::{Gate, GateError, TicketOffice},
     app::App,
     results::Results,
     server::{self, ListenError, Listener, Protocol, SessionListener, SocketError},
@@ -78,7 +78,7 @@ impl Surrogate {
         let pod_uid = pod_uid(config.pod_uid_file.as_ref()).await?;
         let tls = tls::server(&config.registry).map_err(StartError::Tls)?;
         let registry = Arc::new(Registry::new(&config.upstream).await?);
-        let api = Listener::bind(config.listen, Protocol::Tls(TlsAcceptor::from(tls))).await?;
+        let api = Listener::bind(config.listen, Protocol::Either(TlsAcceptor::from(tls))).await?;
         let status = Listener::bind(config.status_listen, Protocol::Plain).await?;
         let sessions = config.session_socket.as_deref().map(SessionListener::bind).transpose()?;
         let client = Client::new(registry.clone());
@@ -87,6 +87,8 @@ impl Surrogate {
             name: config.registry,
             pod_uid,
             gate,
+            // What comes over TLS goes over TLS.
+            tickets: if config.upstream.scheme == Scheme::Http { TicketOffice::new() } else { None },
             registry: registry.clone(),
             health: Health::new(config.upstream.host),
             uploads: Arc::new(Uploads::new(client.clone())),
@@ -107,8 +109,10 @@ impl Surrogate {
         let ending = CancellationToken::new();
         let (address, status_address) = (api.address(), status.address());
         let (api_app, status_app) = (app.clone(), app.clone());
-        let api = api.serve(ending.clone(), move |request| server::answer_api(api_app.clone(), request));
-        let status = status.serve(ending.clone(), move |request| {
+        let api = api.serve(ending.clone(), move |request, wrapping| {
+            server::answer_api(api_app.clone(), request, wrapping)
+        });
+        let status = status.serve(ending.clone(), move |request, _| {
             std::future::ready(server::answer_status(&status_app, &request))
         });
         let mut servers =

@@ -33,6 +33,8 @@ pub struct Seen {
     pub method: http::Method,
     /// Its path behind the proxy's prefix, or the whole path of a request to the API server itself.
     pub path: String,
+    /// Whether the pod was asked without TLS.
+    pub clear: bool,
 }
 
 /// A pod proxy that listens until it is dropped.

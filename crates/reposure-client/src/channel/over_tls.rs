@@ -1,9 +1,9 @@
-//! A pool of HTTP/1.1 connections over TLS with a surrogate, on streams of any kind.
+//! A pool of HTTP/1.1 connections over TLS, or without, with a surrogate, on streams of any kind.
 
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response, Uri};
+use http::{Request, Response, Uri, uri::Scheme};
 use http_body_util::{BodyExt as _, Full};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
 use hyper_util::{
@@ -30,6 +30,7 @@ type Connector<C> = MapResponse<
 
 /// Connections that `C` makes.
 pub(super) struct OverTls<C: Service<Uri>> {
+    scheme: Scheme,
     /// What the URIs of requests name; a connector may have no use for it.
     authority: String,
     client: legacy::Client<Connector<C>, Full<Bytes>>,
@@ -45,7 +46,7 @@ where
     pub(super) fn new(connector: C, authority: String) -> Result<Self, rustls::Error> {
         let connector = HttpsConnectorBuilder::new()
             .with_tls_config(any_certificate::client_config()?)
-            .https_only()
+            .https_or_http()
             .enable_http1()
             .wrap_connector(connector);
         let greedy: fn(_) -> _ = greedy;
@@ -53,13 +54,18 @@ where
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE)
             .build(connector.map_response(greedy));
-        Ok(Self { authority, client })
+        Ok(Self { scheme: Scheme::HTTPS, authority, client })
+    }
+
+    /// Returns connections without TLS.
+    pub(super) fn without_tls(&self) -> Self {
+        Self { scheme: Scheme::HTTP, ..self.clone() }
     }
 
     pub(super) async fn send(&self, request: Request<Bytes>) -> Result<Response<Body>, BoxError> {
         let (mut parts, body) = request.into_parts();
         let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
-        parts.uri = format!("https://{}{path}", self.authority).parse::<Uri>()?;
+        parts.uri = format!("{}://{}{path}", self.scheme, self.authority).parse::<Uri>()?;
         let response = self.client.request(Request::from_parts(parts, Full::new(body))).await?;
         Ok(response.map(|body| body.map_err(BoxError::from).boxed_unsync()))
     }
@@ -70,7 +76,8 @@ where
     Connector<C>: Clone,
 {
     fn clone(&self) -> Self {
-        Self { authority: self.authority.clone(), client: self.client.clone() }
+        let (scheme, authority) = (self.scheme.clone(), self.authority.clone());
+        Self { scheme, authority, client: self.client.clone() }
     }
 }
 

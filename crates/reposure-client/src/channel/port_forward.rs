@@ -48,6 +48,11 @@ impl Channel for PortForward {
         "port-forward"
     }
 
+    /// The stream ends in the pod's own network namespace, and is encrypted up to the node.
+    fn unwrapped(&self) -> Option<Arc<dyn Channel>> {
+        Some(Arc::new(Self(self.0.without_tls())))
+    }
+
     fn send(&self, request: Request<Bytes>) -> BoxFuture<'_, Result<Response<Body>, ChannelError>> {
         async {
             let error = match self.0.send(request).await {

@@ -6,6 +6,8 @@
 //!
 //! See [Kubernetes, "Manually constructing apiserver proxy URLs"](https://kubernetes.io/docs/tasks/access-application-cluster/access-cluster-services/#manually-constructing-apiserver-proxy-urls).
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use futures::{FutureExt as _, future::BoxFuture};
 use http::{HeaderMap, HeaderValue, Request, Response, Uri, header::LOCATION};
@@ -19,6 +21,10 @@ use super::{ApiServer, Channel, ChannelError, Hop, segment::segment};
 #[derive(Clone, Debug)]
 pub struct Proxy {
     api_server: ApiServer,
+    /// The path of the namespace's pods.
+    pods: String,
+    /// The pod and its port, behind the scheme that it is asked by.
+    place: String,
     prefix: String,
 }
 
@@ -26,7 +32,13 @@ impl Proxy {
     /// Addresses the pod `pod` in `namespace`, which serves TLS at `port`.
     pub fn new(api_server: ApiServer, namespace: &str, pod: &str, port: u16) -> Self {
         let (namespace, pod) = (segment(namespace), segment(pod));
-        Self { api_server, prefix: format!("/api/v1/namespaces/{namespace}/pods/https:{pod}:{port}/proxy") }
+        let (pods, place) = (format!("/api/v1/namespaces/{namespace}/pods"), format!("{pod}:{port}"));
+        Self::asking(api_server, "https", pods, place)
+    }
+
+    fn asking(api_server: ApiServer, scheme: &str, pods: String, place: String) -> Self {
+        let prefix = format!("{pods}/{scheme}:{place}/proxy");
+        Self { api_server, pods, place, prefix }
     }
 
     async fn exchange(&self, request: Request<Bytes>) -> Result<Response<Body>, ChannelError> {
@@ -61,6 +73,11 @@ impl Proxy {
 impl Channel for Proxy {
     fn name(&self) -> &'static str {
         "proxy"
+    }
+
+    fn clear(&self) -> Option<Arc<dyn Channel>> {
+        let (pods, place) = (self.pods.clone(), self.place.clone());
+        Some(Arc::new(Self::asking(self.api_server.clone(), "http", pods, place)))
     }
 
     fn send(&self, request: Request<Bytes>) -> BoxFuture<'_, Result<Response<Body>, ChannelError>> {

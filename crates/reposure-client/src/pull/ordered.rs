@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::{Stream, StreamExt as _, stream};
+use futures::{FutureExt as _, Stream, StreamExt as _, stream};
 use http::StatusCode;
 use reposure_oci::{Descriptor, RepositoryName};
 use tokio_util::task::AbortOnDropHandle;
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     retry::Backoff,
-    session::{self, Session},
+    session::{self, Session, Tickets},
 };
 
 /// Fetches blobs and gives their bytes in order; each range is fetched by a task of its own, that ends with the stream.
@@ -24,33 +24,46 @@ pub(super) fn pieces(
     blobs: &[Descriptor],
     options: PullOptions,
 ) -> impl Stream<Item = Result<Piece, PullError>> + use<> {
-    let session = session.clone();
-    stream::iter(ranges(repository, blobs.to_vec(), options.range))
-        .map(move |range| {
-            let session = session.clone();
-            let (blob, last) = (range.blob, range.is_last());
-            let task = AbortOnDropHandle::new(tokio::spawn(fetch(session, range)));
-            async move { Ok(Piece { blob, bytes: task.await.map_err(PullError::Task)??, last }) }
-        })
-        .buffered(options.jobs.max(1))
+    let (session, repository, blobs) = (session.clone(), repository.clone(), blobs.to_vec());
+    let asking = async move {
+        let tickets = session.tickets(&repository, &blobs, options.near).await.map(Arc::new);
+        let ranges = ranges(&repository, blobs, options.range);
+        stream::iter(ranges).map(move |range| piece(&session, tickets.clone(), range))
+    };
+    asking.flatten_stream().buffered(options.jobs.max(1))
+}
+
+/// Fetches one range in a task, and makes a piece of it.
+fn piece(
+    session: &Arc<Session>,
+    tickets: Option<Arc<Tickets>>,
+    range: Range,
+) -> impl Future<Output = Result<Piece, PullError>> + use<> {
+    let (blob, last) = (range.blob, range.is_last());
+    let task = AbortOnDropHandle::new(tokio::spawn(fetch(session.clone(), tickets, range)));
+    async move { Ok(Piece { blob, bytes: task.await.map_err(PullError::Task)??, last }) }
 }
 
 /// Fetches one range, and again when the answer breaks off.
-async fn fetch(session: Arc<Session>, range: Range) -> Result<Bytes, PullError> {
+async fn fetch(
+    session: Arc<Session>,
+    tickets: Option<Arc<Tickets>>,
+    range: Range,
+) -> Result<Bytes, PullError> {
     let mut backoff = Backoff::new(PATIENCE);
     loop {
         if range.start == range.end {
             return Ok(Bytes::new());
         }
-        match exchange(&session, &range).await {
+        match exchange(&session, tickets.as_deref(), &range).await {
             Err(error) if error.is_transient() && backoff.pause().await => {}
             done => return done,
         }
     }
 }
 
-async fn exchange(session: &Session, range: &Range) -> Result<Bytes, PullError> {
-    let body = range.request(session).await?;
+async fn exchange(session: &Session, tickets: Option<&Tickets>, range: &Range) -> Result<Bytes, PullError> {
+    let body = range.request(session, tickets).await?;
     let length = usize::try_from(range.end.saturating_sub(range.start)).unwrap_or(usize::MAX);
     let bytes = session::collect(body, range.path(), length).await.map_err(|source| range.failed(source))?;
     if bytes.len() == length {

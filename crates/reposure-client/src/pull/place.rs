@@ -22,7 +22,7 @@ use super::{
 use crate::{
     progress::{Event, Progress},
     retry::Backoff,
-    session::{Session, frame},
+    session::{Session, Tickets, frame},
 };
 
 /// How much is written at once, in bytes: enough that the trip to a thread that may block does not show.
@@ -78,10 +78,12 @@ pub async fn fetch_each(
     let blobs: Vec<Descriptor> = places.iter().map(|place| place.blob.clone()).collect();
     began(&blobs, progress);
     let length = segment(&blobs, options);
+    let tickets = session.tickets(&name.repository, &blobs, options.near).await.map(Arc::new);
     let checked = Arc::new(Blobs::new(&places));
     let (check, fetched) = Check::start(checked.clone(), progress, finished);
     let fetch = Fetch {
         session: session.clone(),
+        tickets,
         queue: Arc::new(Queue::new(&name.repository, blobs, length)),
         places: places.into(),
         checked,
@@ -110,6 +112,7 @@ fn segment(blobs: &[Descriptor], options: PullOptions) -> u64 {
 #[derive(Clone)]
 struct Fetch {
     session: Arc<Session>,
+    tickets: Option<Arc<Tickets>>,
     queue: Arc<Queue>,
     places: Arc<[Place]>,
     checked: Arc<Blobs>,
@@ -150,7 +153,7 @@ impl Fetch {
 
     /// Writes what one answer gives of the range, and takes that off `left`.
     async fn exchange(&self, left: &mut Range) -> Result<(), PullError> {
-        let mut body = left.request(&self.session).await?;
+        let mut body = left.request(&self.session, self.tickets.as_deref()).await?;
         let mut batch = Batch::default();
         while left.start < left.end {
             let whole = self.fill(&mut batch, &mut body, left).await;

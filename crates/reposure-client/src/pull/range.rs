@@ -7,7 +7,7 @@ use http::{Method, Response, StatusCode, header};
 use reposure_oci::{Body, Descriptor, Digest, RepositoryName};
 
 use super::PullError;
-use crate::session::{self, Session, SessionError};
+use crate::session::{self, Session, SessionError, Tickets};
 
 /// A range to be fetched.
 #[derive(Clone, Debug)]
@@ -68,15 +68,26 @@ impl Range {
         &self.path
     }
 
-    /// Asks for the range and returns a body that should hold it.
-    pub(super) async fn request(&self, session: &Session) -> Result<Body, PullError> {
+    /// Asks for the range, by a ticket where there is one, and returns a body that should hold it.
+    pub(super) async fn request(
+        &self,
+        session: &Session,
+        tickets: Option<&Tickets>,
+    ) -> Result<Body, PullError> {
         let request = session::request(Method::GET, &self.path, "", Bytes::new());
         let mut request = request.map_err(|source| self.failed(source))?;
         let bytes = format!("{}-{}", self.start, self.end.saturating_sub(1));
         if let Ok(value) = format!("bytes={bytes}").parse() {
             request.headers_mut().insert(header::RANGE, value);
         }
-        let response = session.send(request).await.map_err(|source| self.failed(source))?;
+        let clear = match tickets {
+            Some(tickets) => tickets.send(&self.digest, request.clone()).await,
+            None => None,
+        };
+        let response = match clear {
+            Some(response) => response,
+            None => session.send(request).await.map_err(|source| self.failed(source))?,
+        };
         self.check(&response, &format!("bytes {bytes}/"))?;
         Ok(response.into_body())
     }

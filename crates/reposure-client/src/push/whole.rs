@@ -16,7 +16,7 @@ use crate::{progress::Event, session::SessionError};
 /// Tells whether a blob fits into one request.
 pub(super) fn is_small(context: &Context, blob: &Arc<dyn Blob>) -> bool {
     let hello = context.session.hello();
-    let is_known = hello.capabilities.iter().any(|capability| capability == whole::CAPABILITY);
+    let is_known = hello.can(whole::CAPABILITY);
     let size = blob.descriptor().size;
     is_known && size > 0 && size <= whole::LIMIT.min(context.chunk_size.get())
 }

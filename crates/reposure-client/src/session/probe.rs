@@ -9,7 +9,7 @@ use super::{Session, SessionError, frame, request};
 impl Session {
     /// Tells whether the surrogate gives and takes bytes that mean nothing.
     pub fn can_probe(&self) -> bool {
-        self.hello.capabilities.iter().any(|capability| capability == probe::CAPABILITY)
+        self.hello.can(probe::CAPABILITY)
     }
 
     /// Fetches `length` bytes that mean nothing, [`probe::LIMIT`] at most.

@@ -10,4 +10,5 @@ mod pull;
 mod push;
 mod slow;
 mod support;
+mod tickets;
 mod traps;

@@ -14,10 +14,16 @@ use crate::{
     app::App,
     body, exists, gateway, hello, probe,
     route::Route,
+    tickets,
 };
 
+use super::connection::Wrapping;
+
 /// Answers a request for the API that came to the port.
-pub(crate) async fn answer(app: Arc<App>, request: Request<Incoming>) -> Answer {
+pub(crate) async fn answer(app: Arc<App>, request: Request<Incoming>, wrapping: Wrapping) -> Answer {
+    if wrapping == Wrapping::None {
+        return tickets::answer(app, request).await;
+    }
     // Who has no token learns nothing, not even which paths there are.
     match app.gate.admit(request.headers()).await {
         Ok(right) => answer_to(right, app, request).await,
@@ -56,6 +62,7 @@ async fn dispatch(right: Right, app: Arc<App>, request: Request<Incoming>) -> Re
             probe::take(&parts.headers, incoming).await
         }
         Route::Result(id) => app.results.get(&id, request.method()).await,
+        Route::Tickets => tickets::give(&app, &body::message(request.into_body()).await?),
         Route::Exists => {
             let wish = body::message(request.into_body()).await?;
             let work = app.clone();

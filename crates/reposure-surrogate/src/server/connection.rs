@@ -1,8 +1,9 @@
-//! One connection: TLS, then HTTP/1.1 until either side ends it.
+//! One connection: TLS or not, then HTTP/1.1 until either side ends it.
 
 use std::{
     convert::Infallible,
     future::pending,
+    io,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -40,10 +41,21 @@ const HEADERS: usize = 64;
 /// What is spoken on a port.
 #[derive(Clone)]
 pub(crate) enum Protocol {
-    /// HTTP over TLS.
-    Tls(TlsAcceptor),
+    /// HTTP over TLS or without, as its sender likes.
+    Either(TlsAcceptor),
     /// Plain HTTP.
     Plain,
+}
+
+/// What protects a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wrapping {
+    /// TLS of the surrogate's own.
+    Tls,
+    /// It comes from the surrogate's own network namespace: from a forwarded port, whose stream is encrypted up to the node.
+    Loopback,
+    /// Nothing.
+    None,
 }
 
 /// Answers the requests of one connection, each by `respond`, until it ends or `ending` says so.
@@ -53,36 +65,56 @@ pub(super) async fn serve<F, A>(
     ending: CancellationToken,
     respond: Arc<F>,
 ) where
-    F: Fn(Request<Incoming>) -> A + Send + Sync + 'static,
+    F: Fn(Request<Incoming>, Wrapping) -> A + Send + Sync + 'static,
     A: Future<Output = Answer> + Send,
 {
     // A failure only means slower answers.
     let _ = stream.set_nodelay(true);
-    match protocol {
-        Protocol::Plain => exchange(stream, ending, respond).await,
-        Protocol::Tls(acceptor) => {
-            // rustls reads its records in small steps.
-            let stream = BufReader::with_capacity(READ_BUFFER, stream);
-            match timeout(HANDSHAKE_DEADLINE, acceptor.accept(stream)).await {
-                Ok(Ok(stream)) => exchange(stream, ending, respond).await,
-                Ok(Err(error)) => tracing::debug!(%error, "no TLS"),
-                Err(_) => tracing::debug!("no TLS in time"),
-            }
-        }
+    let unwrapped = wrapping(&stream);
+    let Protocol::Either(acceptor) = protocol else {
+        return exchange(stream, ending, |request| respond(request, unwrapped)).await;
+    };
+    match timeout(HANDSHAKE_DEADLINE, begins_with_tls(&stream)).await {
+        Ok(Ok(true)) => {}
+        Ok(Ok(false)) => return exchange(stream, ending, |request| respond(request, unwrapped)).await,
+        Ok(Err(error)) => return tracing::debug!(%error, "no first byte"),
+        Err(_) => return tracing::debug!("no first byte in time"),
+    }
+    // rustls reads its records in small steps.
+    let stream = BufReader::with_capacity(READ_BUFFER, stream);
+    match timeout(HANDSHAKE_DEADLINE, acceptor.accept(stream)).await {
+        Ok(Ok(stream)) => exchange(stream, ending, |request| respond(request, Wrapping::Tls)).await,
+        Ok(Err(error)) => tracing::debug!(%error, "no TLS"),
+        Err(_) => tracing::debug!("no TLS in time"),
     }
 }
 
-async fn exchange<S, F, A>(stream: S, ending: CancellationToken, respond: Arc<F>)
+/// Tells whether a client begins with TLS: no method of HTTP begins with the byte of a handshake record.
+///
+/// See [RFC 8446, section 5.1](https://www.rfc-editor.org/rfc/rfc8446#section-5.1).
+async fn begins_with_tls(stream: &TcpStream) -> io::Result<bool> {
+    const HANDSHAKE: u8 = 22;
+    let mut first = [0];
+    stream.peek(&mut first).await.map(|length| length > 0 && first == [HANDSHAKE])
+}
+
+/// Returns what protects a stream without TLS.
+fn wrapping(stream: &TcpStream) -> Wrapping {
+    let is_loopback = stream.peer_addr().is_ok_and(|peer| peer.ip().to_canonical().is_loopback());
+    if is_loopback { Wrapping::Loopback } else { Wrapping::None }
+}
+
+async fn exchange<S, F, A>(stream: S, ending: CancellationToken, respond: F)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    F: Fn(Request<Incoming>) -> A + Send + Sync + 'static,
+    F: Fn(Request<Incoming>) -> A + Send + Sync,
     A: Future<Output = Answer> + Send,
 {
     let begun = AtomicBool::new(false);
     let service = service_fn(|request| {
         begun.store(true, Ordering::Relaxed);
-        let respond = respond.clone();
-        async move { Ok::<_, Infallible>(marked(respond(request).await)) }
+        let answer = respond(request);
+        async move { Ok::<_, Infallible>(marked(answer.await)) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

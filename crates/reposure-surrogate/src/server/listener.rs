@@ -20,7 +20,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::connection::{self, Protocol};
+use super::connection::{self, Protocol, Wrapping};
 use crate::answer::Answer;
 
 /// The most connections of a port. The API server opens one for each request that is under way, and keeps two. Whoever is on
@@ -71,7 +71,7 @@ impl Listener {
     /// Dropping the future cuts the connections.
     pub(crate) async fn serve<F, A>(self, ending: CancellationToken, respond: F)
     where
-        F: Fn(Request<Incoming>) -> A + Send + Sync + 'static,
+        F: Fn(Request<Incoming>, Wrapping) -> A + Send + Sync + 'static,
         A: Future<Output = Answer> + Send + 'static,
     {
         let (respond, places) = (Arc::new(respond), Arc::new(Semaphore::new(CONNECTIONS)));

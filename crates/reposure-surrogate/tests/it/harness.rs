@@ -92,7 +92,7 @@ impl SurrogateClient {
     pub(crate) fn new(surrogate: &Surrogate) -> Self {
         let connector = HttpsConnectorBuilder::new()
             .with_tls_config(no_verification())
-            .https_only()
+            .https_or_http()
             .enable_http1()
             .build();
         let client = Client::builder(TokioExecutor::new()).build(connector);

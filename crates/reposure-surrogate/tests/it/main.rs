@@ -8,5 +8,6 @@ mod failures;
 mod gateway;
 mod harness;
 mod sessions;
+mod tickets;
 mod tokens;
 mod uploads;

@@ -15,6 +15,8 @@ pub struct Behaviour {
     pub largest_message: Option<usize>,
     /// Whether `exec` speaks version 4 alone, as API servers before 1.30 do.
     pub old_exec: bool,
+    /// Whether the user has the right to the pod's proxy over TLS alone.
+    pub refuses_clear: bool,
 }
 
 /// A failure of some requests.

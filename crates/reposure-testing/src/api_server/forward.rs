@@ -11,7 +11,11 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use serde_json::json;
-use tokio::{net::TcpStream, time::sleep};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    time::sleep,
+};
 use tokio_rustls::TlsConnector;
 
 use super::{Seen, Shared, behaviour, behaviour::How};
@@ -31,10 +35,14 @@ pub(super) async fn answer(
     sleep(delay).await;
     let whole = request.uri().path_and_query().map_or("/", |path| path.as_str()).to_owned();
     let Some(path) = whole.strip_prefix(&base) else { return Ok(status(404, "no such base path")) };
-    let proxied = path.split_once("/proxy").filter(|(prefix, _)| prefix.contains("/pods/https:"));
+    let proxied = path.split_once("/proxy").filter(|(prefix, _)| prefix.contains("/pods/http"));
+    let clear = proxied.is_some_and(|(prefix, _)| prefix.contains("/pods/http:"));
     let inner = proxied.map_or(path, |(_, inner)| inner).to_owned();
-    shared.state().seen.push(Seen { method: request.method().clone(), path: inner.clone() });
+    shared.state().seen.push(Seen { method: request.method().clone(), path: inner.clone(), clear });
     let failure = behaviour::due(&mut shared.state().failures, &inner);
+    if clear && shared.state().behaviour.refuses_clear {
+        return Ok(status(403, "pods \"http:…\" is forbidden"));
+    }
     if let Some(How::CutBefore) = failure {
         return Err(io::Error::from(io::ErrorKind::ConnectionReset).into());
     }
@@ -52,7 +60,7 @@ pub(super) async fn answer(
     }
     let (parts, body) = request.into_parts();
     let body = body.collect().await?.to_bytes();
-    let response = to_pod(&shared, Request::from_parts(parts, body), inner).await?;
+    let response = to_pod(&shared, Request::from_parts(parts, body), inner, clear).await?;
     finish(response, failure, &format!("{base}{prefix}/proxy"))
 }
 
@@ -80,14 +88,24 @@ async fn to_pod(
     shared: &Shared,
     mut request: Request<Bytes>,
     path: &str,
+    clear: bool,
 ) -> Result<Response<Incoming>, BoxError> {
     *request.uri_mut() = path.parse()?;
     request.headers_mut().remove(header::AUTHORIZATION);
     let gzip = HeaderValue::from_static("gzip");
     request.headers_mut().entry(header::ACCEPT_ENCODING).or_insert(gzip);
     let stream = TcpStream::connect(shared.pod).await?;
+    if clear {
+        return exchange(stream, request).await;
+    }
     let connector = TlsConnector::from(Arc::new(any_certificate::client_config()?));
-    let stream = connector.connect(shared.pod.ip().into(), stream).await?;
+    exchange(connector.connect(shared.pod.ip().into(), stream).await?, request).await
+}
+
+async fn exchange<S>(stream: S, request: Request<Bytes>) -> Result<Response<Incoming>, BoxError>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     // It ends with the sender and the answer's body.
     tokio::spawn(connection);
