@@ -56,7 +56,11 @@ async fn fetch(
             return Ok(Bytes::new());
         }
         match exchange(&session, tickets.as_deref(), &range).await {
-            Err(error) if error.is_transient() && backoff.pause().await => {}
+            Err(error) if error.is_transient() && backoff.pause().await => {
+                if let Some(tickets) = &tickets {
+                    tickets.close();
+                }
+            }
             done => return done,
         }
     }

@@ -141,6 +141,9 @@ impl Fetch {
             }
             let before = left.start;
             let Err(error) = self.exchange(&mut left).await else { continue };
+            if let Some(tickets) = &self.tickets {
+                tickets.close();
+            }
             if left.start > before {
                 backoff.progress();
             }

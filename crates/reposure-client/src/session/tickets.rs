@@ -74,9 +74,14 @@ impl Tickets {
         });
         if answer.is_none() {
             // A right is missing, or the surrogate is another one now. Over TLS it is said what is wrong, if anything is.
-            self.is_closed.store(true, Ordering::Relaxed);
+            self.close();
         }
         answer
+    }
+
+    /// Leaves that way, after a blob broke off on it.
+    pub(crate) fn close(&self) {
+        self.is_closed.store(true, Ordering::Relaxed);
     }
 }
 
