@@ -7,7 +7,7 @@ use http::Method;
 /// A failure of one request.
 #[derive(Clone, Debug)]
 pub enum Fault {
-    /// Answers by itself, without reading the request's body.
+    /// Answers by itself, before the request's body has come, which is read and forgotten.
     Answer {
         /// The status.
         status: u16,

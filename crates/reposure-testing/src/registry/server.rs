@@ -209,7 +209,10 @@ async fn answer_logged(shared: Arc<Shared>, request: Request<Incoming>) -> io::R
 async fn answer(shared: &Arc<Shared>, number: usize, request: Request<Incoming>) -> Result<Answer, Halt> {
     let fault = shared.faults.take(request.method(), request.uri().path());
     match fault {
-        Some(Fault::Answer { status, headers, body }) => Ok(injected(status, &headers, body)),
+        Some(Fault::Answer { status, headers, body }) => {
+            Intake::new(request.into_body(), shared, number, None).linger();
+            Ok(injected(status, &headers, body))
+        }
         Some(Fault::Stall) => std::future::pending().await,
         Some(Fault::Endless) => Ok(answer::endless()),
         Some(Fault::DropAfter(bytes)) => {
