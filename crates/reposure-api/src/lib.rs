@@ -20,5 +20,6 @@ pub use conditions::{ConditionType, NewCondition, Reason, State};
 pub use names::SurrogateNames;
 pub use registry::{
     DirectHost, IndirectService, Registry, RegistryScheme, RegistrySpec, RegistryStatus, RegistryType,
+    UploadStrategy,
 };
 pub use target::{SpecError, Target};

@@ -88,6 +88,10 @@ pub struct RegistrySpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authorization_service_account: Option<bool>,
 
+    /// In which form blobs are sent to the registry, `auto` by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upload: Option<UploadStrategy>,
+
     /// The port of the surrogate, 10250 by default. On AWS Fargate that port is taken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1024, max = 65535), extend("format" = "int32"))]
@@ -111,6 +115,21 @@ pub enum RegistryScheme {
     Http,
     /// TLS.
     Https,
+}
+
+/// In which form blobs are sent to the registry. `auto`, the default, sends each in one request, and in pieces where the registry
+/// is known to refuse large requests, or it or a proxy before it turns out to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum UploadStrategy {
+    /// As the registry takes them.
+    Auto,
+    /// By one PUT with its length.
+    Monolithic,
+    /// By one PATCH without a length, as docker does.
+    Stream,
+    /// By a PATCH for each piece.
+    Chunked,
 }
 
 /// A registry's own host.
@@ -207,6 +226,8 @@ mod tests {
         let spec = &schema["spec"];
         assert_eq!(spec["properties"]["type"]["enum"], json!(["oci"]));
         assert_eq!(spec["required"], json!(["type"]));
+        let forms = json!(["auto", "monolithic", "stream", "chunked"]);
+        assert_eq!(spec["properties"]["upload"]["enum"], forms);
         for (name, field) in spec["properties"].as_object().unwrap() {
             assert!(field["description"].is_string(), "{name}");
         }

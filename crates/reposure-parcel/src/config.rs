@@ -45,6 +45,13 @@ pub struct UpstreamConfig {
     /// A folder with the keys of a Secret as files: `.dockerconfigjson`, `.dockercfg`, `token`, or `username` and `password`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credentials: Option<PathBuf>,
+    /// In which form blobs are sent to it.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub upload: UploadStrategy,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// How a registry is dialled.
@@ -55,6 +62,22 @@ pub enum Scheme {
     Http,
     /// TLS.
     Https,
+}
+
+/// In which form blobs are sent to a registry.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum UploadStrategy {
+    /// As the registry is known to take them, by its host or by what it refused; otherwise as `Monolithic`, or as `Stream` where
+    /// digest or size of a blob are not known at first.
+    #[default]
+    Auto,
+    /// By one `PUT` with its length. Uploads without digest or size are refused.
+    Monolithic,
+    /// By one `PATCH` without a length, and a `PUT` without a body.
+    Stream,
+    /// By a `PATCH` with `Content-Range` for each piece, and a `PUT` without a body.
+    Chunked,
 }
 
 /// Who may come in.

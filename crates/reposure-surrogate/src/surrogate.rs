@@ -14,7 +14,7 @@ use crate::{
     results::Results,
     server::{self, ListenError, Listener, Protocol, SessionListener, SocketError},
     tls::{self, TlsError},
-    uploads::Uploads,
+    uploads::{Forms, Uploads},
     upstream::{Client, Health, Registry, RegistryError},
 };
 
@@ -82,6 +82,7 @@ impl Surrogate {
         let status = Listener::bind(config.status_listen, Protocol::Plain).await?;
         let sessions = config.session_socket.as_deref().map(SessionListener::bind).transpose()?;
         let client = Client::new(registry.clone());
+        let forms = Forms::new(config.upstream.upload, &config.upstream.host);
         let app = Arc::new(App {
             namespace: config.namespace,
             name: config.registry,
@@ -91,7 +92,7 @@ impl Surrogate {
             tickets: if config.upstream.scheme == Scheme::Http { TicketOffice::new() } else { None },
             registry: registry.clone(),
             health: Health::new(config.upstream.host),
-            uploads: Arc::new(Uploads::new(client.clone())),
+            uploads: Arc::new(Uploads::new(client.clone(), forms)),
             client,
             results: Results::default(),
             accepted: api.accepted(),

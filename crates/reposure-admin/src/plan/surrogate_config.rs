@@ -3,9 +3,9 @@
 use std::{collections::BTreeMap, net::SocketAddr};
 
 use k8s_openapi::api::core::v1::ConfigMap;
-use reposure_api::{Registry, RegistryScheme, SurrogateNames, Target};
+use reposure_api::{Registry, RegistryScheme, SurrogateNames, Target, UploadStrategy as Wished};
 use reposure_parcel::{
-    config::{Access, Config, Scheme, ServiceAccounts, UpstreamConfig},
+    config::{Access, Config, Scheme, ServiceAccounts, UploadStrategy, UpstreamConfig},
     session, wire,
 };
 use serde_json::json;
@@ -41,12 +41,22 @@ pub(crate) fn config(registry: &Registry, target: &Target, settings: &Settings) 
             scheme,
             authority_file: registry.spec.authority().map(|_| volumes::AUTHORITY_FILE.into()),
             credentials: registry.spec.credentials().map(|_| volumes::CREDENTIALS.into()),
+            upload: upload(registry.spec.upload),
         },
         access: access(&namespace, &name),
         session_socket: Some(session::SOCKET.into()),
         pod_uid_file: Some(volumes::POD_UID_FILE.into()),
         namespace,
         registry: name,
+    }
+}
+
+const fn upload(wished: Option<Wished>) -> UploadStrategy {
+    match wished {
+        None | Some(Wished::Auto) => UploadStrategy::Auto,
+        Some(Wished::Monolithic) => UploadStrategy::Monolithic,
+        Some(Wished::Stream) => UploadStrategy::Stream,
+        Some(Wished::Chunked) => UploadStrategy::Chunked,
     }
 }
 

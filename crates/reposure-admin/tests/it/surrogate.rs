@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::core::v1::Service;
 use reposure_admin::{Manager, Observed, Plan, ServiceState, Settings, SurrogatePlan, plan};
-use reposure_api::{Reason, Registry, SpecError};
+use reposure_api::{Reason, Registry, SpecError, UploadStrategy};
 use serde_json::{Value, json};
 
 pub(crate) fn registry() -> Registry {
@@ -232,6 +232,26 @@ fn names_what_is_wrong_with_a_service() {
     let (reason, message) = other.problem.unwrap();
     assert_eq!(reason, Reason::ServicePortNotFound);
     assert_eq!(message, "Service work/reposure-simple:5000 has no such TCP port, but 80");
+}
+
+#[test]
+fn the_form_of_uploads_is_written_where_it_is_wished() {
+    let text = |wished| {
+        let mut registry = registry();
+        registry.spec.upload = wished;
+        let plan = planned(&registry, ServiceState::Unknown).plan;
+        object(&plan, "ConfigMap")["data"]["config.json"].as_str().unwrap().to_owned()
+    };
+    // So that surrogates stay as they are where nothing is said.
+    assert!(!text(None).contains("upload"));
+    assert_eq!(text(Some(UploadStrategy::Auto)), text(None));
+    for (wished, written) in [
+        (UploadStrategy::Monolithic, "monolithic"),
+        (UploadStrategy::Stream, "stream"),
+        (UploadStrategy::Chunked, "chunked"),
+    ] {
+        assert!(text(Some(wished)).contains(&format!(r#""upload": "{written}""#)));
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use reposure_parcel::config::{Access, Config, Scheme, UpstreamConfig};
+use reposure_parcel::config::{Access, Config, Scheme, UploadStrategy, UpstreamConfig};
 use reposure_surrogate::Surrogate;
 use reposure_testing::{MemoryRegistry, Options, RandomImage};
 use tempfile::TempDir;
@@ -178,6 +178,7 @@ impl Scene {
                 scheme: Scheme::Http,
                 authority_file: None,
                 credentials: None,
+                upload: UploadStrategy::Auto,
             },
             access: Access::Loopback,
             session_socket: None,

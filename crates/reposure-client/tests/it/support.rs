@@ -12,7 +12,7 @@ use reposure_client::{
 };
 use reposure_oci::{Artifact, Digest, ImageName, Spool, archive};
 use reposure_parcel::{
-    config::{Access, Config as SurrogateConfig, Scheme, UpstreamConfig},
+    config::{Access, Config as SurrogateConfig, Scheme, UploadStrategy, UpstreamConfig},
     session::greeting,
     wire::Right,
 };
@@ -159,6 +159,7 @@ async fn start_surrogate(registry: &MemoryRegistry, listen: SocketAddr, sessions
             scheme: Scheme::Http,
             authority_file: None,
             credentials: None,
+            upload: UploadStrategy::Auto,
         },
         access: Access::Loopback,
         session_socket: Some(sessions.into()),

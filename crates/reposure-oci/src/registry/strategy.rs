@@ -34,11 +34,16 @@ pub enum UploadStrategy {
 const WITHOUT_CHUNKS: [&str; 6] =
     // ECR drops every chunk but the first, Artifact Registry has no chunks, GHCR takes at most 4 MiB in one.
     [".amazonaws.com", ".amazonaws.com.cn", ".pkg.dev", "gcr.io", ".gcr.io", "ghcr.io"];
+/// Registries that are known by their names to take no body of more than some 20 MB: Azure's.
+const WITHOUT_LARGE_BODIES: [&str; 3] = [".azurecr.io", ".azurecr.cn", ".azurecr.us"];
 
 impl UploadStrategy {
     /// Returns what a registry takes that is known by its host (`host` or `host:port`).
     pub fn of_host(host: &str) -> Option<Self> {
         let name = host.split(':').next().unwrap_or_default().to_ascii_lowercase();
+        if WITHOUT_LARGE_BODIES.iter().any(|known| name.ends_with(known)) {
+            return Some(Self::Resumable { chunk: CHUNK });
+        }
         WITHOUT_CHUNKS.iter().any(|known| name.ends_with(known)).then_some(Self::Monolithic)
     }
 }
@@ -91,6 +96,8 @@ mod tests {
         {
             assert_eq!(UploadStrategy::of_host(host), Some(UploadStrategy::Monolithic), "{host}");
         }
+        let azure = UploadStrategy::of_host("mine.azurecr.io");
+        assert_eq!(azure, Some(UploadStrategy::Resumable { chunk: CHUNK }));
         assert_eq!(UploadStrategy::of_host("registry.example:5000"), None);
     }
 }

@@ -14,8 +14,9 @@ use reposure_parcel::{
 use tokio::runtime::Handle;
 
 use super::{
-    body_limit::{BodyLimit, Form, Objection},
+    body_limit::Objection,
     feed,
+    form::{Form, Forms},
     pool::SEGMENT,
     upload::Upload,
 };
@@ -29,18 +30,14 @@ use crate::{
 const LONGEST_UNSIZED: u64 = CHUNK / 2;
 
 /// Sends the bytes as they come and returns what the registry made of them.
-pub(super) async fn deliver(
-    upload: Arc<Upload>,
-    registry: Client,
-    limit: &BodyLimit,
-) -> Result<Stored, Problem> {
+pub(super) async fn deliver(upload: Arc<Upload>, registry: Client, forms: &Forms) -> Result<Stored, Problem> {
     let session = match upload.take_session() {
         Some(session) => Ok(session),
         None => registry.start_upload(&upload.key.repository).await,
     };
     let session = session.map_err(|error| refusal::of(&error))?;
     let mut open = OpenAtRegistry { registry, session, stored: false };
-    let stored = match open.send(&upload, limit).await? {
+    let stored = match open.send(&upload, forms).await? {
         Some(digest) => Ok(digest),
         None => open.finish(&upload).await,
     };
@@ -51,7 +48,7 @@ pub(super) async fn deliver(
 
 /// Tells clients that the upload is lost, and what for. The bytes that left are not kept, so they have to come again.
 fn begin_again(error: &Error) -> Problem {
-    let message = format!("{}; the blob is to be sent again, and goes in another form", answer::chain(error));
+    let message = format!("{}; the blob is to be sent again", answer::chain(error));
     let problem = Problem::new(Code::NotFound, message);
     match error.status() {
         Some(status) => problem.with_upstream_status(status.as_u16()),
@@ -68,18 +65,20 @@ struct OpenAtRegistry {
 
 impl OpenAtRegistry {
     /// Sends all in the form that the registry takes, as far as that is known; returns the digest if it is stored then.
-    async fn send(&mut self, upload: &Arc<Upload>, limit: &BodyLimit) -> Result<Option<Digest>, Problem> {
-        let form = limit.form(upload.size());
+    async fn send(&mut self, upload: &Arc<Upload>, forms: &Forms) -> Result<Option<Digest>, Problem> {
+        let form = forms.form(upload.size());
         let sent = match form {
             Form::Whole => self.send_whole(upload).await,
+            Form::Stream => self.send_stream(upload).await.map(|()| None),
             Form::Pieces(length) => self.send_pieces(upload, length).await.map(|()| None),
         };
         sent.map_err(|error| {
             let taken = self.session.offset();
-            let objection = Objection::of(&error);
-            let may_go =
-                objection.is_some_and(|objection| limit.learn(objection, form, upload.size(), taken));
-            if may_go { begin_again(&error) } else { refusal::of(&error) }
+            match Objection::of(&error) {
+                None => refusal::of(&error),
+                Some(objection) if forms.learn(objection, form, upload.size(), taken) => begin_again(&error),
+                Some(_) => forms.explain(refusal::of(&error)),
+            }
         })
     }
 
@@ -90,9 +89,12 @@ impl OpenAtRegistry {
             let session = self.session.clone();
             return self.registry.finish_monolithic(session, &digest, size, body).await.map(Some);
         }
-        // Docker's own form, for what is not known yet: one streamed `PATCH`, then a `PUT` with the digest.
-        self.registry.patch_stream(&mut self.session, feed::body(upload.clone(), None)).await?;
-        Ok(None)
+        self.send_stream(upload).await.map(|()| None)
+    }
+
+    /// Sends all in one `PATCH` whose length is not said: docker's own form, which needs neither digest nor size at first.
+    async fn send_stream(&mut self, upload: &Arc<Upload>) -> Result<(), Error> {
+        self.registry.patch_stream(&mut self.session, feed::body(upload.clone(), None)).await.map(drop)
     }
 
     /// Sends all in pieces of `length` bytes, or as many as the registry wants at least. They are streamed, so that a piece may

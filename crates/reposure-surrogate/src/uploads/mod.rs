@@ -7,6 +7,7 @@ mod budget;
 mod chunk;
 mod delivery;
 mod feed;
+mod form;
 mod open;
 mod pool;
 mod ranges;
@@ -18,5 +19,6 @@ mod table;
 mod upload;
 mod whole;
 
+pub(crate) use form::Forms;
 pub(crate) use remembered::Remembered;
 pub(crate) use table::Uploads;

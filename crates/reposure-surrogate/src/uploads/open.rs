@@ -51,6 +51,7 @@ impl Uploads {
     /// Opens an upload, or joins the one that is open, if the blob is not there and cannot be mounted.
     pub(super) async fn find_or_open(&self, wish: Open) -> Result<Opened, Problem> {
         let key = key(&wish)?;
+        self.forms.check(wish.digest.is_some() && wish.size.is_some())?;
         if let Some(upload) = self.join(&key, wish.size)? {
             return Ok(Opened::Upload(upload));
         }

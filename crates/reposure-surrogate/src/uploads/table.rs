@@ -21,9 +21,9 @@ use tokio::{
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{
-    body_limit::BodyLimit,
     budget::Budget,
     delivery,
+    form::Forms,
     pool::Pool,
     remembered::Remembered,
     upload::{Key, Outcome, Upload},
@@ -56,7 +56,7 @@ struct Table {
 pub(crate) struct Uploads {
     pub(super) registry: Client,
     pub(super) remembered: Remembered,
-    body_limit: Arc<BodyLimit>,
+    pub(super) forms: Arc<Forms>,
     table: Mutex<Table>,
     budget: Budget,
     pool: Arc<Pool>,
@@ -66,11 +66,11 @@ pub(crate) struct Uploads {
 
 impl Uploads {
     /// Makes a table of uploads to a registry.
-    pub(crate) fn new(registry: Client) -> Self {
+    pub(crate) fn new(registry: Client, forms: Forms) -> Self {
         Self {
             registry,
             remembered: Remembered::default(),
-            body_limit: Arc::new(BodyLimit::new()),
+            forms: Arc::new(forms),
             table: Mutex::default(),
             budget: Budget::new(),
             pool: Arc::default(),
@@ -200,9 +200,9 @@ impl Uploads {
     pub(super) fn start(self: &Arc<Self>, upload: &Arc<Upload>) {
         upload.start(|| {
             let (table, upload) = (Arc::downgrade(self), upload.clone());
-            let (registry, limit) = (self.registry.clone(), self.body_limit.clone());
+            let (registry, forms) = (self.registry.clone(), self.forms.clone());
             AbortOnDropHandle::new(tokio::spawn(async move {
-                let outcome = delivery::deliver(upload.clone(), registry, &limit).await;
+                let outcome = delivery::deliver(upload.clone(), registry, &forms).await;
                 if let Some(table) = table.upgrade() {
                     table.end(&upload, outcome);
                 }
@@ -265,6 +265,7 @@ impl Drop for Uploads {
 #[cfg(test)]
 mod tests {
     use reposure_oci::transport::{Body, Transport, TransportError};
+    use reposure_parcel::config::UploadStrategy;
 
     use super::*;
 
@@ -283,7 +284,8 @@ mod tests {
 
     #[tokio::test]
     async fn an_upload_that_nobody_sends_to_yields_its_place() {
-        let uploads = Uploads::new(Client::new(Arc::new(Nowhere)));
+        let uploads =
+            Uploads::new(Client::new(Arc::new(Nowhere)), Forms::new(UploadStrategy::Auto, "nowhere"));
         let key = |number: usize| Key {
             repository: "a".parse().unwrap(),
             digest: None,

@@ -10,7 +10,7 @@ use reposure_parcel::{
     upload::{Open, Progress},
     wire,
 };
-use reposure_testing::{Entry, Quirks};
+use reposure_testing::{Entry, Fault, Injection, Quirks};
 
 use crate::{
     harness::{Answer, CHUNK, REPOSITORY, Stage, bytes, open},
@@ -40,19 +40,19 @@ async fn push_once(stage: &Stage, wish: &Open, blob: &[u8]) -> Answer {
 }
 
 /// Sends a blob as often as it is lost, and returns the last answer and how often it was lost.
-async fn push(stage: &Stage, wish: &Open, blob: &[u8]) -> (Answer, usize) {
+pub(crate) async fn push(stage: &Stage, wish: &Open, blob: &[u8]) -> (Answer, usize) {
     for lost in 0..=RESTARTS {
         let answer = push_once(stage, wish, blob).await;
         if answer.status.is_success() || answer.code() != Code::NotFound {
             return (answer, lost);
         }
-        assert!(answer.problem().message.contains("in another form"), "it says why: {answer:?}");
+        assert!(answer.problem().message.contains("to be sent again"), "it says why: {answer:?}");
     }
     panic!("the blob is lost again and again");
 }
 
 /// Sends a blob and sees to it that the registry has it; returns how often it was lost.
-async fn assert_arrives(stage: &Stage, wish: &Open, blob: &[u8]) -> usize {
+pub(crate) async fn assert_arrives(stage: &Stage, wish: &Open, blob: &[u8]) -> usize {
     let (answer, lost) = push(stage, wish, blob).await;
     assert_eq!(answer.status, 201, "{answer:?}");
     let stored = stage.registry.blob(REPOSITORY, &Digest::sha256_of(blob).to_string());
@@ -84,8 +84,12 @@ async fn what_is_too_large_for_one_request_goes_in_pieces() {
 }
 
 fn range(entry: &Entry) -> String {
-    let header = entry.headers.iter().find(|(name, _)| name == "content-range");
-    header.map(|(_, value)| value.clone()).unwrap_or_default()
+    header(entry, "content-range").unwrap_or_default()
+}
+
+/// Returns a header of a request to the registry.
+pub(crate) fn header(entry: &Entry, name: &str) -> Option<String> {
+    entry.headers.iter().find(|(n, _)| n == name).map(|(_, value)| value.clone())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -122,6 +126,20 @@ async fn a_registry_that_takes_next_to_nothing_is_named() {
     assert_eq!(lost, RESTARTS);
     let small = bytes(2, 90_000);
     assert_eq!(assert_arrives(&stage, &open(&small), &small).await, 0);
+}
+
+/// One odd answer is no refusal of pieces, and costs the blob that it was to.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_blob_that_is_lost_between_its_pieces_comes_again_in_pieces() {
+    let stage = stage(|quirks| quirks.body_limit = Some(5 * MIB)).await;
+    let fault = Fault::code(400, "BLOB_UPLOAD_INVALID");
+    stage.registry.inject(Injection { skip: 2, ..Injection::next(Method::PATCH, "/uploads/", fault) });
+    let blob = bytes(1, 13 * CHUNK);
+    assert_eq!(assert_arrives(&stage, &open(&blob), &blob).await, 2, "in one request, and in pieces");
+    stage.registry.clear_requests();
+    let other = bytes(2, 9 * CHUNK);
+    assert_eq!(assert_arrives(&stage, &open(&other), &other).await, 0);
+    assert_eq!(pieces(&stage).len(), 3);
 }
 
 /// A blob that cannot be stored takes nothing from those that can.

@@ -12,7 +12,7 @@ use hyper_util::{
 };
 use reposure_oci::Digest;
 use reposure_parcel::{
-    config::{Access, Config, Scheme, UpstreamConfig},
+    config::{Access, Config, Scheme, UploadStrategy, UpstreamConfig},
     problem::{Code, Problem},
     upload::{Open, Progress},
     wire,
@@ -62,8 +62,14 @@ impl Stage {
     }
 
     pub(crate) async fn with_options(options: Options) -> Self {
+        Self::with(options, |_| {}).await
+    }
+
+    pub(crate) async fn with(options: Options, change: impl FnOnce(&mut Config)) -> Self {
         let registry = MemoryRegistry::start(options).await.unwrap();
-        let surrogate = Surrogate::start(config(&registry.host(), Access::Loopback)).await.unwrap();
+        let mut config = config(&registry.host(), Access::Loopback);
+        change(&mut config);
+        let surrogate = Surrogate::start(config).await.unwrap();
         let client = SurrogateClient::new(&surrogate);
         Self { registry, surrogate, client }
     }
@@ -81,6 +87,7 @@ pub(crate) fn config(host: &str, access: Access) -> Config {
             scheme: Scheme::Http,
             authority_file: None,
             credentials: None::<PathBuf>,
+            upload: UploadStrategy::Auto,
         },
         access,
         session_socket: None,

@@ -5,6 +5,7 @@
 mod api;
 mod body_limit;
 mod failures;
+mod forms;
 mod gateway;
 mod harness;
 mod sessions;

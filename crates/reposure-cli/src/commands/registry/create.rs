@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result};
 use clap::{ArgGroup, Args, ValueEnum};
 use k8s_openapi::api::apps::v1::Deployment;
 use reposure_admin::{Provider, RegistryOptions, apply, plan, wait};
-use reposure_api::{RegistryScheme, Target, names};
+use reposure_api::{RegistryScheme, Target, UploadStrategy, names};
 
 use crate::{
     args::WaitArgs,
@@ -45,6 +45,9 @@ pub(crate) struct CreateArgs {
     /// The Secret with the credentials for the registry
     #[arg(long, value_name = "SECRET")]
     authorization_secret: Option<String>,
+    /// In which form blobs are sent to the registry, instead of the one that it turns out to take
+    #[arg(long, value_name = "FORM")]
+    upload: Option<Upload>,
     #[command(flatten)]
     wait: WaitArgs,
 }
@@ -65,6 +68,29 @@ enum Scheme {
     Https,
 }
 
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Upload {
+    /// As the registry takes them: in one request, and in pieces where it refuses large ones
+    Auto,
+    /// By one PUT with its length
+    Monolithic,
+    /// By one PATCH without a length, as docker does
+    Stream,
+    /// By a PATCH for each piece
+    Chunked,
+}
+
+impl From<Upload> for UploadStrategy {
+    fn from(upload: Upload) -> Self {
+        match upload {
+            Upload::Auto => Self::Auto,
+            Upload::Monolithic => Self::Monolithic,
+            Upload::Stream => Self::Stream,
+            Upload::Chunked => Self::Chunked,
+        }
+    }
+}
+
 impl CreateArgs {
     fn options(&self, namespace: &str, simple_tls: bool) -> RegistryOptions {
         let mut options = self.of_target(namespace, simple_tls);
@@ -75,6 +101,7 @@ impl CreateArgs {
                 Scheme::Https => RegistryScheme::Https,
             });
         }
+        spec.upload = self.upload.map(Into::into);
         if self.authentication_secret.is_some() {
             spec.authentication_secret.clone_from(&self.authentication_secret);
             spec.authentication_secret_data_key.clone_from(&self.authentication_secret_data_key);
