@@ -45,7 +45,7 @@ pub(crate) use way::{ChannelChoice, Way};
 /// How long a surrogate that was ready is waited for: a pod whose image is on the node is back within a few seconds.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// How long the API server may take to give one object: as long as a surrogate may take to give any answer.
-const LOOK_DEADLINE: Duration = Duration::from_secs(30);
+pub(crate) const LOOK_DEADLINE: Duration = Duration::from_secs(30);
 
 /// Opens a session with the surrogate of the registry `name`, with the rights of `right`.
 pub(crate) async fn session(context: &Context, name: &str, right: Right) -> Result<Arc<Session>> {

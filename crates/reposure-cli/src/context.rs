@@ -9,7 +9,7 @@ use hyper_util::client::proxy::matcher::Matcher;
 use kube::{
     Api, Config, Resource,
     api::ApiResource,
-    config::{KubeConfigOptions, Kubeconfig, KubeconfigError},
+    config::{AuthInfo, KubeConfigOptions, Kubeconfig, KubeconfigError},
     core::NamespaceResourceScope,
 };
 use reposure_admin::{AdminError, ObjectName, Verb};
@@ -63,6 +63,11 @@ impl Context {
             return namespace.clone();
         }
         self.config().await.map_or_else(|_| "default".into(), |config| config.default_namespace)
+    }
+
+    /// Returns what the kubeconfig shows the API server.
+    pub(crate) async fn user(&self) -> Result<AuthInfo> {
+        self.config().await.map(|config| config.auth_info)
     }
 
     async fn config(&self) -> Result<Config> {

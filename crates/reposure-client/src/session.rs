@@ -3,6 +3,7 @@
 mod answer;
 mod error;
 mod probe;
+mod storage;
 mod tickets;
 
 use std::{sync::Arc, time::Duration};

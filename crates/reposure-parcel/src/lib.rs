@@ -9,6 +9,7 @@
 //! | `PUT /reposure/v1/blobs/REPOSITORY/DIGEST` | [`whole`] |
 //! | `GET /reposure/v1/probe/N`, `PUT /reposure/v1/probe` | [`probe`] |
 //! | `POST /reposure/v1/tickets` | [`ticket`] |
+//! | `POST /reposure/v1/storage` | [`storage`] |
 //! | `GET /status` (second port, no token) | [`status`] |
 //! | `/v2/…` | the OCI distribution API of the registry behind the surrogate |
 //!
@@ -23,6 +24,7 @@ pub mod probe;
 pub mod problem;
 pub mod session;
 pub mod status;
+pub mod storage;
 pub mod ticket;
 pub mod upload;
 pub mod whole;

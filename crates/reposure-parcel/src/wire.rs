@@ -39,6 +39,8 @@ pub const BLOBS: &str = "/reposure/v1/blobs";
 pub const PROBE: &str = "/reposure/v1/probe";
 /// The path of [`crate::ticket`].
 pub const TICKETS: &str = "/reposure/v1/tickets";
+/// The path of [`crate::storage::Storage`].
+pub const STORAGE: &str = "/reposure/v1/storage";
 /// The prefix of late answers.
 pub const RESULTS: &str = "/reposure/v1/results";
 /// The path of [`crate::status::Status`], on the status port.

@@ -2,7 +2,7 @@
 
 use reposure_parcel::{
     hello::{Hello, Limits},
-    probe, ticket, whole,
+    probe, storage, ticket, whole,
     wire::{self, Right},
 };
 
@@ -27,7 +27,7 @@ pub(crate) fn hello(app: &App, right: Right) -> Hello {
 }
 
 fn capabilities(app: &App) -> Vec<String> {
-    let always = [probe::CAPABILITY, whole::CAPABILITY, wire::PLAIN];
+    let always = [probe::CAPABILITY, whole::CAPABILITY, storage::CAPABILITY, wire::PLAIN];
     let tickets = app.tickets.as_ref().map(|_| ticket::CAPABILITY);
     always.into_iter().chain(tickets).map(Into::into).collect()
 }

@@ -21,6 +21,7 @@ mod results;
 mod route;
 mod server;
 mod session;
+mod storage;
 mod surrogate;
 mod tickets;
 mod tls;

@@ -27,6 +27,8 @@ pub(crate) enum Route {
     ProbeDown(u64),
     /// Take some.
     ProbeUp,
+    /// Try whether the registry can take a blob.
+    Storage,
     /// `/v2/…`, not checked any further.
     Registry,
 }
@@ -52,6 +54,7 @@ impl Route {
             wire::EXISTS => return post.then_some(Self::Exists),
             wire::TICKETS => return post.then_some(Self::Tickets),
             wire::UPLOADS => return post.then_some(Self::Open),
+            wire::STORAGE => return post.then_some(Self::Storage),
             wire::PROBE => return (*method == Method::PUT).then_some(Self::ProbeUp),
             _ => {}
         }
@@ -91,7 +94,8 @@ impl Route {
             | Self::Chunk(..)
             | Self::Commit(_)
             | Self::Cancel(_)
-            | Self::Whole(..) => Right::Push,
+            | Self::Whole(..)
+            | Self::Storage => Right::Push,
             Self::Registry => match *method {
                 Method::GET | Method::HEAD => Right::Pull,
                 Method::POST | Method::PUT | Method::PATCH => Right::Push,
@@ -128,6 +132,7 @@ mod tests {
             (Method::PUT, wire::PROBE.to_owned(), Right::Pull),
             (Method::PUT, format!("{}/a/b/sha256:{:064}", wire::BLOBS, 0), Right::Push),
             (Method::POST, uploads.to_owned(), Right::Push),
+            (Method::POST, wire::STORAGE.to_owned(), Right::Push),
             (Method::GET, format!("{uploads}/{id}"), Right::Push),
             (Method::PUT, format!("{uploads}/{id}/0"), Right::Push),
             (Method::POST, format!("{uploads}/{id}/commit"), Right::Push),

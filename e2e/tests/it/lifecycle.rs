@@ -19,6 +19,14 @@ fn images_on_a_volume_outlive_the_registrys_pod() -> Result<()> {
         stage.kubectl(&["rollout", "status", "deployment/reposure-simple", "--timeout=120s"]).ok()?;
         let pulled = stage.reposure(&["image", "pull", "default", "app", "--unpack"]).ok()?;
         ensure!(pulled.text() == "kept", "{pulled}");
+        let seen = stage.reposure(&["doctor"]).ok()?.text();
+        for line in [
+            "ok       credentials             the kubeconfig's certificate is good until ",
+            "ok       volume                  claim reposure-simple, 1Gi, Bound",
+            "ok       storage                 takes blobs, tried in app",
+        ] {
+            ensure!(seen.contains(line), "{line:?} is not in {seen}");
+        }
         stage.reposure(&["simple", "uninstall", "--wait"]).ok()?;
         let left = stage.kubectl(&["get", "pvc", "-o", "name"]).ok()?.text();
         ensure!(left == "persistentvolumeclaim/reposure-simple", "the volume did not stay: {left}");

@@ -2,22 +2,27 @@
 
 mod check;
 mod cluster;
+mod credentials;
 mod registry;
 mod rights;
 mod speed;
+mod storage;
+mod volume;
 mod way;
 
 use anyhow::Result;
 use clap::Args;
+use reposure_parcel::wire::Right;
 
-use crate::{context::Context, exit::Failure, format::Format, output};
+use crate::{connect, context::Context, exit::Failure, format::Format, output};
 
 use check::{Check, State};
 
 /// Check the way to a registry, hop by hop
 ///
-/// The kubeconfig, the API server and its clock, the registry's conditions, your rights, each channel, the surrogate and the registry
-/// behind it: each is looked at and timed, and where one fails it is said what to try. Nothing is changed.
+/// The kubeconfig and until when its credentials are good, the API server and its clock, the registry's conditions, your rights, each
+/// channel, the surrogate and the registry behind it, and whether that can store a blob: each is looked at and timed, and where one
+/// fails it is said what to try. Nothing is changed: what is sent to the registry is taken back.
 ///
 /// The exit code is 0 if you can work with the registry, and else that of the first hop that fails. A warning is no failure: a
 /// right that is missing may be one that you do not need.
@@ -48,7 +53,15 @@ async fn examine(context: &Context, name: &str) -> Vec<Check> {
     let mut checks = Vec::new();
     let Some(cluster) = cluster::examine(context, &mut checks).await else { return checks };
     let Some(sought) = registry::examine(&cluster, name, &mut checks).await else { return checks };
+    checks.extend(volume::examine(&cluster, &sought).await);
     let rights = rights::examine(&cluster, &sought, &mut checks).await;
-    way::examine(context, &cluster, &sought, rights, &mut checks).await;
+    let is_well = way::examine(context, &cluster, &sought, &rights, &mut checks).await;
+    // Whoever may not push is not concerned, and what cannot be reached was said to be so.
+    if is_well
+        && rights.contains(&Right::Push)
+        && let Ok(session) = connect::session(context, name, Right::Push).await
+    {
+        checks.extend(storage::examine(&session).await);
+    }
     checks
 }

@@ -7,6 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use reposure_api::{
     Registry, SurrogateNames,
     conditions::{self, ConditionType, State},
+    names::SIMPLE,
     registry::RegistryStatus,
 };
 use reposure_client::retry::Backoff;
@@ -68,6 +69,13 @@ impl Sought {
 
     pub(crate) fn port(&self) -> u16 {
         self.known.as_ref().and_then(|registry| registry.spec.surrogate_port).unwrap_or(wire::PORT)
+    }
+
+    /// Returns the namespace of the built-in registry, if it is that one; `own` is the namespace of the registry's object.
+    pub(crate) fn simple_namespace<'a>(&'a self, own: &'a str) -> Option<&'a str> {
+        let service =
+            self.known.as_ref()?.spec.indirect.as_ref().filter(|service| service.service == SIMPLE)?;
+        Some(service.namespace.as_deref().filter(|namespace| !namespace.is_empty()).unwrap_or(own))
     }
 
     pub(crate) fn conditions(&self) -> &[Condition] {

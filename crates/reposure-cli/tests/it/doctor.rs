@@ -1,6 +1,11 @@
-//! `reposure doctor`, beside a surrogate on this machine.
+//! `reposure doctor`, beside a surrogate on this machine, and before API servers that are not there.
 
-use serde_json::Value;
+use std::time::SystemTime;
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use http::Method;
+use reposure_testing::{Fault, Injection};
+use serde_json::{Value, json};
 
 use crate::TestEnvironment;
 
@@ -10,7 +15,7 @@ fn a_surrogate_and_its_registry_are_looked_at() {
     let checks = environment.ok(&["doctor", "-o", "json"]);
     let checks: Vec<Value> = serde_json::from_str(&checks).unwrap();
     let names: Vec<&str> = checks.iter().map(|check| check["name"].as_str().unwrap()).collect();
-    assert_eq!(names, ["channel local", "surrogate", "the registry itself"]);
+    assert_eq!(names, ["channel local", "surrogate", "the registry itself", "storage"]);
     assert!(checks.iter().all(|check| check["state"] == "ok"), "{checks:?}");
     let text = environment.ok(&["doctor"]);
     assert!(text.starts_with("ok       channel local           hello after "), "{text}");
@@ -37,4 +42,102 @@ fn what_is_no_kubeconfig_is_the_first_hop() {
     let output = environment.run(&["doctor", "--kubeconfig", "config"]);
     assert_eq!(output.code, 2, "{output}");
     assert!(output.text().starts_with("failed   kubeconfig "), "{output}");
+}
+
+#[test]
+fn a_registry_that_can_store_nothing_is_named() {
+    let environment = TestEnvironment::new();
+    environment.registry().put_manifest("some/app", Some("v1"), "application/json", "{}");
+    for (method, fault, detail, hint) in [
+        (Method::PATCH, Fault::status(507), "507 Insufficient Storage", "disk is full"),
+        (Method::POST, Fault::code(405, "UNSUPPORTED"), "405 Method Not Allowed", "read-only"),
+        (Method::POST, Fault::code(403, "DENIED"), "403 Forbidden: DENIED", "spec.authorizationSecret"),
+    ] {
+        environment.registry().inject(Injection::next(method, "some/app/blobs/uploads/", fault));
+        let output = environment.run(&["doctor"]);
+        assert_ne!(output.code, 0, "{output}");
+        let text = output.text();
+        let (_, storage) =
+            text.split_once("\nfailed   storage                 cannot store a blob in some/app: ").unwrap();
+        assert!(storage.contains(detail) && storage.contains(hint), "{text}");
+        assert_eq!(output.stderr, "error: 1 of 4 checks failed, first: storage\n");
+    }
+    let text = environment.ok(&["doctor"]);
+    assert!(text.ends_with("ok       storage                 takes blobs, tried in some/app\n"), "{text}");
+    assert_eq!(environment.registry().open_uploads(), 0);
+}
+
+#[test]
+fn a_repository_that_is_not_there_may_be_refused() {
+    let environment = TestEnvironment::new();
+    let fault = Fault::code(404, "NAME_UNKNOWN");
+    environment.registry().inject(Injection::next(
+        Method::POST,
+        "test/reposure-doctor/blobs/uploads/",
+        fault,
+    ));
+    let text = environment.ok(&["doctor"]);
+    assert!(
+        text.contains("\nwarning  storage                 cannot store a blob in test/reposure-doctor"),
+        "{text}"
+    );
+}
+
+/// Writes a kubeconfig whose user has `credentials`, for an API server that is not there.
+fn write_kubeconfig(environment: &TestEnvironment, credentials: &Value) {
+    let kubeconfig = json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "c",
+        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+        "clusters": [{"name": "c", "cluster": {"server": "http://127.0.0.1:1"}}],
+        "users": [{"name": "u", "user": credentials}],
+    });
+    environment.write("config", kubeconfig.to_string());
+}
+
+fn token(end: i64) -> String {
+    format!("e30.{}.c2lnbmF0dXJl", URL_SAFE_NO_PAD.encode(json!({"exp": end}).to_string()))
+}
+
+#[test]
+fn credentials_say_until_when_they_are_good() {
+    let environment = TestEnvironment::alone();
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    let now = i64::try_from(now.as_secs()).unwrap();
+    for (end, line) in [
+        (now - 7300, "failed   credentials             the kubeconfig's token has expired at "),
+        (now + 500, "warning  credentials             the kubeconfig's token is good until "),
+        (now + 7300, "ok       credentials             the kubeconfig's token is good until "),
+    ] {
+        write_kubeconfig(&environment, &json!({"token": token(end)}));
+        let output = environment.run(&["doctor", "--kubeconfig", "config"]);
+        let text = output.text();
+        assert!(text.contains(line) && !text.contains("e30."), "{text}");
+        // It comes before the API server, which refuses what has expired.
+        assert_eq!(output.code, if end < now { 4 } else { 5 }, "{output}");
+        let structured = environment.run(&["doctor", "--kubeconfig", "config", "-o", "json"]).text();
+        let checks: Vec<Value> = serde_json::from_str(&structured).unwrap();
+        assert_eq!(checks[1]["name"], "credentials");
+        assert_eq!(checks[1]["state"], line.split(' ').next().unwrap());
+    }
+    write_kubeconfig(&environment, &json!({"token": "opaque"}));
+    let text = environment.run(&["doctor", "--kubeconfig", "config"]).text();
+    assert!(text.contains("the kubeconfig's token, which does not say until when"), "{text}");
+}
+
+#[test]
+fn a_credential_plugin_says_until_when_its_credentials_are_good() {
+    let environment = TestEnvironment::alone();
+    let given = json!({
+        "apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential",
+        "status": {"token": "hunter2", "expirationTimestamp": "2020-01-01T00:00:00Z"},
+    });
+    environment.write("plugin", format!("#!/bin/sh\necho '{given}'\n"));
+    let exec = json!({
+        "apiVersion": "client.authentication.k8s.io/v1", "interactiveMode": "Never",
+        "command": "/bin/sh", "args": [environment.path("plugin")],
+    });
+    write_kubeconfig(&environment, &json!({"exec": exec}));
+    let output = environment.run(&["doctor", "--kubeconfig", "config"]);
+    let line = "failed   credentials             what /bin/sh gives has expired at 2020-01-01T00:00:00Z, ";
+    assert!(output.text().contains(line) && !output.to_string().contains("hunter2"), "{output}");
 }

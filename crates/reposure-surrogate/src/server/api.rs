@@ -14,7 +14,7 @@ use crate::{
     app::App,
     body, exists, gateway, hello, probe,
     route::Route,
-    tickets,
+    storage, tickets,
 };
 
 use super::connection::Wrapping;
@@ -68,6 +68,11 @@ async fn dispatch(right: Right, app: Arc<App>, request: Request<Incoming>) -> Re
             let work = app.clone();
             later(&app, async move { exists::exists(&work.client, work.uploads.remembered(), wish).await })
                 .await
+        }
+        Route::Storage => {
+            let wish = body::message(request.into_body()).await?;
+            let work = app.clone();
+            later(&app, async move { storage::probe(&work.client, wish).await }).await
         }
         upload => of_upload(app, upload, request).await,
     }

@@ -11,9 +11,11 @@ use reposure_parcel::{
     limits, probe,
     problem::Code,
     status::{Reason, Status},
+    storage::Storage,
     wire::{self, Right},
 };
 use reposure_surrogate::{StartError, Surrogate};
+use reposure_testing::{Fault, Injection};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -149,4 +151,24 @@ async fn bytes_that_mean_nothing_go_either_way() {
     assert_eq!(stage.client.get(&probe::path(probe::LIMIT + 1)).await.code(), Code::TooLarge);
     assert_eq!(put(usize::try_from(probe::LIMIT).unwrap() + 1).await.code(), Code::TooLarge);
     assert!(stage.registry.requests().iter().all(|request| !request.path.contains("probe")));
+}
+
+#[tokio::test]
+async fn whether_the_registry_can_store_is_tried_without_a_trace() {
+    let stage = Stage::start().await;
+    let ask =
+        async || stage.client.post(wire::STORAGE, &Storage { repository: "a/b".parse().unwrap() }).await;
+    assert_eq!(ask().await.status, StatusCode::NO_CONTENT);
+    let sent: Vec<u64> = stage.registry.requests().iter().map(|entry| entry.received).collect();
+    assert_eq!(sent.iter().sum::<u64>(), 64 << 10);
+    for (method, fault, code) in [
+        (Method::PATCH, Fault::status(507), Code::UpstreamRefused),
+        (Method::POST, Fault::code(405, "UNSUPPORTED"), Code::UpstreamRefused),
+        (Method::POST, Fault::code(403, "DENIED"), Code::UpstreamDenied),
+    ] {
+        stage.registry.inject(Injection::next(method, "/blobs/uploads/", fault.clone()));
+        let answer = ask().await;
+        assert_eq!(answer.code(), code, "{fault:?}");
+    }
+    assert_eq!(stage.registry.open_uploads(), 0);
 }

@@ -8,7 +8,10 @@ use jiff::Timestamp;
 use kube::client::Body;
 use tokio::time::timeout;
 
-use super::check::{Check, milliseconds};
+use super::{
+    check::{Check, milliseconds},
+    credentials,
+};
 use crate::{
     context::{Cluster, Context},
     exit::{API_SERVER as API_SERVER_HINT, Failure, Kind},
@@ -31,6 +34,7 @@ pub(super) async fn examine(context: &Context, checks: &mut Vec<Check>) -> Optio
         }
     };
     checks.push(Check::ok("kubeconfig", format!("namespace {}", cluster.namespace)));
+    checks.extend(credentials::examine(context).await);
     let begin = Instant::now();
     let answer = match timeout(DEADLINE, version(&cluster)).await {
         Ok(Ok(answer)) => answer,

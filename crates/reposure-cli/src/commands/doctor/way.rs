@@ -13,7 +13,7 @@ use reposure_parcel::{
 
 use super::{
     check::{Check, milliseconds},
-    speed,
+    speed, storage,
 };
 use crate::{
     connect::{self, LadderError, Sought, Way},
@@ -24,15 +24,15 @@ use crate::{
 /// How many round trips are timed; the shortest is shown.
 const TRIPS: usize = 5;
 
-/// Tries each channel with the least of the rights that are there.
+/// Tries each channel with the least of the rights that are there, and tells whether the registry is well behind one of them.
 pub(super) async fn examine(
     context: &Context,
     cluster: &Cluster,
     sought: &Sought,
-    rights: Vec<Right>,
+    rights: &[Right],
     checks: &mut Vec<Check>,
-) {
-    let Some(right) = rights.first().copied() else { return };
+) -> bool {
+    let Some(right) = rights.first().copied() else { return false };
     let (mut results, mut hello) = (Vec::new(), None);
     for way in Way::ALL {
         let name = format!("channel {way}");
@@ -49,6 +49,7 @@ pub(super) async fn examine(
     let is_open = hello.is_some();
     checks.extend(results.into_iter().map(|check| if is_open { check.at_most_warning() } else { check }));
     checks.extend(hello.iter().flat_map(beyond));
+    hello.is_some_and(|hello| hello.upstream.reachable)
 }
 
 /// Tries `kubectl exec`, where there is a kubectl.
@@ -81,11 +82,16 @@ pub(super) async fn local(context: &Context, name: &str) -> Vec<Check> {
     let opened = async {
         let session = connect::session(context, name, Right::Pull).await?;
         let detail = timed(&session, begin.elapsed()).await?;
-        anyhow::Ok((session.hello().clone(), detail))
+        anyhow::Ok((session, detail))
     };
     match opened.await {
-        Ok((hello, detail)) => {
-            std::iter::once(Check::ok("channel local", detail)).chain(beyond(&hello)).collect()
+        Ok((session, detail)) => {
+            let mut checks = vec![Check::ok("channel local", detail)];
+            checks.extend(beyond(session.hello()));
+            if session.hello().upstream.reachable {
+                checks.extend(storage::examine(&session).await);
+            }
+            checks
         }
         Err(error) => vec![Check::because("channel local", &error)],
     }
