@@ -6,6 +6,7 @@
 mod chunk_size;
 mod chunks;
 mod error;
+mod resumption;
 mod upload;
 mod whole;
 

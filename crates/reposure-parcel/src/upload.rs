@@ -8,11 +8,13 @@
 //! `GET …/ID` is held back until a whole chunk, or all that is left, fits into the window, for at most
 //! [`crate::limits::SILENCE`]. A commit and a chunk may be repeated for [`crate::limits::RESULT_AGE`] after the upload is stored.
 //! Of an upload that failed, the failure is told to whoever asks for it or sends to it, up to the first commit after it; then
-//! the upload is not found, and begun again.
+//! the upload is not found, and begun again: with [`Open::resume`], from what the registry has of it, if it tells.
 //!
 //! # Guarantees
 //! A chunk inside the window is never refused for want of memory. An acknowledged chunk is received, not stored: only
 //! [`Stored`] says that the registry has the blob.
+
+use std::fmt;
 
 use reposure_oci::{Digest, RepositoryName};
 use serde::{Deserialize, Serialize};
@@ -37,6 +39,24 @@ pub struct Open {
     /// Repositories that the blob may be mounted from, at most [`crate::limits::MOUNT_SOURCES`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub from: Vec<RepositoryName>,
+    /// Where the registry may have a part of the blob, as [`Progress::resume`] of an upload that was lost said. It is of use with
+    /// digest and size alone; the upload begins with what the registry still has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resume: Option<Resume>,
+}
+
+/// Where a registry keeps the part of a blob that it has, for [`Open::resume`] after the surrogate was lost. It means nothing to
+/// clients.
+///
+/// `Debug` does not show it, since a registry may keep a signed state in it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Resume(pub String);
+
+impl fmt::Debug for Resume {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Resume(..)")
+    }
 }
 
 /// How far an upload is.
@@ -49,6 +69,9 @@ pub struct Progress {
     pub received: Vec<Range>,
     /// Where the client may send now.
     pub window: Window,
+    /// What to open the upload with after the surrogate was lost, once the registry has begun to take it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resume: Option<Resume>,
 }
 
 /// A range of bytes, from the first to the one behind the last.

@@ -16,7 +16,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use super::{ChunkSize, Context, PushError};
+use super::{ChunkSize, Context, PushError, resumption::Resumption};
 use crate::{
     progress::{Event, Progress},
     retry::Backoff,
@@ -71,6 +71,7 @@ struct Upload {
     path: Arc<str>,
     window: Arc<watch::Sender<Window>>,
     chunk_size: ChunkSize,
+    resumption: Resumption,
 }
 
 /// Sends a blob's chunks and returns when each was received and the digest of what was read is right.
@@ -79,6 +80,7 @@ pub(super) async fn send(
     part: usize,
     blob: &Arc<dyn Blob>,
     opened: UploadProgress,
+    resumption: &Resumption,
 ) -> Result<(), ChunksError> {
     let upload = Upload {
         session: context.session.clone(),
@@ -87,6 +89,7 @@ pub(super) async fn send(
         path: format!("{}/{}", wire::UPLOADS, opened.id).into(),
         window: Arc::new(watch::channel(opened.window).0),
         chunk_size: context.chunk_size.clone(),
+        resumption: resumption.clone(),
     };
     tokio::select! {
         sent = send_all(context, &upload, blob, &opened.received) => sent,
@@ -233,7 +236,7 @@ impl Upload {
     async fn state(&self) -> Result<UploadProgress, SessionError> {
         let state: UploadProgress =
             self.session.call::<()>(Method::GET, &self.path, None).await?.parse(&self.path)?;
-        self.learn(state.window);
+        self.learn(&state);
         Ok(state)
     }
 
@@ -274,7 +277,7 @@ impl Upload {
             let error = match self.session.put(&path, bytes.clone()).await {
                 Ok(answer) => {
                     self.chunk_size.measure(bytes.len() as u64, began.elapsed());
-                    self.learn(answer.parse::<UploadProgress>(&path)?.window);
+                    self.learn(&answer.parse::<UploadProgress>(&path)?);
                     return Ok(Sent::Received);
                 }
                 Err(error) => error,
@@ -295,8 +298,11 @@ impl Upload {
         }
     }
 
-    /// Takes a window that reaches further than the one before: credit that was given stays given.
-    fn learn(&self, new: Window) {
+    /// Takes what the surrogate says of the upload, and its window if that reaches further than the one before: credit that was given
+    /// stays given.
+    fn learn(&self, state: &UploadProgress) {
+        self.resumption.learn(state);
+        let new = state.window;
         self.window.send_if_modified(|window| {
             let further = reach(new) > reach(*window);
             if further {

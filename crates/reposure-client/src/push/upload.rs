@@ -6,17 +6,19 @@ use http::{Method, StatusCode};
 use reposure_oci::Blob;
 use reposure_parcel::{
     problem::Code,
-    upload::{Commit, How, Open, Progress as UploadProgress, Stored},
+    upload::{Commit, How, Open, Progress as UploadProgress, Resume, Stored},
     wire,
 };
 use tokio::time::Instant;
 
-use super::{Context, PATIENCE, PushError, chunks, whole};
+use super::{Context, PATIENCE, PushError, chunks, resumption::Resumption, whole};
 use crate::{progress::Event, retry::Backoff, session::SessionError};
 
 /// How often an upload begins anew without getting further than it ever was, though bytes arrive: enough for surrogates that
 /// are replaced one after the other, and an end to a registry that refuses the blob each time.
 const RESTARTS: u32 = 5;
+/// After how many of these it begins at its start, and not with what the registry has of it.
+const RESUMPTIONS: u32 = 2;
 /// How long a surrogate may say that the registry has not stored a blob yet. It has 64 MiB left to send by then, and gives a
 /// registry that is silent up much earlier.
 const COMMIT_LIMIT: Duration = Duration::from_secs(1800);
@@ -69,13 +71,18 @@ pub(super) async fn upload(context: &Context, part: usize, blob: &Arc<dyn Blob>)
         return confirmed(blob, stored);
     }
     let (mut backoff, mut reach) = (Backoff::new(PATIENCE), Reach::default());
+    let resumption = Resumption::default();
     loop {
-        let error = match attempt(context, part, blob).await? {
+        let error = match attempt(context, part, blob, &resumption).await? {
             Attempt::Stored(how) => return Ok(how),
             Attempt::Lost { error, arrived, there } => {
                 if reach.is_progress(arrived, there) {
                     backoff.progress();
                 }
+                if reach.restarts >= RESUMPTIONS {
+                    resumption.forget();
+                }
+                resumption.lost(&error);
                 error
             }
         };
@@ -92,9 +99,14 @@ fn may_return(error: &SessionError) -> bool {
     error.is_transient() || matches!(error.code(), Some(Code::NotFound | Code::TooManyUploads | Code::Ending))
 }
 
-async fn attempt(context: &Context, part: usize, blob: &Arc<dyn Blob>) -> Result<Attempt, PushError> {
+async fn attempt(
+    context: &Context,
+    part: usize,
+    blob: &Arc<dyn Blob>,
+    resumption: &Resumption,
+) -> Result<Attempt, PushError> {
     let descriptor = blob.descriptor();
-    let opened = match open(context, blob).await {
+    let opened = match open(context, blob, resumption.get()).await {
         Ok(Opened::Stored(stored)) => return Ok(Attempt::Stored(stored.how)),
         Ok(Opened::Progress(progress)) => progress,
         Err(error) => return Ok(Attempt::Lost { error, arrived: 0, there: 0 }),
@@ -103,7 +115,7 @@ async fn attempt(context: &Context, part: usize, blob: &Arc<dyn Blob>) -> Result
     let lengths = opened.received.iter().map(|range| range.end.saturating_sub(range.start));
     let before = lengths.fold(0_u64, u64::saturating_add);
     let lost = |error, arrived| Ok(Attempt::Lost { error, arrived, there: before.saturating_add(arrived) });
-    match chunks::send(context, part, blob, opened).await {
+    match chunks::send(context, part, blob, opened, resumption).await {
         Ok(()) => {}
         Err(chunks::ChunksError::Session { error, arrived }) => return lost(error, arrived),
         Err(chunks::ChunksError::Push(error)) => {
@@ -131,7 +143,11 @@ enum Opened {
     Progress(UploadProgress),
 }
 
-async fn open(context: &Context, blob: &Arc<dyn Blob>) -> Result<Opened, SessionError> {
+async fn open(
+    context: &Context,
+    blob: &Arc<dyn Blob>,
+    resume: Option<Resume>,
+) -> Result<Opened, SessionError> {
     let descriptor = blob.descriptor();
     let wish = Open {
         repository: context.repository.clone(),
@@ -139,6 +155,7 @@ async fn open(context: &Context, blob: &Arc<dyn Blob>) -> Result<Opened, Session
         size: Some(descriptor.size),
         key: None,
         from: Vec::new(),
+        resume,
     };
     let answer = context.session.call(Method::POST, wire::UPLOADS, Some(&wish)).await?;
     if answer.status == StatusCode::CREATED {

@@ -6,7 +6,11 @@ use std::{
 };
 
 use http::{Method, StatusCode};
-use reposure_client::{push::PushError, session::SessionError};
+use reposure_client::{
+    progress::Progress,
+    push::{PushError, PushOptions, push},
+    session::SessionError,
+};
 use reposure_parcel::wire::Right;
 use reposure_testing::{
     RandomImage,
@@ -45,10 +49,31 @@ async fn a_push_survives_the_loss_of_the_surrogate() {
     let artifact = scene.open(scene.write_oci_archive(&image)).await;
     let session = scene.session(Right::Push).await.unwrap();
     let name = crate::support::image("app:v1");
-    let options = reposure_client::push::PushOptions { jobs: 1 };
-    let progress = reposure_client::progress::Progress::none();
+    let options = PushOptions { jobs: 1 };
+    let progress = Progress::none();
+    let push = tokio::spawn(async move { push(session, &artifact, &name, options, progress).await });
+    while scene.registry.received() < 8 << 20 {
+        tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+    }
+    scene.replace_surrogate().await;
+    assert_eq!(push.await.unwrap().unwrap().to_string(), image.digest());
+    scene.assert_holds(&image, "app", "v1");
+    // The registry got each byte once, but for the manifest's: the second surrogate went on with what it had.
+    let total: usize = image.blobs().iter().map(bytes::Bytes::len).sum();
+    assert!(scene.registry.received() < total as u64 + (1 << 20), "{} of {total}", scene.registry.received());
+}
+
+/// Distribution 2.8 forgets what is cut.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_push_survives_the_loss_of_the_surrogate_before_a_registry_that_forgets() {
+    let mut scene = Scene::new().await;
+    scene.registry.change_quirks(|quirks| quirks.stale_status_refused = true);
+    let image = RandomImage::new(12, 1, 20 << 20).unwrap();
+    let artifact = scene.open(scene.write_oci_archive(&image)).await;
+    let session = scene.session(Right::Push).await.unwrap();
     let push = tokio::spawn(async move {
-        reposure_client::push::push(session, &artifact, &name, options, progress).await
+        let (options, progress) = (PushOptions { jobs: 1 }, Progress::none());
+        push(session, &artifact, &crate::support::image("app:v1"), options, progress).await
     });
     while scene.registry.received() < 8 << 20 {
         tokio::time::sleep(std::time::Duration::from_millis(2)).await;
@@ -56,6 +81,7 @@ async fn a_push_survives_the_loss_of_the_surrogate() {
     scene.replace_surrogate().await;
     assert_eq!(push.await.unwrap().unwrap().to_string(), image.digest());
     scene.assert_holds(&image, "app", "v1");
+    assert!(scene.registry.received() >= 28 << 20, "it began again");
 }
 
 /// A registry without a volume has nothing once it is started anew, not even what it has confirmed.
@@ -93,11 +119,9 @@ async fn a_push_does_not_wait_for_answers_of_a_surrogate_that_is_gone() {
     for offset in ["/12582912", "/16777216", "/20971520", "/25165824", "/29360128"] {
         scene.fail(offset, How::Hang);
     }
-    let options = reposure_client::push::PushOptions::default();
-    let progress = reposure_client::progress::Progress::none();
-    let push = tokio::spawn(async move {
-        reposure_client::push::push(session, &artifact, &name, options, progress).await
-    });
+    let options = PushOptions::default();
+    let progress = Progress::none();
+    let push = tokio::spawn(async move { push(session, &artifact, &name, options, progress).await });
     while scene.registry.received() < 12 << 20 {
         tokio::time::sleep(std::time::Duration::from_millis(2)).await;
     }

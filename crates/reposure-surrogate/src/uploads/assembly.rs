@@ -46,6 +46,14 @@ impl Assembly {
         Self { pool, received: Ranges::default(), segments: BTreeMap::new(), taken: 0 }
     }
 
+    /// As [`new`](Self::new), where the first `offset` bytes have left before.
+    pub(super) fn starting_at(pool: Arc<Pool>, offset: u64) -> Self {
+        let mut assembly = Self::new(pool);
+        assembly.received.insert(Range { start: 0, end: offset });
+        assembly.taken = offset;
+        assembly
+    }
+
     /// Returns which bytes arrived.
     pub(super) const fn received(&self) -> &Ranges {
         &self.received
@@ -169,6 +177,16 @@ mod tests {
         assert_eq!(assembly.take(None).unwrap().as_ref().len(), SEGMENT);
         assert!(!assembly.is_ready(None) && assembly.take(None).is_none());
         assert_eq!(assembly.take(Some(SEGMENT as u64 + 10)).unwrap().as_ref().len(), 10);
+    }
+
+    #[test]
+    fn begins_in_the_middle_of_a_segment() {
+        let (blob, offset) = (blob(), SEGMENT + 1234);
+        let mut assembly = Assembly::starting_at(Arc::default(), offset as u64);
+        assert!(!assembly.is_ready(Some(SIZE as u64)));
+        assembly.write((SEGMENT - 10) as u64, &blob[SEGMENT - 10..]).unwrap();
+        assert_eq!(assembly.received().prefix(), SIZE as u64);
+        assert!(drain(&mut assembly) == blob[offset..]);
     }
 
     #[test]

@@ -38,10 +38,11 @@ impl Budget {
         Self(Arc::new(Mutex::new(Shared { free: SHARED, accounts: 0 })))
     }
 
-    /// Opens an account. The caller keeps their number within [`OPEN_UPLOADS`].
-    pub(super) fn open(&self) -> Account {
+    /// Opens an account, of an upload of which the first `offset` bytes need no place. The caller keeps their number within
+    /// [`OPEN_UPLOADS`].
+    pub(super) fn open(&self, offset: u64) -> Account {
         self.lock().accounts += 1;
-        Account { budget: self.clone(), granted: 0, released: 0, shared: 0 }
+        Account { budget: self.clone(), granted: offset, released: offset, shared: 0 }
     }
 
     fn lock(&self) -> MutexGuard<'_, Shared> {
@@ -100,7 +101,7 @@ mod tests {
     #[test]
     fn one_upload_may_use_all_that_is_not_set_aside() {
         let budget = Budget::new();
-        let mut account = budget.open();
+        let mut account = budget.open(0);
         account.grow(None);
         assert_eq!(account.granted(), CHUNK + SHARED);
         drop(account);
@@ -108,9 +109,19 @@ mod tests {
     }
 
     #[test]
+    fn what_the_registry_has_already_takes_no_place() {
+        let budget = Budget::new();
+        let mut account = budget.open(1 << 40);
+        account.grow(Some((1 << 40) + 100));
+        assert_eq!((account.granted() - (1 << 40), budget.lock().free), (100, SHARED));
+        account.grow(None);
+        assert_eq!(account.granted() - (1 << 40), CHUNK + SHARED);
+    }
+
+    #[test]
     fn a_small_blob_holds_no_more_than_its_size() {
         let budget = Budget::new();
-        let mut account = budget.open();
+        let mut account = budget.open(0);
         account.grow(Some(100));
         assert_eq!((account.granted(), budget.lock().free), (100, SHARED));
     }
@@ -121,7 +132,7 @@ mod tests {
         let mut accounts = Vec::new();
         // The first ones take much before the others come.
         for count in 1..=OPEN_UPLOADS {
-            accounts.push(budget.open());
+            accounts.push(budget.open(0));
             for account in &mut accounts {
                 account.grow(None);
             }

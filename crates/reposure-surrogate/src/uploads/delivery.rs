@@ -36,19 +36,21 @@ pub(super) async fn deliver(upload: Arc<Upload>, registry: Client, forms: &Forms
         None => registry.start_upload(&upload.key.repository).await,
     };
     let session = session.map_err(|error| refusal::of(&error))?;
-    let mut open = OpenAtRegistry { registry, session, stored: false };
-    let stored = match open.send(&upload, forms).await? {
-        Some(digest) => Ok(digest),
-        None => open.finish(&upload).await,
-    };
-    let digest = stored.map_err(|error| refusal::of(&error))?;
-    open.stored = true;
-    Ok(Stored { digest, how: How::Uploaded })
+    upload.note_place(&session);
+    let is_resumed = session.offset() > 0;
+    let mut open = OpenAtRegistry { registry, session, upload, is_resumed, is_over: false };
+    let outcome = open.bring(forms).await;
+    // What is cut off may go on there, for a client that comes back.
+    if outcome.as_ref().is_err_and(|problem| !problem.transient) {
+        open.cancel();
+    }
+    open.is_over = true;
+    outcome.map(|digest| Stored { digest, how: How::Uploaded })
 }
 
 /// Tells clients that the upload is lost, and what for. The bytes that left are not kept, so they have to come again.
-fn begin_again(error: &Error) -> Problem {
-    let message = format!("{}; the blob is to be sent again", answer::chain(error));
+fn begin_again(error: &Error, how: &str) -> Problem {
+    let message = format!("{}; the blob is to be sent again{how}", answer::chain(error));
     let problem = Problem::new(Code::NotFound, message);
     match error.status() {
         Some(status) => problem.with_upstream_status(status.as_u16()),
@@ -56,72 +58,106 @@ fn begin_again(error: &Error) -> Problem {
     }
 }
 
-/// An upload that is open at the registry. It is cancelled there when this is dropped, unless the registry has stored it.
+/// An upload that is open at the registry. When this is dropped before it is over, because clients have given it up, it is cancelled
+/// there; when the surrogate ends, it stays, for the next one to go on with.
 struct OpenAtRegistry {
     registry: Client,
     session: Session,
-    stored: bool,
+    upload: Arc<Upload>,
+    /// Whether the registry had some of its bytes from an upload that was lost.
+    is_resumed: bool,
+    is_over: bool,
 }
 
 impl OpenAtRegistry {
+    /// Sends all and returns the digest of what is stored.
+    async fn bring(&mut self, forms: &Forms) -> Result<Digest, Problem> {
+        match self.send(forms).await? {
+            Some(digest) => Ok(digest),
+            None => self.finish().await.map_err(|error| self.refusal(&error)),
+        }
+    }
+
     /// Sends all in the form that the registry takes, as far as that is known; returns the digest if it is stored then.
-    async fn send(&mut self, upload: &Arc<Upload>, forms: &Forms) -> Result<Option<Digest>, Problem> {
-        let form = forms.form(upload.size());
+    async fn send(&mut self, forms: &Forms) -> Result<Option<Digest>, Problem> {
+        let size = self.upload.size();
+        let form = forms.form(size);
         let sent = match form {
-            Form::Whole => self.send_whole(upload).await,
-            Form::Stream => self.send_stream(upload).await.map(|()| None),
-            Form::Pieces(length) => self.send_pieces(upload, length).await.map(|()| None),
+            // What is left goes in one request too, but another one has to store it.
+            Form::Whole if self.is_resumed => self.send_pieces(u64::MAX).await.map(|()| None),
+            Form::Whole => self.send_whole().await,
+            Form::Stream => self.send_stream().await.map(|()| None),
+            Form::Pieces(length) => self.send_pieces(length).await.map(|()| None),
         };
         sent.map_err(|error| {
             let taken = self.session.offset();
-            match Objection::of(&error) {
-                None => refusal::of(&error),
-                Some(objection) if forms.learn(objection, form, upload.size(), taken) => begin_again(&error),
-                Some(_) => forms.explain(refusal::of(&error)),
+            // Of an upload that was lost it need not be the pieces that are wrong.
+            let objection =
+                Objection::of(&error).filter(|about| !self.is_resumed || *about == Objection::Size);
+            match objection {
+                None => self.refusal(&error),
+                Some(objection) if forms.learn(objection, form, size, taken) => begin_again(&error, ""),
+                Some(_) => forms.explain(self.refusal(&error)),
             }
         })
     }
 
+    /// Tells what an error means. What the registry had of a lost upload may have been the reason, so that the blob gets a fresh one.
+    fn refusal(&self, error: &Error) -> Problem {
+        if self.is_resumed && !error.is_transient() {
+            begin_again(error, " from its start")
+        } else {
+            refusal::of(error)
+        }
+    }
+
     /// Sends all in one request, which stores it too where digest and size are known.
-    async fn send_whole(&mut self, upload: &Arc<Upload>) -> Result<Option<Digest>, Error> {
-        if let Some((digest, size)) = upload.identity() {
-            let body = feed::body(upload.clone(), Some(size));
+    async fn send_whole(&mut self) -> Result<Option<Digest>, Error> {
+        if let Some((digest, size)) = self.upload.identity() {
+            let body = feed::body(self.upload.clone(), Some(size));
             let session = self.session.clone();
             return self.registry.finish_monolithic(session, &digest, size, body).await.map(Some);
         }
-        self.send_stream(upload).await.map(|()| None)
+        self.send_stream().await.map(|()| None)
     }
 
     /// Sends all in one `PATCH` whose length is not said: docker's own form, which needs neither digest nor size at first.
-    async fn send_stream(&mut self, upload: &Arc<Upload>) -> Result<(), Error> {
-        self.registry.patch_stream(&mut self.session, feed::body(upload.clone(), None)).await.map(drop)
+    async fn send_stream(&mut self) -> Result<(), Error> {
+        let body = feed::body(self.upload.clone(), None);
+        self.registry.patch_stream(&mut self.session, body).await.map(drop)
     }
 
     /// Sends all in pieces of `length` bytes, or as many as the registry wants at least. They are streamed, so that a piece may
     /// be longer than what there is memory for.
-    async fn send_pieces(&mut self, upload: &Arc<Upload>, length: u64) -> Result<(), Error> {
-        let length = if upload.size().is_none() { length.min(LONGEST_UNSIZED) } else { length };
+    async fn send_pieces(&mut self, length: u64) -> Result<(), Error> {
+        let length = if self.upload.size().is_none() { length.min(LONGEST_UNSIZED) } else { length };
         let smallest = self.session.smallest_chunk().unwrap_or(0);
         // One that wants more than there are numbers is sent all at once.
         let length = length.max(smallest.checked_next_multiple_of(SEGMENT as u64).unwrap_or(u64::MAX));
-        while let Some(piece) = upload.next_piece(length).await {
-            let body = feed::body(upload.clone(), Some(piece));
+        while let Some(piece) = self.upload.next_piece(length).await {
+            let body = feed::body(self.upload.clone(), Some(piece));
             self.registry.patch_piece(&mut self.session, piece, body).await?;
+            self.upload.note_place(&self.session);
         }
         Ok(())
     }
 
     /// Ends an upload whose bytes were all sent.
-    async fn finish(&self, upload: &Upload) -> Result<Digest, Error> {
-        let (digest, size) = upload.sealed().await;
+    async fn finish(&self) -> Result<Digest, Error> {
+        let (digest, size) = self.upload.sealed().await;
         self.registry.finish_upload(self.session.clone(), &digest, size).await
+    }
+
+    fn cancel(&self) {
+        cancel(self.registry.clone(), self.session.clone());
     }
 }
 
 impl Drop for OpenAtRegistry {
     fn drop(&mut self) {
-        if !self.stored {
-            cancel(self.registry.clone(), self.session.clone());
+        let is_given_up = || matches!(&self.upload.lock().outcome, Some(Err(problem)) if !problem.transient);
+        if !self.is_over && is_given_up() {
+            self.cancel();
         }
     }
 }

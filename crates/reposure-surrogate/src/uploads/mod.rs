@@ -14,6 +14,7 @@ mod ranges;
 mod receiving;
 mod remembered;
 mod requests;
+mod resume;
 mod sending;
 mod table;
 mod upload;

@@ -14,7 +14,7 @@ use reposure_parcel::{
 };
 
 use super::{
-    Uploads, delivery,
+    Uploads, delivery, resume,
     upload::{Key, Upload},
 };
 use crate::{
@@ -55,7 +55,7 @@ impl Uploads {
         if let Some(upload) = self.join(&key, wish.size)? {
             return Ok(Opened::Upload(upload));
         }
-        let session = match &wish.digest {
+        let mut session = match &wish.digest {
             None => None,
             Some(digest) => match self.locate(&wish, digest).await? {
                 Found::Here(how) => {
@@ -64,20 +64,12 @@ impl Uploads {
                 Found::Nowhere(session) => session,
             },
         };
-        match (self.insert(&key, wish.size).await, session) {
-            (Ok(upload), session) => {
-                if let Some(session) = session {
-                    upload.set_session(session);
-                }
-                Ok(Opened::Upload(upload))
-            }
-            (Err(problem), session) => {
-                if let Some(session) = session {
-                    delivery::cancel(self.registry.clone(), session);
-                }
-                Err(problem)
-            }
+        let inserted = self.insert(&key, wish.size, &mut session).await;
+        // What nobody has sent anything to is of no use. The rest may be what the upload that was joined goes on with.
+        if let Some(session) = session.filter(|session| session.offset() == 0) {
+            delivery::cancel(self.registry.clone(), session);
         }
+        inserted.map(Opened::Upload)
     }
 
     async fn locate(&self, wish: &Open, digest: &Digest) -> Result<Found, Problem> {
@@ -87,6 +79,9 @@ impl Uploads {
             return Ok(Found::Here(How::Existed));
         }
         self.remembered.forget(digest, repository);
+        if let Some(session) = resume::resume(&self.registry, wish).await? {
+            return Ok(Found::Nowhere(Some(session)));
+        }
         let remembered = self.remembered.repositories(digest);
         for source in sources(&wish.from, &remembered, repository) {
             match self.mount(repository, digest, source).await {

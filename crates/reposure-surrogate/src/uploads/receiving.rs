@@ -35,6 +35,7 @@ impl Upload {
             id: self.id.to_string(),
             received: state.assembly.received().as_slice().to_vec(),
             window: state.window(),
+            resume: state.resume.clone(),
         }
     }
 

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use reposure_oci::Digest;
 use reposure_parcel::problem::Problem;
 
-use super::{assembly::Stretch, upload::Upload};
+use super::{assembly::Stretch, pool::SEGMENT, upload::Upload};
 
 impl Upload {
     /// Returns digest and size where both are known.
@@ -39,6 +39,8 @@ impl Upload {
     fn poll_piece(&self, longest: u64, context: &Context<'_>) -> Poll<Option<u64>> {
         let mut state = self.lock();
         let (size, taken) = (state.size, state.assembly.taken());
+        // Where the registry went on in the middle of a segment, the first piece ends with it.
+        let longest = longest.saturating_sub(taken % SEGMENT as u64);
         let length = size.map_or(longest, |size| longest.min(size.saturating_sub(taken)));
         let is_ready = match size {
             Some(_) => length == 0 || state.assembly.is_ready(size),

@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use reposure_oci::registry::Session;
 use reposure_parcel::{
     limits::{OPEN_UPLOADS, RESULT_AGE, UPLOAD_AGE},
     problem::{Code, Problem},
@@ -121,8 +122,14 @@ impl Uploads {
         Ok(Some(upload.clone()))
     }
 
-    /// Opens an upload, or joins the one of the same key; waits a little for a place.
-    pub(super) async fn insert(&self, key: &Key, size: Option<u64>) -> Result<Arc<Upload>, Problem> {
+    /// Opens an upload, or joins the one of the same key; waits a little for a place. A new one takes `session`, what is open at
+    /// the registry.
+    pub(super) async fn insert(
+        &self,
+        key: &Key,
+        size: Option<u64>,
+        session: &mut Option<Session>,
+    ) -> Result<Arc<Upload>, Problem> {
         let deadline = Instant::now() + PLACE_DEADLINE;
         loop {
             let place = self.place.notified();
@@ -132,7 +139,7 @@ impl Uploads {
             if let Some(upload) = self.join(key, size)? {
                 return Ok(upload);
             }
-            if let Some(upload) = self.try_insert(key, size) {
+            if let Some(upload) = self.try_insert(key, size, session) {
                 return Ok(upload);
             }
             if self.make_room(YIELD_AGE) {
@@ -145,12 +152,13 @@ impl Uploads {
         }
     }
 
-    fn try_insert(&self, key: &Key, size: Option<u64>) -> Option<Arc<Upload>> {
+    fn try_insert(&self, key: &Key, size: Option<u64>, session: &mut Option<Session>) -> Option<Arc<Upload>> {
         let mut table = self.lock();
         if table.open.len() >= OPEN_UPLOADS || table.open.values().any(|upload| upload.key == *key) {
             return None;
         }
-        let upload = Arc::new(Upload::new(key.clone(), size, self.budget.open(), self.pool.clone()));
+        let upload = Upload::new(key.clone(), size, &self.budget, self.pool.clone(), session.take());
+        let upload = Arc::new(upload);
         table.open.insert(upload.id.clone(), upload.clone());
         Some(upload)
     }
@@ -230,8 +238,11 @@ impl Uploads {
             table.ended.insert(upload.id.clone(), ended);
         }
         drop(table);
+        let may_go_on = outcome.as_ref().is_err_and(|problem| problem.transient);
         upload.end(outcome);
-        if let Some(session) = upload.take_session() {
+        if let Some(session) = upload.take_session()
+            && !may_go_on
+        {
             delivery::cancel(self.registry.clone(), session);
         }
         self.place.notify_waiters();
@@ -293,16 +304,16 @@ mod tests {
         };
         let mut open = Vec::new();
         for number in 0..OPEN_UPLOADS {
-            open.push(uploads.insert(&key(number), None).await.unwrap());
+            open.push(uploads.insert(&key(number), None, &mut None).await.unwrap());
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
-        assert!(uploads.try_insert(&key(OPEN_UPLOADS), None).is_none());
+        assert!(uploads.try_insert(&key(OPEN_UPLOADS), None, &mut None).is_none());
         let busy = open[0].begin();
         assert!(!uploads.make_room(YIELD_AGE), "they were sent to just now");
         assert!(uploads.make_room(Duration::ZERO));
         drop(busy);
         assert!(uploads.find(&open[0].id).is_ok(), "it is sent to");
         assert_eq!(uploads.find(&open[1].id).unwrap_err().code, Code::NotFound);
-        assert!(uploads.try_insert(&key(OPEN_UPLOADS), None).is_some());
+        assert!(uploads.try_insert(&key(OPEN_UPLOADS), None, &mut None).is_some());
     }
 }

@@ -7,14 +7,21 @@ use std::{
 };
 
 use reposure_oci::{Digest, RepositoryName, registry::Session};
-use reposure_parcel::{problem::Problem, upload::Stored};
+use reposure_parcel::{
+    problem::Problem,
+    upload::{Resume, Stored},
+};
 use tokio::{
     sync::Notify,
     time::{Instant, timeout_at},
 };
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{assembly::Assembly, budget::Account, pool::Pool};
+use super::{
+    assembly::Assembly,
+    budget::{Account, Budget},
+    pool::Pool,
+};
 use crate::identifier::Identifier;
 
 /// What makes two opened uploads the same one.
@@ -45,6 +52,8 @@ pub(super) struct State {
     pub(super) size: Option<u64>,
     /// The upload at the registry, where one is open already.
     session: Option<Session>,
+    /// What to open the upload with once more.
+    pub(super) resume: Option<Resume>,
     leases: usize,
     shared: bool,
     busy: usize,
@@ -67,14 +76,23 @@ impl Drop for Busy {
 }
 
 impl Upload {
-    pub(super) fn new(key: Key, size: Option<u64>, account: Account, pool: Arc<Pool>) -> Self {
+    /// Makes an upload, in the one that is open at the registry, if there is one.
+    pub(super) fn new(
+        key: Key,
+        size: Option<u64>,
+        budget: &Budget,
+        pool: Arc<Pool>,
+        session: Option<Session>,
+    ) -> Self {
         let now = Instant::now();
+        let offset = session.as_ref().map_or(0, Session::offset);
         let state = State {
-            assembly: Assembly::new(pool),
-            account: Some(account),
+            assembly: Assembly::starting_at(pool, offset),
+            account: Some(budget.open(offset)),
             digest: key.digest.clone(),
             size,
-            session: None,
+            session,
+            resume: None,
             leases: 1,
             shared: false,
             busy: 0,
@@ -114,13 +132,18 @@ impl Upload {
         state.leases == 0
     }
 
-    /// Keeps the upload that the registry has opened, for [`Upload::take_session`].
-    pub(super) fn set_session(&self, session: Session) {
-        self.lock().session = Some(session);
-    }
-
+    /// Takes the upload that is open at the registry already.
     pub(super) fn take_session(&self) -> Option<Session> {
         self.lock().session.take()
+    }
+
+    /// Notes where the upload is at the registry, for clients that lose this surrogate.
+    pub(super) fn note_place(&self, session: &Session) {
+        let mut state = self.lock();
+        // Without these nobody could tell that what the registry has belongs to the blob.
+        if state.digest.is_some() && state.size.is_some() {
+            state.resume = session.place().map(|place| Resume(place.into()));
+        }
     }
 
     /// Returns the blob's size in bytes, if it is known.

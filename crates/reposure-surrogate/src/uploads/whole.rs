@@ -60,8 +60,8 @@ impl Uploads {
         digest: &Digest,
         size: u64,
     ) -> Result<Opened, Problem> {
-        let wish =
-            Open { repository, digest: Some(digest.clone()), size: Some(size), key: None, from: Vec::new() };
+        let digest = Some(digest.clone());
+        let wish = Open { repository, digest, size: Some(size), key: None, from: Vec::new(), resume: None };
         timeout(COMMIT_TICK, self.find_or_open(wish)).await.unwrap_or_else(|_| {
             Err(Problem::new(Code::UpstreamBusy, "the registry takes long; open an upload").transient())
         })

@@ -1,6 +1,10 @@
 //! A registry, a surrogate before it, and a client of the surrogate.
 
-use std::{net::Ipv4Addr, path::PathBuf, sync::Arc};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode};
@@ -61,6 +65,13 @@ impl Stage {
         Self::with_options(Options::default()).await
     }
 
+    /// Ends the surrogate without grace and starts another one, which knows nothing of the first.
+    pub(crate) async fn replace_surrogate(&mut self) {
+        let config = config(&self.registry.host(), Access::Loopback);
+        self.surrogate = Surrogate::start(config).await.unwrap();
+        self.client = SurrogateClient::new(&self.surrogate);
+    }
+
     pub(crate) async fn with_options(options: Options) -> Self {
         Self::with(options, |_| {}).await
     }
@@ -97,13 +108,17 @@ pub(crate) fn config(host: &str, access: Access) -> Config {
 
 impl SurrogateClient {
     pub(crate) fn new(surrogate: &Surrogate) -> Self {
+        Self::at(surrogate.address())
+    }
+
+    pub(crate) fn at(address: SocketAddr) -> Self {
         let connector = HttpsConnectorBuilder::new()
             .with_tls_config(no_verification())
             .https_or_http()
             .enable_http1()
             .build();
         let client = Client::builder(TokioExecutor::new()).build(connector);
-        Self { base: format!("https://{}", surrogate.address()), token: None, client }
+        Self { base: format!("https://{address}"), token: None, client }
     }
 
     pub(crate) async fn send(&self, request: http::request::Builder, body: impl Into<Bytes>) -> Answer {
@@ -189,6 +204,7 @@ pub(crate) fn open(blob: &[u8]) -> Open {
         size: Some(blob.len() as u64),
         key: None,
         from: Vec::new(),
+        resume: None,
     }
 }
 

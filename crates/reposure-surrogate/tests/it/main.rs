@@ -8,6 +8,8 @@ mod failures;
 mod forms;
 mod gateway;
 mod harness;
+mod resume;
+mod resume_real;
 mod sessions;
 mod tickets;
 mod tokens;

@@ -107,6 +107,8 @@ pub struct Quirks {
     pub stale_status_refused: bool,
     /// Whether the status of an upload is refused without the state in its `Location`, as Distribution 2.8 does.
     pub status_needs_state: bool,
+    /// Whether the status of an upload is never told: 405.
+    pub status_refused: bool,
     /// What `OCI-Chunk-Min-Length` says.
     pub smallest_chunk: Option<u64>,
     /// Whether every PATCH after the first is dropped silently, as in ECR.
@@ -173,6 +175,7 @@ impl Default for Quirks {
             mount: true,
             stale_status_refused: false,
             status_needs_state: false,
+            status_refused: false,
             smallest_chunk: None,
             drop_later_patches: false,
             no_chunks: false,

@@ -67,6 +67,7 @@ pub(crate) async fn handle(
     };
     let (Some(state), Some(received)) = (state, received) else { return Ok(unknown("BLOB_UPLOAD_UNKNOWN")) };
     match parts.method {
+        Method::GET if quirks.status_refused => Ok(not_allowed()),
         Method::GET if quirks.stale_status_refused && state != received.to_string() => {
             Ok(unknown("BLOB_UPLOAD_INVALID"))
         }
