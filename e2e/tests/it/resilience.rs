@@ -87,6 +87,29 @@ fn a_killed_push_is_resumed_by_a_new_client() -> Result<()> {
 }
 
 #[test]
+fn a_push_goes_on_when_its_surrogate_is_lost() -> Result<()> {
+    Stage::play("push-surrogate", |stage| {
+        let image = RandomImage::new(7, 1, 96 << 20)?;
+        image.write_oci_archive("v1", File::create(stage.path("big.tar"))?)?;
+        let detour = Detour::start(stage, Link { bandwidth: Some(4 * MEBIBYTE), ..Link::default() })?;
+        let mut push = detour.reposure(stage, &["image", "push", "default", "big:v1", "big.tar"]).start()?;
+        stop_at(&detour, |counts| counts.up >= 80 * MEBIBYTE)?;
+        stage.kubectl(&["delete", "pod", SURROGATE, "--grace-period=1"]).ok()?;
+        ensure!(push.is_running()?, "it ended before its surrogate was away");
+        let sent = detour.relay.counts().up;
+        detour.relay.set(Link::default());
+        let pushed = push.output()?;
+        ensure!(pushed.text() == image.digest(), "{pushed}");
+        // The registry has what has reached it; the rest was on its way.
+        let again = detour.relay.counts().up - sent;
+        let most = (96 - 80) * MEBIBYTE + IN_FLIGHT + OVERHEAD;
+        ensure!(again <= most, "{again} bytes were sent after {sent}, and {most} should do");
+        stage.reposure(&["image", "pull", "default", "big:v1", "pulled.tar"]).ok()?;
+        assert_pulled(stage, "pulled.tar", &image)
+    })
+}
+
+#[test]
 fn a_push_outlives_its_registry_or_says_that_it_is_away() -> Result<()> {
     Stage::play("stopped-registry", |stage| {
         let image = RandomImage::new(6, 3, 16 << 20)?;
