@@ -11,6 +11,7 @@
 mod authenticator;
 mod cache;
 mod challenge;
+mod content;
 mod credentials;
 mod docker_config;
 mod error;
@@ -19,6 +20,7 @@ mod folder;
 mod helper;
 mod realm;
 mod scope;
+mod secret;
 mod source;
 mod user;
 
@@ -32,5 +34,6 @@ pub use helper::HelperError;
 pub use realm::RealmRefusal;
 pub(crate) use realm::{is_local_address, is_localhost};
 pub use scope::{Scope, Scopes};
+pub use secret::SecretCredentials;
 pub use source::{CredentialsError, CredentialsSource, FixedCredentials};
 pub use user::UserCredentials;

@@ -8,11 +8,11 @@ use std::{
 };
 
 use futures::future::BoxFuture;
-use secrecy::{ExposeSecret, SecretSlice, SecretString};
+use secrecy::SecretSlice;
 
 use super::{
+    content::Content,
     credentials::Credentials,
-    docker_config::{DockerConfig, DockerConfigError},
     source::{CredentialsError, CredentialsSource},
 };
 
@@ -28,15 +28,6 @@ pub struct CredentialsFolder {
     host: String,
     read: Mutex<Option<(Instant, Arc<Content>)>>,
 }
-
-#[derive(Debug)]
-enum Content {
-    /// The file, and what it holds.
-    Docker(PathBuf, DockerConfig),
-    One(Arc<Credentials>),
-}
-
-type Parser = fn(&[u8]) -> Result<DockerConfig, DockerConfigError>;
 
 impl CredentialsFolder {
     /// Takes the credentials of `host` (`host` or `host:port`, as docker configurations name it) from a folder.
@@ -56,31 +47,12 @@ impl CredentialsFolder {
             return Ok(content);
         }
         let path = self.path.clone();
-        let read = tokio::task::spawn_blocking(move || read_folder(&path)).await;
+        let read = tokio::task::spawn_blocking(move || Content::read(&path, read_file)).await;
         let content = read.map_err(|error| unreadable(&self.path, io::Error::other(error)))??;
         let content = Arc::new(content);
         *self.read.lock().unwrap_or_else(PoisonError::into_inner) =
             Some((Instant::now(), Arc::clone(&content)));
         Ok(content)
-    }
-
-    fn choose(
-        &self,
-        content: &Content,
-        repository: Option<&str>,
-    ) -> Result<Arc<Credentials>, CredentialsError> {
-        match content {
-            Content::One(credentials) => Ok(Arc::clone(credentials)),
-            Content::Docker(path, config) => {
-                let wrong = |source| CredentialsError::DockerConfig { path: path.clone(), source };
-                let found = config.find(&self.host, repository).map_err(wrong)?;
-                found.map(Arc::new).ok_or_else(|| CredentialsError::NoEntry {
-                    path: path.clone(),
-                    host: self.host.clone(),
-                    known: config.hosts().collect::<Vec<_>>().join(", "),
-                })
-            }
-        }
     }
 }
 
@@ -89,44 +61,8 @@ impl CredentialsSource for CredentialsFolder {
         &'a self,
         repository: Option<&'a str>,
     ) -> BoxFuture<'a, Result<Arc<Credentials>, CredentialsError>> {
-        Box::pin(async move { self.choose(&*self.content().await?, repository) })
+        Box::pin(async move { self.content().await?.choose(&self.host, repository) })
     }
-}
-
-fn read_folder(folder: &Path) -> Result<Content, CredentialsError> {
-    let parsers: [(_, Parser); 2] = [
-        (".dockerconfigjson", DockerConfig::from_docker_config_json),
-        (".dockercfg", DockerConfig::from_docker_cfg),
-    ];
-    for (name, parse) in parsers {
-        let path = folder.join(name);
-        if let Some(bytes) = read_file(&path)? {
-            let parsed = parse(bytes.expose_secret());
-            let wrong = |source| CredentialsError::DockerConfig { path: path.clone(), source };
-            return Ok(Content::Docker(path.clone(), parsed.map_err(wrong)?));
-        }
-    }
-    read_plain(folder).map(|credentials| Content::One(Arc::new(credentials)))
-}
-
-fn read_plain(folder: &Path) -> Result<Credentials, CredentialsError> {
-    if let Some(token) = read_text(&folder.join("token"))? {
-        return Ok(Credentials::Bearer(token));
-    }
-    match (read_text(&folder.join("username"))?, read_text(&folder.join("password"))?) {
-        (Some(username), Some(password)) => {
-            Ok(Credentials::Basic { username: username.expose_secret().into(), password })
-        }
-        _ => Err(CredentialsError::Nothing { path: folder.into() }),
-    }
-}
-
-/// Reads a file without the newline that editors put at its end.
-fn read_text(path: &Path) -> Result<Option<SecretString>, CredentialsError> {
-    let Some(bytes) = read_file(path)? else { return Ok(None) };
-    let text = std::str::from_utf8(bytes.expose_secret())
-        .map_err(|_| CredentialsError::NoText { path: path.into() })?;
-    Ok(Some(text.trim_end_matches(['\r', '\n']).into()))
 }
 
 pub(crate) fn read_file(path: &Path) -> Result<Option<SecretSlice<u8>>, CredentialsError> {

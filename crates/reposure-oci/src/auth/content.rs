@@ -1,0 +1,89 @@
+//! Credentials by the keys of a Secret: what a folder or a Secret itself holds.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use secrecy::{ExposeSecret, SecretSlice, SecretString};
+
+use super::{
+    credentials::Credentials,
+    docker_config::{DockerConfig, DockerConfigError},
+    source::CredentialsError,
+};
+
+/// Credentials, and where they were found.
+#[derive(Debug)]
+pub(crate) enum Content {
+    /// A docker configuration.
+    Docker(PathBuf, DockerConfig),
+    /// Those of the whole registry.
+    One(Arc<Credentials>),
+}
+
+type Parser = fn(&[u8]) -> Result<DockerConfig, DockerConfigError>;
+type Value = Result<Option<SecretSlice<u8>>, CredentialsError>;
+
+impl Content {
+    /// Reads what `read` gives for the keys below `place`, the first that is there: `.dockerconfigjson`, `.dockercfg`, `token`,
+    /// `username` and `password`.
+    pub(crate) fn read(place: &Path, read: impl Fn(&Path) -> Value) -> Result<Self, CredentialsError> {
+        let parsers: [(_, Parser); 2] = [
+            (".dockerconfigjson", DockerConfig::from_docker_config_json),
+            (".dockercfg", DockerConfig::from_docker_cfg),
+        ];
+        for (name, parse) in parsers {
+            let path = place.join(name);
+            if let Some(bytes) = read(&path)? {
+                let parsed = parse(bytes.expose_secret());
+                let wrong = |source| CredentialsError::DockerConfig { path: path.clone(), source };
+                return Ok(Self::Docker(path.clone(), parsed.map_err(wrong)?));
+            }
+        }
+        read_plain(place, read).map(|credentials| Self::One(Arc::new(credentials)))
+    }
+
+    /// Returns the credentials for a repository of `host`, or for the registry as such.
+    pub(crate) fn choose(
+        &self,
+        host: &str,
+        repository: Option<&str>,
+    ) -> Result<Arc<Credentials>, CredentialsError> {
+        match self {
+            Self::One(credentials) => Ok(Arc::clone(credentials)),
+            Self::Docker(path, config) => {
+                let wrong = |source| CredentialsError::DockerConfig { path: path.clone(), source };
+                let found = config.find(host, repository).map_err(wrong)?;
+                found.map(Arc::new).ok_or_else(|| CredentialsError::NoEntry {
+                    path: path.clone(),
+                    host: host.into(),
+                    known: config.hosts().collect::<Vec<_>>().join(", "),
+                })
+            }
+        }
+    }
+}
+
+fn read_plain(place: &Path, read: impl Fn(&Path) -> Value) -> Result<Credentials, CredentialsError> {
+    let text = |name: &str| {
+        let path = place.join(name);
+        read(&path)?.map(|bytes| text(&path, &bytes)).transpose()
+    };
+    if let Some(token) = text("token")? {
+        return Ok(Credentials::Bearer(token));
+    }
+    match (text("username")?, text("password")?) {
+        (Some(username), Some(password)) => {
+            Ok(Credentials::Basic { username: username.expose_secret().into(), password })
+        }
+        _ => Err(CredentialsError::Nothing { path: place.into() }),
+    }
+}
+
+/// Returns a value without the newline that editors put at its end.
+fn text(path: &Path, bytes: &SecretSlice<u8>) -> Result<SecretString, CredentialsError> {
+    let text = std::str::from_utf8(bytes.expose_secret())
+        .map_err(|_| CredentialsError::NoText { path: path.into() })?;
+    Ok(text.trim_end_matches(['\r', '\n']).into())
+}
