@@ -7,6 +7,7 @@ mod any_certificate;
 mod api_server;
 mod buffered;
 mod diagnosis;
+mod direct;
 mod exec;
 mod forwarded_port;
 mod greedy;
@@ -30,6 +31,7 @@ use reposure_oci::{Body, transport::BoxError};
 
 pub(crate) use alternatives::Alternatives;
 pub use api_server::{ApiServer, ApiServerError};
+pub use direct::Direct;
 pub use exec::exec;
 pub use kubectl::kubectl;
 pub use local::{Local, LocalError};
@@ -54,6 +56,11 @@ pub trait Channel: Send + Sync + fmt::Debug {
     /// Returns the same way without TLS between the API server and the surrogate, for what is no secret there.
     fn clear(&self) -> Option<Arc<dyn Channel>> {
         None
+    }
+
+    /// Tells whether the surrogate is in this process, so that the registry is reached from here.
+    fn is_embedded(&self) -> bool {
+        false
     }
 
     /// Sends a request whose URI is a path and query of the surrogate's API, and returns whatever answered.

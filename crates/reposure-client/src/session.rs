@@ -165,7 +165,7 @@ impl Session {
         let mut response = self.exchange_with_token(request).await?;
         for questions in 0..LATE_ANSWERS {
             let Some(result) = answer::late(&response) else {
-                let checked = answer::checked(response, &path).await;
+                let checked = answer::checked(response, self.channel.as_ref(), &path).await;
                 return checked.map_err(|error| if questions > 0 { lost_answer(error) } else { error });
             };
             let later =
@@ -226,7 +226,8 @@ async fn say_hello(
 ) -> Result<Hello, SessionError> {
     let hello = async {
         let request = request(Method::GET, wire::HELLO, "", Bytes::new())?;
-        let response = answer::checked(exchange(channel, tokens, right, request).await?, wire::HELLO).await?;
+        let response = exchange(channel, tokens, right, request).await?;
+        let response = answer::checked(response, channel.as_ref(), wire::HELLO).await?;
         let status = response.status();
         let bytes = collect(response.into_body(), wire::HELLO, JSON_ANSWER).await?;
         Answer { status, bytes }.parse::<Hello>(wire::HELLO)

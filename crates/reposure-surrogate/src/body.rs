@@ -5,8 +5,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, header};
 use http_body::Body as HttpBody;
-use http_body_util::{BodyExt, Limited};
-use hyper::body::Incoming;
+use http_body_util::BodyExt;
 use reposure_oci::transport::{Body, BoxError, stalling};
 use reposure_parcel::{
     limits::{JSON_BODY, LARGEST_CHUNK},
@@ -26,17 +25,17 @@ pub(crate) fn length(headers: &HeaderMap) -> Option<u64> {
 }
 
 /// Reads a message.
-pub(crate) async fn message<T: DeserializeOwned>(body: Incoming) -> Result<T, Problem> {
-    let collected = timeout(MESSAGE_DEADLINE, Limited::new(body, JSON_BODY).collect())
+pub(crate) async fn message<T: DeserializeOwned>(body: Body) -> Result<T, Problem> {
+    let collected = timeout(MESSAGE_DEADLINE, collect(body, JSON_BODY))
         .await
         .map_err(|_| Problem::new(Code::BadRequest, "the message stalled").transient())?;
-    let bytes = collected.map_err(|error| unreadable(&error))?.to_bytes();
+    let bytes = collected.map_err(|error| unreadable(&error))?;
     serde_json::from_slice(&bytes)
         .map_err(|error| Problem::new(Code::BadRequest, format!("the message is malformed: {error}")))
 }
 
 fn unreadable(error: &BoxError) -> Problem {
-    if error.is::<http_body_util::LengthLimitError>() {
+    if error.is::<OverLimit>() {
         Problem::new(Code::TooLarge, format!("the message is over the limit of {JSON_BODY} bytes"))
     } else {
         Problem::new(Code::BadRequest, format!("cannot read the message: {error}")).transient()
@@ -63,7 +62,7 @@ pub(crate) async fn collect(mut body: Body, limit: usize) -> Result<Bytes, BoxEr
 }
 
 /// Reads a body that nobody wants, in a task that has a deadline, so that its connection stays usable.
-pub(crate) fn drain(headers: &HeaderMap, body: Incoming) {
+pub(crate) fn drain(headers: &HeaderMap, body: Body) {
     // Who waits for a `100 Continue` sends nothing unless the body is asked for.
     if headers.contains_key(header::EXPECT) || length(headers).is_none_or(|length| length > LARGEST_CHUNK) {
         return;

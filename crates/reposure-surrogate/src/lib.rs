@@ -4,13 +4,15 @@
 //! uploads in chunks, questions for many blobs at once, and the registry's own API as a gateway. It is a jump server: it
 //! reaches one registry and nothing else.
 //!
-//! [`Surrogate`] serves in the process that starts it; [`cli`] is the program.
+//! [`Surrogate`] serves in the process that starts it; [`cli`] is the program. [`Embedded`] is one without a port, for a client that
+//! reaches the registry by itself.
 
 mod access;
 mod answer;
 mod app;
 mod body;
 pub mod cli;
+mod embedded;
 mod exists;
 mod gateway;
 mod hello;
@@ -28,5 +30,6 @@ mod tls;
 mod uploads;
 mod upstream;
 
+pub use embedded::Embedded;
 pub use surrogate::{StartError, Surrogate};
 pub use tls::TlsError;

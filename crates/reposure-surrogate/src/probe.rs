@@ -7,9 +7,8 @@ use futures::stream;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use http_body::Frame;
 use http_body_util::{BodyExt as _, StreamBody};
-use hyper::body::Incoming;
 use rand::RngCore as _;
-use reposure_oci::transport::BoxError;
+use reposure_oci::{Body, transport::BoxError};
 use reposure_parcel::{
     probe::LIMIT,
     problem::{Code, Problem},
@@ -51,7 +50,7 @@ fn block() -> Bytes {
 }
 
 /// Reads a body and throws it away.
-pub(crate) async fn take(headers: &HeaderMap, incoming: Incoming) -> Result<Answer, Problem> {
+pub(crate) async fn take(headers: &HeaderMap, incoming: Body) -> Result<Answer, Problem> {
     check(body::length(headers).unwrap_or_default())?;
     let (mut incoming, mut read) = (body::with_deadline(incoming), 0);
     while let Some(frame) = incoming.frame().await {

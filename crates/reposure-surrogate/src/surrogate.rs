@@ -14,7 +14,7 @@ use crate::{
     results::Results,
     server::{self, ListenError, Listener, Protocol, SessionListener, SocketError},
     tls::{self, TlsError},
-    uploads::{Forms, Uploads},
+    uploads::{Budget, Forms, Uploads},
     upstream::{Client, Health, Registry, RegistryError},
 };
 
@@ -92,7 +92,7 @@ impl Surrogate {
             tickets: if config.upstream.scheme == Scheme::Http { TicketOffice::new() } else { None },
             registry: registry.clone(),
             health: Health::new(config.upstream.host),
-            uploads: Arc::new(Uploads::new(client.clone(), forms)),
+            uploads: Arc::new(Uploads::new(client.clone(), forms, Budget::new())),
             client,
             results: Results::default(),
             accepted: api.accepted(),

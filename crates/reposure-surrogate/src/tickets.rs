@@ -3,8 +3,7 @@
 use std::{sync::Arc, time::SystemTime};
 
 use http::{Method, Request, StatusCode};
-use hyper::body::Incoming;
-use reposure_oci::{Digest, RepositoryName};
+use reposure_oci::{Body, Digest, RepositoryName};
 use reposure_parcel::{
     limits::EXISTS_DIGESTS,
     problem::{Code, Problem},
@@ -38,7 +37,7 @@ pub(crate) fn give(app: &App, wanted: &Wanted) -> Result<Answer, Problem> {
 }
 
 /// Answers a request that came without TLS over the cluster's network, where nothing but a ticket may be shown.
-pub(crate) async fn answer(app: Arc<App>, request: Request<Incoming>) -> Answer {
+pub(crate) async fn answer(app: Arc<App>, request: Request<Body>) -> Answer {
     let office = app.tickets.as_ref().filter(|office| is_admitted(office, &request, SystemTime::now()));
     let passed = if office.is_some() {
         gateway::pass(app.registry.clone(), &app.results, request).await

@@ -112,6 +112,10 @@ impl Channel for Alternatives {
         self.channels.iter().any(|channel| channel.needs_token())
     }
 
+    fn is_embedded(&self) -> bool {
+        self.current().1.is_embedded()
+    }
+
     fn send(&self, request: Request<Bytes>) -> BoxFuture<'_, Result<Response<Body>, ChannelError>> {
         async move {
             let mut others = self.channels.len() - 1;

@@ -58,7 +58,7 @@ mod tests {
     }
 
     fn error(problem: Problem) -> SessionError {
-        SessionError::Problem { path: String::new(), status: StatusCode::NOT_FOUND, problem }
+        SessionError::Problem { path: String::new(), status: StatusCode::NOT_FOUND, problem, embedded: false }
     }
 
     #[test]

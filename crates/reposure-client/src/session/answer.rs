@@ -8,7 +8,7 @@ use reposure_parcel::{
 };
 
 use super::{SessionError, collect};
-use crate::text::plain;
+use crate::{channel::Channel, text::plain};
 
 /// What is read of an error's body, in bytes.
 const ERROR_BODY: usize = 64 << 10;
@@ -29,28 +29,29 @@ pub(super) fn late<B>(response: &Response<B>) -> Option<String> {
 }
 
 /// Passes on what the surrogate or, through it, the registry answered, and turns the rest into errors.
-pub(super) async fn checked(response: Response<Body>, path: &str) -> Result<Response<Body>, SessionError> {
+pub(super) async fn checked(
+    response: Response<Body>,
+    channel: &dyn Channel,
+    path: &str,
+) -> Result<Response<Body>, SessionError> {
     if !is_of_surrogate(&response) {
         return Err(of_api_server(response, path).await);
     }
     if response.headers().contains_key(wire::PROBLEM_HEADER) {
-        return Err(of_surrogate(response, path).await);
+        return Err(of_surrogate(response, channel, path).await);
     }
     Ok(response)
 }
 
-async fn of_surrogate(response: Response<Body>, path: &str) -> SessionError {
+async fn of_surrogate(response: Response<Body>, channel: &dyn Channel, path: &str) -> SessionError {
+    let embedded = channel.is_embedded();
+    let said = |status, problem| SessionError::Problem { path: path.into(), status, embedded, problem };
     let (status, headers) = (response.status(), response.headers().clone());
     match collect(response.into_body(), path, ERROR_BODY).await {
         Err(error) => error,
-        Ok(bytes) if bytes.is_empty() => {
-            SessionError::Problem { path: path.into(), status, problem: unsaid(status, &headers) }
-        }
+        Ok(bytes) if bytes.is_empty() => said(status, unsaid(status, &headers)),
         Ok(bytes) => match serde_json::from_slice::<Problem>(&bytes) {
-            Ok(problem) => {
-                let problem = Problem { message: plain(&problem.message), ..problem };
-                SessionError::Problem { path: path.into(), status, problem }
-            }
+            Ok(problem) => said(status, Problem { message: plain(&problem.message), ..problem }),
             Err(source) => SessionError::Malformed { path: path.into(), source: source.into() },
         },
     }

@@ -48,6 +48,8 @@ pub enum SessionError {
         path: String,
         /// The answer's status.
         status: StatusCode,
+        /// Whether the surrogate is in this process, so that the registry is reached from here.
+        embedded: bool,
         /// What the surrogate says.
         problem: Problem,
     },

@@ -1,8 +1,9 @@
-//! Pushes and pulls over the channels `proxy`, `port-forward` and `exec`: a stand-in for the API server, a real surrogate, a registry in memory.
+//! Pushes and pulls over each channel: a stand-in for the API server, a real surrogate, a registry in memory.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod cuts;
+mod direct;
 mod exec;
 mod failures;
 mod port_forward;

@@ -11,7 +11,6 @@ use futures::FutureExt;
 use http::{Request, Response, StatusCode, Uri};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
 use reposure_oci::transport::{self, Body, Transport};
 use reposure_parcel::{
     problem::{Code, Problem},
@@ -31,7 +30,7 @@ use crate::{
 pub(crate) async fn pass(
     registry: Arc<dyn Transport>,
     results: &Results,
-    request: Request<Incoming>,
+    request: Request<Body>,
 ) -> Result<Answer, Problem> {
     path::check(request.uri())?;
     let may_come_later = request.headers().contains_key(wire::ASYNC_HEADER);
@@ -45,7 +44,7 @@ pub(crate) async fn pass(
 }
 
 /// Makes the registry's request of a client's, and tells when the client's body was read to its end.
-fn prepare(request: Request<Incoming>) -> (Request<Body>, oneshot::Receiver<()>) {
+fn prepare(request: Request<Body>) -> (Request<Body>, oneshot::Receiver<()>) {
     let (mut parts, incoming) = request.into_parts();
     headers::to_registry(&mut parts.headers);
     parts.uri = parts.uri.path_and_query().map_or_else(|| Uri::from_static("/v2/"), |p| Uri::from(p.clone()));

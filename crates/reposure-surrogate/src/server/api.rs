@@ -3,12 +3,15 @@
 use std::{future::ready, sync::Arc};
 
 use http::{HeaderMap, Request, StatusCode, Uri};
+use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
+use reposure_oci::Body;
 use reposure_parcel::{
     problem::{Code, Problem},
     wire::Right,
 };
 
+use super::connection::marked;
 use crate::{
     answer::{self, Answer},
     app::App,
@@ -22,11 +25,11 @@ use super::connection::Wrapping;
 /// Answers a request for the API that came to the port.
 pub(crate) async fn answer(app: Arc<App>, request: Request<Incoming>, wrapping: Wrapping) -> Answer {
     if wrapping == Wrapping::None {
-        return tickets::answer(app, request).await;
+        return tickets::answer(app, request.map(of_connection)).await;
     }
     // Who has no token learns nothing, not even which paths there are.
     match app.gate.admit(request.headers()).await {
-        Ok(right) => answer_to(right, app, request).await,
+        Ok(right) => answer_to(right, app, request.map(of_connection)).await,
         Err(problem) => answer::problem(&problem),
     }
 }
@@ -37,17 +40,26 @@ pub(crate) async fn answer_session(app: Arc<App>, mut request: Request<Incoming>
     if let Some(path) = request.uri().path_and_query() {
         *request.uri_mut() = Uri::from(path.clone());
     }
-    answer_to(Right::Admin, app, request).await
+    answer_to(Right::Admin, app, request.map(of_connection)).await
 }
 
-async fn answer_to(right: Right, app: Arc<App>, request: Request<Incoming>) -> Answer {
+fn of_connection(incoming: Incoming) -> Body {
+    incoming.map_err(Into::into).boxed_unsync()
+}
+
+/// Answers a request for the API of the process that this surrogate is part of: whoever runs it holds the registry's credentials.
+pub(crate) async fn answer_embedded(app: Arc<App>, request: Request<Body>) -> Answer {
+    marked(answer_to(Right::Admin, app, request).await)
+}
+
+async fn answer_to(right: Right, app: Arc<App>, request: Request<Body>) -> Answer {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let answer = dispatch(right, app, request).await.unwrap_or_else(|problem| answer::problem(&problem));
     tracing::debug!(%method, path, status = answer.status().as_u16(), "answered");
     answer
 }
 
-async fn dispatch(right: Right, app: Arc<App>, request: Request<Incoming>) -> Result<Answer, Problem> {
+async fn dispatch(right: Right, app: Arc<App>, request: Request<Body>) -> Result<Answer, Problem> {
     let route = Route::parse(request.method(), request.uri())?;
     let needed = route.right(request.method());
     if right < needed {
@@ -58,8 +70,8 @@ async fn dispatch(right: Right, app: Arc<App>, request: Request<Incoming>) -> Re
         Route::Registry => gateway::pass(app.registry.clone(), &app.results, request).await,
         Route::ProbeDown(length) => probe::give(length),
         Route::ProbeUp => {
-            let (parts, incoming) = request.into_parts();
-            probe::take(&parts.headers, incoming).await
+            let (parts, body) = request.into_parts();
+            probe::take(&parts.headers, body).await
         }
         Route::Result(id) => app.results.get(&id, request.method()).await,
         Route::Tickets => tickets::give(&app, &body::message(request.into_body()).await?),
@@ -78,17 +90,17 @@ async fn dispatch(right: Right, app: Arc<App>, request: Request<Incoming>) -> Re
     }
 }
 
-async fn of_upload(app: Arc<App>, route: Route, request: Request<Incoming>) -> Result<Answer, Problem> {
-    let (parts, incoming) = request.into_parts();
+async fn of_upload(app: Arc<App>, route: Route, request: Request<Body>) -> Result<Answer, Problem> {
+    let (parts, body) = request.into_parts();
     let headers: HeaderMap = parts.headers;
     match route {
-        Route::Chunk(id, offset) => app.uploads.chunk(&id, offset, &headers, incoming).await,
+        Route::Chunk(id, offset) => app.uploads.chunk(&id, offset, &headers, body).await,
         Route::Progress(id) => app.uploads.progress(&id).await,
-        Route::Commit(id) => app.uploads.commit(&id, &body::message(incoming).await?).await,
+        Route::Commit(id) => app.uploads.commit(&id, &body::message(body).await?).await,
         Route::Cancel(id) => Ok(app.uploads.cancel(&id)),
-        Route::Whole(repository, digest) => app.uploads.whole(repository, digest, &headers, incoming).await,
+        Route::Whole(repository, digest) => app.uploads.whole(repository, digest, &headers, body).await,
         _ => {
-            let wish = body::message(incoming).await?;
+            let wish = body::message(body).await?;
             let uploads = app.uploads.clone();
             later(&app, async move { uploads.open(wish).await }).await
         }

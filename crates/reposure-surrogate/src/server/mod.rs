@@ -6,7 +6,7 @@ mod listener;
 mod session;
 mod status;
 
-pub(crate) use api::{answer as answer_api, answer_session};
+pub(crate) use api::{answer as answer_api, answer_embedded, answer_session};
 pub(crate) use connection::Protocol;
 pub(crate) use listener::{ListenError, Listener};
 pub(crate) use session::{SessionListener, SocketError, address as socket_address};

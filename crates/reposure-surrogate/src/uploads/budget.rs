@@ -1,25 +1,30 @@
 //! The credit that all uploads share.
 //!
 //! Credit once given is never taken back: each byte of a window that a client knows of has its place in memory. Of
-//! [`UPLOAD_MEMORY`], one [`CHUNK`] is set aside for each of [`OPEN_UPLOADS`], so that the next chunk in order always has a
+//! the memory for uploads, one [`CHUNK`] is set aside for each of [`OPEN_UPLOADS`], so that the next chunk in order always has a
 //! place; what is left is shared evenly between the open ones.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use reposure_parcel::limits::{CHUNK, OPEN_UPLOADS, UPLOAD_MEMORY};
 
-/// What is not set aside, in bytes.
+/// What a pod's surrogate does not set aside, in bytes.
 const SHARED: u64 = UPLOAD_MEMORY - CHUNK * OPEN_UPLOADS as u64;
+
+/// What one in the client's own process does not set aside, in bytes: a chunk for each of the 4 large blobs that a push has under way.
+const SMALL_SHARED: u64 = 4 * CHUNK;
 
 #[derive(Debug)]
 struct Shared {
+    /// All that is not set aside.
+    whole: u64,
     free: u64,
     accounts: u64,
 }
 
 /// The credit that all uploads share.
 #[derive(Clone, Debug)]
-pub(super) struct Budget(Arc<Mutex<Shared>>);
+pub(crate) struct Budget(Arc<Mutex<Shared>>);
 
 /// The credit of one upload. What it holds goes back when it is dropped.
 #[derive(Debug)]
@@ -34,8 +39,18 @@ pub(super) struct Account {
 }
 
 impl Budget {
-    pub(super) fn new() -> Self {
-        Self(Arc::new(Mutex::new(Shared { free: SHARED, accounts: 0 })))
+    /// Takes [`UPLOAD_MEMORY`].
+    pub(crate) fn new() -> Self {
+        Self::with(SHARED)
+    }
+
+    /// Takes what a client needs that no network is before: a second chunk for each large blob, which is read while the first is sent.
+    pub(crate) fn small() -> Self {
+        Self::with(SMALL_SHARED)
+    }
+
+    fn with(shared: u64) -> Self {
+        Self(Arc::new(Mutex::new(Shared { whole: shared, free: shared, accounts: 0 })))
     }
 
     /// Opens an account, of an upload of which the first `offset` bytes need no place. The caller keeps their number within
@@ -69,7 +84,7 @@ impl Account {
     /// Promises places as far as they go, but not beyond `size`, the blob's.
     pub(super) fn grow(&mut self, size: Option<u64>) {
         let mut shared = self.budget.lock();
-        let fair = CHUNK + SHARED / shared.accounts.max(1);
+        let fair = CHUNK + shared.whole / shared.accounts.max(1);
         let aim = (self.released + fair).min(size.unwrap_or(u64::MAX));
         let wanted = aim.saturating_sub(self.granted);
         let own = (self.released + CHUNK + self.shared).saturating_sub(self.granted);

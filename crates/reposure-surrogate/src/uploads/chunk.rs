@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, StatusCode};
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
+use reposure_oci::Body;
 use reposure_parcel::{
     limits::LARGEST_CHUNK,
     problem::{Code, Problem},
@@ -29,7 +29,7 @@ impl Uploads {
         id: &Identifier,
         offset: u64,
         headers: &HeaderMap,
-        mut body: Incoming,
+        mut body: Body,
     ) -> Result<Answer, Problem> {
         let chunk = range(offset, headers)?;
         let upload = match self.find(id) {
@@ -71,7 +71,7 @@ fn range(offset: u64, headers: &HeaderMap) -> Result<Range, Problem> {
     Ok(Range { start: offset, end })
 }
 
-async fn receive(upload: &Upload, chunk: Range, body: &mut Incoming) -> Result<(), Problem> {
+async fn receive(upload: &Upload, chunk: Range, body: &mut Body) -> Result<(), Problem> {
     let mut offset = chunk.start;
     loop {
         let frame = timeout(STALL_DEADLINE, body.frame())
@@ -79,7 +79,7 @@ async fn receive(upload: &Upload, chunk: Range, body: &mut Incoming) -> Result<(
             .map_err(|_| Problem::new(Code::BadRequest, "the chunk stalled").transient())?;
         let Some(frame) = frame else { break };
         let frame =
-            frame.map_err(|error| Problem::new(Code::BadRequest, answer::chain(&error)).transient())?;
+            frame.map_err(|error| Problem::new(Code::BadRequest, answer::chain(&*error)).transient())?;
         // The length was announced, and the protocol holds the body to it.
         if let Ok(bytes) = frame.into_data() {
             upload.write(offset, &bytes)?;

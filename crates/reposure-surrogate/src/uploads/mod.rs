@@ -20,6 +20,7 @@ mod table;
 mod upload;
 mod whole;
 
+pub(crate) use budget::Budget;
 pub(crate) use form::Forms;
 pub(crate) use remembered::Remembered;
 pub(crate) use table::Uploads;

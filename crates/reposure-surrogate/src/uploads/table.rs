@@ -67,13 +67,13 @@ pub(crate) struct Uploads {
 
 impl Uploads {
     /// Makes a table of uploads to a registry.
-    pub(crate) fn new(registry: Client, forms: Forms) -> Self {
+    pub(crate) fn new(registry: Client, forms: Forms, budget: Budget) -> Self {
         Self {
             registry,
             remembered: Remembered::default(),
             forms: Arc::new(forms),
             table: Mutex::default(),
-            budget: Budget::new(),
+            budget,
             pool: Arc::default(),
             place: Notify::new(),
             ending: AtomicBool::new(false),
@@ -295,8 +295,8 @@ mod tests {
 
     #[tokio::test]
     async fn an_upload_that_nobody_sends_to_yields_its_place() {
-        let uploads =
-            Uploads::new(Client::new(Arc::new(Nowhere)), Forms::new(UploadStrategy::Auto, "nowhere"));
+        let forms = Forms::new(UploadStrategy::Auto, "nowhere");
+        let uploads = Uploads::new(Client::new(Arc::new(Nowhere)), forms, Budget::new());
         let key = |number: usize| Key {
             repository: "a".parse().unwrap(),
             digest: None,

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use http::{HeaderMap, StatusCode};
-use hyper::body::Incoming;
-use reposure_oci::{Digest, RepositoryName};
+use reposure_oci::{Body, Digest, RepositoryName};
 use reposure_parcel::{
     limits::COMMIT_TICK,
     problem::{Code, Problem},
@@ -29,7 +28,7 @@ impl Uploads {
         repository: RepositoryName,
         digest: Digest,
         headers: &HeaderMap,
-        body: Incoming,
+        body: Body,
     ) -> Result<Answer, Problem> {
         let opened = match size(headers) {
             Ok(size) => self.open_in_time(repository, &digest, size).await.map(|opened| (opened, size)),

@@ -47,6 +47,11 @@ impl Health {
             Ok(()) => (Reason::Ok, None),
             Err((reason, problem)) => (reason, Some(problem)),
         };
+        self.note(reason, problem);
+    }
+
+    /// Takes note of what the registry answered just now.
+    pub(crate) fn note(&self, reason: Reason, problem: Option<String>) {
         let check = Check { reason, time: Some(Timestamp::now().to_string()) };
         // Nothing can panic while it is held.
         *self.state.lock().unwrap_or_else(PoisonError::into_inner) = State { check, problem };

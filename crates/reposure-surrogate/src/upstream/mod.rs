@@ -1,5 +1,6 @@
 //! The registry: how it is reached, whether it is well, and what its errors mean.
 
+mod fixed;
 mod health;
 mod reference;
 pub(crate) mod refusal;
@@ -9,6 +10,7 @@ use std::sync::Arc;
 
 use reposure_oci::{registry as oci, transport::Transport};
 
+pub(crate) use fixed::FixedRegistry;
 pub(crate) use health::Health;
 pub(crate) use reference::relative;
 pub(crate) use registry::{Registry, RegistryError};

@@ -117,7 +117,7 @@ impl State {
 }
 
 /// Takes the host from where an upload goes on, which is always this registry.
-fn without_host(mut response: Response<Body>, path: &str) -> Response<Body> {
+pub(super) fn without_host(mut response: Response<Body>, path: &str) -> Response<Body> {
     if let Some(location) = response.headers().get(header::LOCATION)
         && !response.status().is_redirection()
         && let Some(relative) = location.to_str().ok().and_then(|text| super::relative(text, path))
