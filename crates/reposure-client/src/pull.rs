@@ -22,7 +22,7 @@ use reposure_parcel::upload::How;
 
 use crate::{
     progress::{Event, Progress},
-    session::Session,
+    session::{self, Session},
 };
 
 pub use error::PullError;
@@ -36,22 +36,38 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// How to pull.
 #[derive(Clone, Copy, Debug)]
 pub struct PullOptions {
-    /// The ranges in flight, at least 1.
-    pub jobs: usize,
+    /// The ranges in flight, at least 1. By default they follow the link: five, and 16 over a long way.
+    pub jobs: Option<usize>,
     /// The size of a range in bytes, at least 1; of the shortest one, where ranges are written in place.
     pub range: u64,
     /// The size of the longest range that is written in place, in bytes.
     pub longest_range: u64,
-    /// How long a hello takes at most on a link where it pays to read blobs without TLS, if the surrogate lets one; see
+    /// How long a round trip takes at most on a link where it pays to read blobs without TLS, if the surrogate lets one; see
     /// [`reposure_parcel::ticket`].
     pub near: Duration,
 }
 
 impl Default for PullOptions {
     fn default() -> Self {
-        // 40 MiB in flight to a pipe. Each range costs Distribution a buffer of 4 MiB of its own, so longer ones are cheaper.
-        // On a longer way what TLS costs does not show, and one more question does.
-        Self { jobs: 5, range: 8 << 20, longest_range: 64 << 20, near: Duration::from_millis(60) }
+        // Each range costs Distribution a buffer of 4 MiB of its own, so longer ones are cheaper.
+        Self { jobs: None, range: 8 << 20, longest_range: 64 << 20, near: session::FAR }
+    }
+}
+
+impl PullOptions {
+    /// The ranges in flight where it is near: 40 MiB to a pipe, which holds all of them in memory.
+    pub const NEAR: usize = 5;
+    /// The ranges in flight over a long way, where each connection waits for its answers and has a bandwidth of its own.
+    const FAR: usize = 16;
+
+    /// Returns how many ranges are to be in flight over a session, with the length of the shortest ones.
+    pub(crate) fn flight(self, session: &Session) -> (usize, u64) {
+        match self.jobs {
+            Some(jobs) => (jobs.max(1), self.range),
+            None if session.round_trip() < session::FAR => (Self::NEAR, self.range),
+            // No more in memory than where it is near.
+            None => (Self::FAR, (self.range / Self::FAR as u64).saturating_mul(Self::NEAR as u64).max(1)),
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 mod chunk_size;
 mod chunks;
 mod error;
+mod parallelism;
 mod resumption;
 mod upload;
 mod whole;
@@ -39,6 +40,7 @@ use crate::{
 
 use chunk_size::ChunkSize;
 pub use error::PushError;
+use parallelism::Parallelism;
 
 /// How long a push waits for a link, API server or surrogate that is away, since it last got further.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -56,17 +58,10 @@ const LARGE_BLOB: u32 = 2;
 const PREPARATIONS: usize = 2;
 
 /// How to push.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct PushOptions {
-    /// The chunks in flight over all blobs, at least 1.
-    pub jobs: usize,
-}
-
-impl Default for PushOptions {
-    fn default() -> Self {
-        // 8 x 4 MiB: the 32 MiB in flight that the design allows, and where the measured throughput levelled off.
-        Self { jobs: 8 }
-    }
+    /// The chunks in flight over all blobs, at least 1. By default they follow the link: 1 to 16, and 32 MiB at most.
+    pub jobs: Option<usize>,
 }
 
 /// What the tasks of one push share.
@@ -75,7 +70,7 @@ struct Context {
     session: Arc<Session>,
     repository: RepositoryName,
     progress: Progress,
-    chunks: Arc<Semaphore>,
+    chunks: Parallelism,
     chunk_size: ChunkSize,
     blobs: Semaphore,
     preparations: Semaphore,
@@ -105,11 +100,12 @@ pub async fn push(
     options: PushOptions,
     progress: Progress,
 ) -> Result<Digest, PushError> {
+    let chunk_size = ChunkSize::new(session.hello().limits.chunk);
     let context = Arc::new(Context {
         repository: name.repository.clone(),
         progress,
-        chunks: Arc::new(Semaphore::new(options.jobs.max(1))),
-        chunk_size: ChunkSize::new(session.hello().limits.chunk),
+        chunks: Parallelism::new(options.jobs, session.round_trip(), chunk_size.clone()),
+        chunk_size,
         blobs: Semaphore::new(session.hello().limits.open_uploads.clamp(LARGE_BLOB as usize, BLOBS)),
         preparations: Semaphore::new(PREPARATIONS),
         reached: AtomicBool::new(false),

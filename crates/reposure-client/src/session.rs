@@ -3,6 +3,7 @@
 mod answer;
 mod error;
 mod probe;
+mod round_trip;
 mod storage;
 mod tickets;
 
@@ -31,6 +32,8 @@ use crate::{
 };
 
 pub use error::SessionError;
+pub(crate) use round_trip::FAR;
+use round_trip::RoundTrip;
 pub(crate) use tickets::Tickets;
 
 /// How long the first answer of a surrogate may take.
@@ -57,8 +60,7 @@ pub struct Session {
     tokens: Arc<dyn TokenSource>,
     right: Right,
     hello: Hello,
-    /// How long the hello took, which is how far away the surrogate is.
-    hello_took: Duration,
+    round_trip: RoundTrip,
     /// The way for blobs without TLS, where the surrogate gives tickets.
     clear: Option<Arc<dyn Channel>>,
 }
@@ -87,11 +89,10 @@ impl Session {
         tokens: Arc<dyn TokenSource>,
         right: Right,
     ) -> Result<Self, SessionError> {
-        let begun = Instant::now();
-        let hello = say_hello(&channel, &tokens, right, HELLO_DEADLINE).await?;
-        let hello_took = begun.elapsed();
+        let round_trip = RoundTrip::unknown();
+        let hello = say_hello(&channel, &tokens, right, &round_trip, HELLO_DEADLINE).await?;
         let clear = channel.clear().filter(|_| hello.can(ticket::CAPABILITY));
-        let mut session = Self { channel, tokens, right, hello, hello_took, clear };
+        let mut session = Self { channel, tokens, right, hello, round_trip, clear };
         session.unwrap().await;
         Ok(session)
     }
@@ -100,7 +101,8 @@ impl Session {
     async fn unwrap(&mut self) {
         let unwrapped = self.channel.unwrapped().filter(|_| self.hello.can(wire::PLAIN));
         let Some(unwrapped) = unwrapped else { return };
-        if say_hello(&unwrapped, &self.tokens, self.right, SECOND_HELLO_DEADLINE).await.is_ok() {
+        let hello = say_hello(&unwrapped, &self.tokens, self.right, &self.round_trip, SECOND_HELLO_DEADLINE);
+        if hello.await.is_ok() {
             self.channel = unwrapped;
         }
     }
@@ -117,6 +119,11 @@ impl Session {
     /// Returns what the surrogate said of itself.
     pub const fn hello(&self) -> &Hello {
         &self.hello
+    }
+
+    /// Returns how long the quickest answer took so far.
+    pub(crate) fn round_trip(&self) -> Duration {
+        self.round_trip.get()
     }
 
     /// Returns the channel's name.
@@ -177,12 +184,16 @@ impl Session {
 
     /// Sends a request, once more with a new token where the surrogate refuses the one in the cache.
     async fn exchange_with_token(&self, request: Request<Bytes>) -> Result<Response<Body>, SessionError> {
-        let response = exchange(&self.channel, &self.tokens, self.right, request.clone()).await?;
+        let response = self.exchange(request.clone()).await?;
         if response.status() != StatusCode::UNAUTHORIZED || !answer::is_of_surrogate(&response) {
             return Ok(response);
         }
         self.tokens.forget().await;
-        exchange(&self.channel, &self.tokens, self.right, request).await
+        self.exchange(request).await
+    }
+
+    async fn exchange(&self, request: Request<Bytes>) -> Result<Response<Body>, SessionError> {
+        exchange(&self.channel, &self.tokens, self.right, &self.round_trip, request).await
     }
 }
 
@@ -222,11 +233,12 @@ async fn say_hello(
     channel: &Arc<dyn Channel>,
     tokens: &Arc<dyn TokenSource>,
     right: Right,
+    round_trip: &RoundTrip,
     deadline: Duration,
 ) -> Result<Hello, SessionError> {
     let hello = async {
         let request = request(Method::GET, wire::HELLO, "", Bytes::new())?;
-        let response = exchange(channel, tokens, right, request).await?;
+        let response = exchange(channel, tokens, right, round_trip, request).await?;
         let response = answer::checked(response, channel.as_ref(), wire::HELLO).await?;
         let status = response.status();
         let bytes = collect(response.into_body(), wire::HELLO, JSON_ANSWER).await?;
@@ -247,6 +259,7 @@ async fn exchange(
     channel: &Arc<dyn Channel>,
     tokens: &Arc<dyn TokenSource>,
     right: Right,
+    round_trip: &RoundTrip,
     mut request: Request<Bytes>,
 ) -> Result<Response<Body>, SessionError> {
     let path = request.uri().path().to_owned();
@@ -256,10 +269,13 @@ async fn exchange(
         add_token(&mut request, tokens, right).await?;
     }
     let patience = ANSWER_DEADLINE + Duration::from_secs(request.body().len() as u64 / SLOWEST_LINK);
-    timeout(patience, channel.send(request))
+    let began = Instant::now();
+    let response = timeout(patience, channel.send(request))
         .await
         .map_err(|_| SessionError::Timeout { path: path.clone(), waited: patience })?
-        .map_err(|source| SessionError::Channel { channel: channel.name(), path, source })
+        .map_err(|source| SessionError::Channel { channel: channel.name(), path, source })?;
+    round_trip.note(began.elapsed());
+    Ok(response)
 }
 
 async fn add_token(

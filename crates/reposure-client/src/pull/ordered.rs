@@ -25,12 +25,13 @@ pub(super) fn pieces(
     options: PullOptions,
 ) -> impl Stream<Item = Result<Piece, PullError>> + use<> {
     let (session, repository, blobs) = (session.clone(), repository.clone(), blobs.to_vec());
+    let (jobs, length) = options.flight(&session);
     let asking = async move {
         let tickets = session.tickets(&repository, &blobs, options.near).await.map(Arc::new);
-        let ranges = ranges(&repository, blobs, options.range);
-        stream::iter(ranges).map(move |range| piece(&session, tickets.clone(), range))
+        stream::iter(ranges(&repository, blobs, length))
+            .map(move |range| piece(&session, tickets.clone(), range))
     };
-    asking.flatten_stream().buffered(options.jobs.max(1))
+    asking.flatten_stream().buffered(jobs)
 }
 
 /// Fetches one range in a task, and makes a piece of it.

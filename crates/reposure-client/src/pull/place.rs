@@ -77,7 +77,8 @@ pub async fn fetch_each(
 ) -> Result<(), PullError> {
     let blobs: Vec<Descriptor> = places.iter().map(|place| place.blob.clone()).collect();
     began(&blobs, progress);
-    let length = segment(&blobs, options);
+    let (jobs, shortest) = options.flight(session);
+    let length = segment(&blobs, jobs, shortest, options.longest_range);
     let tickets = session.tickets(&name.repository, &blobs, options.near).await.map(Arc::new);
     let checked = Arc::new(Blobs::new(&places));
     let (check, fetched) = Check::start(checked.clone(), progress, finished);
@@ -91,9 +92,9 @@ pub async fn fetch_each(
     };
     let fetching = async {
         let fetched = fetched; // the check ends when this and the workers' own are dropped
-        stream::iter(0..options.jobs.max(1))
+        stream::iter(0..jobs)
             .map(|_| AbortOnDropHandle::new(tokio::spawn(fetch.clone().work(fetched.clone()))))
-            .buffer_unordered(options.jobs.max(1))
+            .buffer_unordered(jobs)
             .map(|done| done.map_err(PullError::Task)?)
             .try_collect::<()>()
             .await
@@ -102,10 +103,10 @@ pub async fn fetch_each(
 }
 
 /// Returns the length of the ranges: long ones cost the registry least, but every connection should have its share to the end.
-fn segment(blobs: &[Descriptor], options: PullOptions) -> u64 {
+fn segment(blobs: &[Descriptor], jobs: usize, shortest: u64, longest: u64) -> u64 {
     let total = blobs.iter().fold(0_u64, |total, blob| total.saturating_add(blob.size));
-    let share = total / (2 * options.jobs.max(1) as u64);
-    share.clamp(options.range, options.longest_range.max(options.range))
+    let share = total / (2 * jobs.max(1) as u64);
+    share.clamp(shortest, longest.max(shortest))
 }
 
 /// What the fetching of ranges needs.

@@ -14,6 +14,8 @@ use reposure_parcel::limits::LARGEST_CHUNK;
 const SMALLEST: u64 = 64 << 10;
 /// The smallest chunk on a slow link, in bytes: a request's headers and its way there and back weigh little beside it.
 const SMALLEST_OF_SLOW: u64 = 256 << 10;
+/// What may be in flight of a push, in bytes: what a surrogate gives a single upload as credit.
+const IN_FLIGHT: u64 = 32 << 20;
 /// A chunk that takes longer is too large: that much is lost when the link is cut, and nothing is seen to move meanwhile.
 const SLOW: Duration = Duration::from_secs(4);
 /// A chunk that takes less may be larger: four times less than what is too long, so that a size is found and kept.
@@ -28,18 +30,31 @@ pub(super) struct ChunkSize(Arc<State>);
 struct State {
     size: AtomicU64,
     largest: AtomicU64,
+    /// What one chunk may have of all that may be in flight.
+    share: AtomicU64,
 }
 
 impl ChunkSize {
     /// Starts with what the surrogate wishes.
     pub(super) fn new(wish: u64) -> Self {
         let wish = wish.clamp(1, LARGEST_CHUNK);
-        Self(Arc::new(State { size: AtomicU64::new(wish), largest: AtomicU64::new(wish) }))
+        let (size, largest) = (AtomicU64::new(wish), AtomicU64::new(wish));
+        Self(Arc::new(State { size, largest, share: AtomicU64::new(u64::MAX) }))
     }
 
     /// Returns the size in bytes, at least 1.
     pub(super) fn get(&self) -> u64 {
+        self.of_single().min(self.0.share.load(Ordering::Relaxed))
+    }
+
+    /// Returns the size in bytes of a body that does not go beside others of its blob, at least 1.
+    pub(super) fn of_single(&self) -> u64 {
         self.0.size.load(Ordering::Relaxed)
+    }
+
+    /// Keeps chunks small enough that so many at once are no more than may be in flight.
+    pub(super) fn share_among(&self, chunks: usize) {
+        self.0.share.store((IN_FLIGHT / chunks.max(1) as u64).max(SMALLEST), Ordering::Relaxed);
     }
 
     /// Takes note that a body of `length` bytes is too large, or too long for the link, and tells whether smaller ones may be tried.
@@ -54,9 +69,19 @@ impl ChunkSize {
         true
     }
 
+    /// Tells whether a body of `length` bytes that took so long is too small to be made smaller.
+    pub(super) fn is_too_slow(length: u64, took: Duration) -> bool {
+        length <= SMALLEST_OF_SLOW && took > SLOW
+    }
+
+    /// Tells whether a body that took so long was slow, of whatever size it is.
+    pub(super) fn is_slow(took: Duration) -> bool {
+        took > QUICK
+    }
+
     /// Takes note of how long a body of `length` bytes took.
     pub(super) fn measure(&self, length: u64, took: Duration) {
-        let size = self.get();
+        let (single, size) = (self.of_single(), self.get());
         let better = match took {
             _ if length != size => return, // of another size, or a blob's last
             took if took > SLOW => (size / 2).max(SMALLEST_OF_SLOW).min(size),
@@ -64,7 +89,7 @@ impl ChunkSize {
             _ => return,
         };
         // Of many chunks of one size only the first changes it.
-        let _ = self.0.size.compare_exchange(size, better, Ordering::Relaxed, Ordering::Relaxed);
+        let _ = self.0.size.compare_exchange(single, better, Ordering::Relaxed, Ordering::Relaxed);
     }
 }
 
@@ -106,6 +131,20 @@ mod tests {
             size.measure(size.get(), quick);
         }
         assert_eq!(size.get(), 2 << 20, "a refusal is for good");
+    }
+
+    #[test]
+    fn many_at_once_are_smaller_each() {
+        let size = ChunkSize::new(4 << 20);
+        size.share_among(16);
+        assert_eq!((size.get(), size.of_single()), (2 << 20, 4 << 20));
+        size.measure(2 << 20, SLOW * 2);
+        assert_eq!(size.get(), 1 << 20);
+        size.measure(1 << 20, QUICK / 2);
+        assert_eq!((size.get(), size.of_single()), (2 << 20, 2 << 20));
+        size.measure(2 << 20, QUICK / 2);
+        size.share_among(8);
+        assert_eq!(size.get(), 4 << 20);
     }
 
     #[test]

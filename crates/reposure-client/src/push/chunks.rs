@@ -11,12 +11,16 @@ use reposure_parcel::{
     wire,
 };
 use tokio::{
-    sync::{OwnedSemaphorePermit, watch},
+    sync::watch,
     task::JoinSet,
     time::{Instant, sleep, timeout},
 };
 
-use super::{ChunkSize, Context, PushError, resumption::Resumption};
+use super::{
+    ChunkSize, Context, PushError,
+    parallelism::{Parallelism, Permit},
+    resumption::Resumption,
+};
 use crate::{
     progress::{Event, Progress},
     retry::Backoff,
@@ -57,7 +61,8 @@ impl From<PushError> for ChunksError {
 
 /// What came of a body that was sent.
 enum Sent {
-    Received,
+    /// So many bytes of it are there, at least 1.
+    Received(usize),
     /// It is longer than what the link takes at once.
     TooLong,
 }
@@ -71,6 +76,7 @@ struct Upload {
     path: Arc<str>,
     window: Arc<watch::Sender<Window>>,
     chunk_size: ChunkSize,
+    chunks: Parallelism,
     resumption: Resumption,
 }
 
@@ -89,6 +95,7 @@ pub(super) async fn send(
         path: format!("{}/{}", wire::UPLOADS, opened.id).into(),
         window: Arc::new(watch::channel(opened.window).0),
         chunk_size: context.chunk_size.clone(),
+        chunks: context.chunks.clone(),
         resumption: resumption.clone(),
     };
     tokio::select! {
@@ -140,7 +147,7 @@ async fn queue(
         if !there {
             upload.credit(end, tasks, arrived).await?;
         }
-        let permit = context.chunks.clone().acquire_owned().await.ok();
+        let permit = context.chunks.acquire().await;
         let bytes = read(blob, start, end).await?;
         let (bytes, hashed) = hash(digester, bytes).await?;
         digester = hashed;
@@ -241,21 +248,17 @@ impl Upload {
     }
 
     /// Sends one chunk until it is received, and returns its length. The permit ends with it.
-    async fn put(
-        self,
-        start: u64,
-        mut bytes: Bytes,
-        _permit: Option<OwnedSemaphorePermit>,
-    ) -> Result<u64, SessionError> {
+    async fn put(self, start: u64, mut bytes: Bytes, _permit: Permit) -> Result<u64, SessionError> {
         let length = bytes.len() as u64;
+        let mut cuts = 0;
         while !bytes.is_empty() {
             // It may have become smaller since the chunk was read.
             let size = usize::try_from(self.chunk_size.get()).unwrap_or(usize::MAX).min(bytes.len());
             let offset = start + length - bytes.len() as u64;
-            match self.put_piece(offset, &bytes.slice(..size)).await {
-                Ok(Sent::Received) => {
-                    bytes.advance(size);
-                    self.progress.send(Event::Advanced { part: self.part, bytes: size as u64 });
+            match self.put_piece(offset, &bytes.slice(..size), &mut cuts).await {
+                Ok(Sent::Received(received)) => {
+                    bytes.advance(received);
+                    self.progress.send(Event::Advanced { part: self.part, bytes: received as u64 });
                 }
                 Ok(Sent::TooLong) => {}
                 Err(error) if error.is_too_large() && self.chunk_size.refuse(size as u64) => {
@@ -267,18 +270,17 @@ impl Upload {
         Ok(length)
     }
 
-    /// Sends one body until it is received, or smaller ones are to be tried.
-    async fn put_piece(&self, start: u64, bytes: &Bytes) -> Result<Sent, SessionError> {
-        let (mut backoff, mut cuts) = (Backoff::new(CHUNK_PATIENCE), 0);
-        let end = start + bytes.len() as u64;
+    /// Sends one body until it is received, at least its beginning, or smaller ones are to be tried.
+    async fn put_piece(&self, start: u64, bytes: &Bytes, cuts: &mut u32) -> Result<Sent, SessionError> {
+        let mut backoff = Backoff::new(CHUNK_PATIENCE);
         let path = format!("{}/{start}", self.path);
         loop {
             let began = Instant::now();
             let error = match self.session.put(&path, bytes.clone()).await {
                 Ok(answer) => {
-                    self.chunk_size.measure(bytes.len() as u64, began.elapsed());
+                    self.measure(bytes.len() as u64, began.elapsed());
                     self.learn(&answer.parse::<UploadProgress>(&path)?);
-                    return Ok(Sent::Received);
+                    return Ok(Sent::Received(bytes.len()));
                 }
                 Err(error) => error,
             };
@@ -287,15 +289,22 @@ impl Upload {
             }
             self.progress.send(Event::Retrying { problem: error.to_string() });
             if let Ok(state) = self.state().await {
-                if state.received.iter().any(|range| range.start <= start && end <= range.end) {
-                    return Ok(Sent::Received);
+                *cuts += 1;
+                let received = received_from(&state.received, start, bytes.len());
+                if received < bytes.len() && *cuts >= CUTS && self.chunk_size.refuse(bytes.len() as u64) {
+                    *cuts = 0;
+                    return Ok(if received > 0 { Sent::Received(received) } else { Sent::TooLong });
                 }
-                cuts += 1;
-                if cuts >= CUTS && self.chunk_size.refuse(bytes.len() as u64) {
-                    return Ok(Sent::TooLong);
+                if received > 0 {
+                    return Ok(Sent::Received(received));
                 }
             }
         }
+    }
+
+    fn measure(&self, length: u64, took: Duration) {
+        self.chunks.measure(length, took, self.session.round_trip());
+        self.chunk_size.measure(length, took);
     }
 
     /// Takes what the surrogate says of the upload, and its window if that reaches further than the one before: credit that was given
@@ -313,7 +322,27 @@ impl Upload {
     }
 }
 
+/// Returns how many of `length` bytes from `start` on are there without a gap.
+fn received_from(ranges: &[Range], start: u64, length: usize) -> usize {
+    let found = ranges.iter().find(|range| range.start <= start && start < range.end);
+    let there = found.map_or(0, |range| range.end - start);
+    usize::try_from(there).unwrap_or(usize::MAX).min(length)
+}
+
 /// Returns the offset behind the last byte of a window.
 const fn reach(window: Window) -> u64 {
     window.from.saturating_add(window.bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_beginning_of_a_chunk_that_was_cut_counts() {
+        let range = |start, end| Range { start, end };
+        let ranges = [range(0, 10), range(20, 27), range(30, 100)];
+        let received = |start| received_from(&ranges, start, 10);
+        assert_eq!([0, 5, 10, 20, 30, 95, 100].map(received), [10, 5, 0, 7, 10, 5, 0]);
+    }
 }

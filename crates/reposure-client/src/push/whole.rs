@@ -18,7 +18,7 @@ pub(super) fn is_small(context: &Context, blob: &Arc<dyn Blob>) -> bool {
     let hello = context.session.hello();
     let is_known = hello.can(whole::CAPABILITY);
     let size = blob.descriptor().size;
-    is_known && size > 0 && size <= whole::LIMIT.min(context.chunk_size.get())
+    is_known && size > 0 && size <= whole::LIMIT.min(context.chunk_size.of_single())
 }
 
 /// Brings a small blob into the registry, if that goes at once.

@@ -46,7 +46,7 @@ impl Session {
     ) -> Option<Tickets> {
         let channel = self.clear.clone()?;
         let total = blobs.iter().fold(0_u64, |total, blob| total.saturating_add(blob.size));
-        if total < LEAST || self.hello_took > near {
+        if total < LEAST || self.round_trip() > near {
             return None;
         }
         let mut blobs: Vec<&Descriptor> = blobs.iter().collect();

@@ -87,7 +87,8 @@ impl<'a> Reader<'a> {
     ) -> Self {
         let client = registry::Client::new(session.clone());
         // A share, so that all blobs together have as many ranges in flight as were asked for.
-        let pull = PullOptions { jobs: options.pull.jobs.div_ceil(BLOBS), ..options.pull };
+        let (jobs, range) = options.pull.flight(session);
+        let pull = PullOptions { jobs: Some(jobs.div_ceil(BLOBS)), range, ..options.pull };
         Self { session, client, repository, options: pull, diff_ids: options.diff_ids, progress }
     }
 

@@ -49,7 +49,7 @@ async fn a_push_survives_the_loss_of_the_surrogate() {
     let artifact = scene.open(scene.write_oci_archive(&image)).await;
     let session = scene.session(Right::Push).await.unwrap();
     let name = crate::support::image("app:v1");
-    let options = PushOptions { jobs: 1 };
+    let options = PushOptions { jobs: Some(1) };
     let progress = Progress::none();
     let push = tokio::spawn(async move { push(session, &artifact, &name, options, progress).await });
     while scene.registry.received() < 8 << 20 {
@@ -72,7 +72,7 @@ async fn a_push_survives_the_loss_of_the_surrogate_before_a_registry_that_forget
     let artifact = scene.open(scene.write_oci_archive(&image)).await;
     let session = scene.session(Right::Push).await.unwrap();
     let push = tokio::spawn(async move {
-        let (options, progress) = (PushOptions { jobs: 1 }, Progress::none());
+        let (options, progress) = (PushOptions { jobs: Some(1) }, Progress::none());
         push(session, &artifact, &crate::support::image("app:v1"), options, progress).await
     });
     while scene.registry.received() < 8 << 20 {

@@ -38,7 +38,7 @@ async fn an_image_goes_there_and_back() {
     let seen = scene.api_server.seen();
     let streams = seen.iter().filter(|seen| seen.path.contains(PATH)).count();
     // One for each chunk or range in flight, and not for each request.
-    assert!((1..=PushOptions::default().jobs + 2).contains(&streams), "{streams}");
+    assert!((1..=8 + 2).contains(&streams), "{streams}");
     assert!(!seen.iter().any(|seen| seen.path.contains("/reposure/")), "it went through the proxy");
 }
 

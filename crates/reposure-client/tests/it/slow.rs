@@ -1,8 +1,11 @@
-//! Links that are slow, and links that do not last.
+//! Links that are slow, links that are long, and links that do not last.
+
+use std::time::Duration;
 
 use http::Method;
 use reposure_client::{
     progress::Progress,
+    pull::PullOptions,
     push::{PushOptions, push},
 };
 use reposure_parcel::wire::Right;
@@ -11,7 +14,46 @@ use reposure_testing::{
     relay::{Cuts, Link, Relay},
 };
 
-use crate::support::{Scene, image};
+use crate::{
+    pull,
+    support::{Scene, image},
+};
+
+/// Returns where the chunks began that were sent.
+fn offsets(scene: &Scene) -> Vec<u64> {
+    let seen = scene.api_server.seen();
+    let sent = seen.iter().filter(|seen| seen.method == Method::PUT && seen.path.contains("/uploads/"));
+    sent.filter_map(|seen| seen.path.rsplit('/').next()?.parse().ok()).collect()
+}
+
+/// More exchanges are under way at once, and each is smaller, unless the user says how many.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_way_is_filled_by_many_exchanges() {
+    for (jobs, chunk, ranges) in [(None, 2 << 20, 16..=17), (Some(8), 4 << 20, 5..=6)] {
+        let scene = Scene::new().await;
+        let layers = RandomImage::new(83, 1, 40 << 20).unwrap();
+        let artifact = scene.open(scene.write_oci_archive(&layers)).await;
+        let address = scene.api_server.url().trim_start_matches("http://").parse().unwrap();
+        let far = Link { round_trip: Duration::from_millis(60), ..Link::default() };
+        let relay = Relay::start(address, far).unwrap();
+        let session = scene.session_through(&relay, Right::Push).await;
+        let options = PushOptions { jobs };
+        push(session.clone(), &artifact, &image("app:v1"), options, Progress::none()).await.unwrap();
+        scene.assert_holds(&layers, "app", "v1");
+        let smallest = offsets(&scene).into_iter().filter(|offset| *offset > 0).min();
+        assert_eq!(smallest, Some(chunk), "{jobs:?}");
+
+        scene.api_server.forget();
+        let options = PullOptions { jobs, ..PullOptions::default() };
+        let pulled = pull::pull_into_file_over(&session, "app:v1", options).await.unwrap();
+        assert!(pulled == layers.blobs());
+        let seen = scene.api_server.seen();
+        let digest = layers.blobs().into_iter().max_by_key(bytes::Bytes::len).unwrap();
+        let digest = reposure_oci::Digest::sha256_of(&digest).to_string();
+        let asked = seen.iter().filter(|seen| seen.path.contains(&digest)).count();
+        assert!(ranges.contains(&asked), "{jobs:?}: {asked}");
+    }
+}
 
 /// A cut would cost what is on its way, and nothing would be seen to move meanwhile.
 #[tokio::test(flavor = "multi_thread")]
@@ -23,11 +65,11 @@ async fn a_slow_link_gets_small_chunks() {
     // A chunk of 4 MiB takes 5 s.
     let relay = Relay::start(address, Link { bandwidth: Some(800 << 10), ..Link::default() }).unwrap();
     let session = scene.session_through(&relay, Right::Push).await;
-    push(session, &artifact, &image("app:v1"), PushOptions { jobs: 1 }, Progress::none()).await.unwrap();
+    push(session, &artifact, &image("app:v1"), PushOptions { jobs: Some(1) }, Progress::none())
+        .await
+        .unwrap();
     scene.assert_holds(&layers, "app", "v1");
-    let seen = scene.api_server.seen();
-    let offsets = seen.iter().filter(|seen| seen.method == Method::PUT && seen.path.contains("/uploads/"));
-    let offsets: Vec<u64> = offsets.filter_map(|seen| seen.path.rsplit('/').next()?.parse().ok()).collect();
+    let offsets = offsets(&scene);
     assert!(offsets.contains(&(6 << 20)), "the chunks stayed as large as they were: {offsets:?}");
 }
 

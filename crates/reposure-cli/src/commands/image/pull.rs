@@ -86,9 +86,9 @@ pub(crate) struct PullArgs {
     /// The certificates to trust for the registry in TARGET, instead of the system's
     #[arg(long, value_name = "FILE", requires = "target")]
     target_ca: Option<PathBuf>,
-    /// How many ranges are fetched at once
-    #[arg(long, value_name = "N", value_parser = jobs(), default_value_t = PullOptions::default().jobs)]
-    jobs: usize,
+    /// How many ranges are fetched at once; 5 by default, and 16 over a long way
+    #[arg(long, value_name = "N", value_parser = jobs())]
+    jobs: Option<usize>,
 }
 
 /// What is written somewhere: the image, and what refers to it where that was asked for.

@@ -62,9 +62,9 @@ pub(crate) struct PushArgs {
     /// Push what refers to the image too: signatures, SBOMs and the like that a registry, an OCI layout or an OCI archive holds; other sources hold none
     #[arg(long)]
     referrers: bool,
-    /// How many chunks are sent at once
-    #[arg(long, value_name = "N", value_parser = jobs(), default_value_t = PushOptions::default().jobs)]
-    jobs: usize,
+    /// How many chunks are sent at once; 1 to 16 by default, as many as the link asks for
+    #[arg(long, value_name = "N", value_parser = jobs())]
+    jobs: Option<usize>,
     #[command(flatten)]
     compression: CompressionArgs,
     #[command(flatten)]

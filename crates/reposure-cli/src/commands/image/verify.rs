@@ -37,9 +37,9 @@ pub(crate) struct VerifyArgs {
     /// A line says how many could be compared: artifacts that are no images have no diff IDs, nor have layers that are not there.
     #[arg(long)]
     diff_ids: bool,
-    /// How many ranges are fetched at once
-    #[arg(long, value_name = "N", value_parser = jobs(), default_value_t = PullOptions::default().jobs)]
-    jobs: usize,
+    /// How many ranges are fetched at once; 5 by default, and 16 over a long way
+    #[arg(long, value_name = "N", value_parser = jobs())]
+    jobs: Option<usize>,
 }
 
 #[derive(Serialize)]

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use anyhow::{Context as _, Result};
 use reposure_client::{
     progress::Progress,
-    pull::{AttachedTree, PullError, Tree},
+    pull::{AttachedTree, PullError, PullOptions, Tree},
     session::Session,
 };
 use reposure_oci::{
@@ -38,7 +38,7 @@ pub(super) async fn copy_to(pull: &Pull, tree: &Tree, to: &RemoteName, args: &Pu
     let options = PushOptions {
         blobs: BLOBS,
         // A share, so that all blobs together have as many ranges in flight as were asked for.
-        pieces: pull.options.jobs.div_ceil(BLOBS),
+        pieces: pull.options.jobs.unwrap_or(PullOptions::NEAR).div_ceil(BLOBS),
         // The image's name here is no hint where blobs could be mounted from: it would tell another party what a private registry
         // has, and helps only where that registry has a repository of the same name. If that is the very one that is copied to, its
         // blobs are found there without a mount.

@@ -1,0 +1,239 @@
+//! How many chunks are in flight.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::ChunkSize;
+use crate::session::FAR;
+
+/// The chunks in flight where it is near: 8 x 4 MiB, where the measured throughput levelled off.
+const NEAR: usize = 8;
+/// The most chunks in flight. Over a long way each connection waits for its answers, and has a bandwidth of its own.
+const MOST: usize = 16;
+/// A chunk that takes so many round trips fills the link: more at once would only wait for each other.
+const FULL: u32 = 8;
+/// A chunk that takes fewer leaves it empty for much of the time. Half as many, since twice as many at once are half as large.
+const EMPTY: u32 = 4;
+/// How many chunks have to say so before their number changes: one may be late for reasons of its own.
+const OPINIONS: i32 = 4;
+
+/// How many chunks are in flight: a fixed number, or one that follows the link.
+///
+/// Where it is near, there are [`NEAR`]; over a long way up to [`MOST`], as long as they do not fill it; on a link on which the smallest
+/// chunks take long, fewer, down to one.
+#[derive(Clone, Debug)]
+pub(super) struct Parallelism(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    permits: Arc<Semaphore>,
+    chunk_size: ChunkSize,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    is_fixed: bool,
+    /// How many there are to be.
+    aim: usize,
+    /// How many permits are out beyond that.
+    surplus: usize,
+    /// How many chunks in a row say that there should be more; or fewer, where it is negative.
+    opinion: i32,
+}
+
+/// The right to send a chunk.
+#[derive(Debug)]
+pub(super) struct Permit {
+    permit: Option<OwnedSemaphorePermit>,
+    shared: Arc<Shared>,
+}
+
+impl Parallelism {
+    /// Starts with `fixed` chunks at once for good, or with what suits a link of this round trip.
+    pub(super) fn new(fixed: Option<usize>, round_trip: Duration, chunk_size: ChunkSize) -> Self {
+        let aim = fixed.unwrap_or(if round_trip < FAR { NEAR } else { MOST }).max(1);
+        chunk_size.share_among(aim);
+        let state = State { is_fixed: fixed.is_some(), aim, surplus: 0, opinion: 0 };
+        let permits = Arc::new(Semaphore::new(aim));
+        Self(Arc::new(Shared { permits, chunk_size, state: Mutex::new(state) }))
+    }
+
+    /// Waits until another chunk may be sent.
+    ///
+    /// # Cancel safety
+    /// Dropping the future gives the place in the queue up.
+    pub(super) async fn acquire(&self) -> Permit {
+        // It is never closed.
+        let permit = self.0.permits.clone().acquire_owned().await.ok();
+        Permit { permit, shared: self.0.clone() }
+    }
+
+    /// Takes note of how long a chunk took, over a link of this round trip.
+    pub(super) fn measure(&self, length: u64, took: Duration, round_trip: Duration) {
+        let mut state = self.0.lock();
+        // A blob's last chunk says little.
+        if state.is_fixed || length < self.0.chunk_size.get() {
+            return;
+        }
+        let Some(better) = state.judge(length, took, round_trip) else { return };
+        tracing::debug!(from = state.aim, to = better, ?took, ?round_trip, "chunks in flight");
+        self.0.change(&mut state, better);
+    }
+}
+
+impl State {
+    /// Returns how many there should be, if that is another number and enough chunks have said so.
+    fn judge(&mut self, length: u64, took: Duration, round_trip: Duration) -> Option<usize> {
+        let most = if round_trip < FAR { NEAR } else { MOST };
+        let (opinion, better) = if ChunkSize::is_too_slow(length, took) {
+            (-1, self.aim / 2)
+        } else if self.aim > NEAR && (took > round_trip * FULL || round_trip < FAR) {
+            (-1, NEAR)
+        } else if self.aim < NEAR && !ChunkSize::is_slow(took) {
+            (1, (self.aim * 2).min(NEAR))
+        } else if self.aim >= NEAR && took < round_trip * EMPTY {
+            (1, most)
+        } else {
+            (0, self.aim)
+        };
+        self.opinion = if opinion * self.opinion < 0 { opinion } else { self.opinion + opinion };
+        if opinion == 0 {
+            self.opinion = 0;
+        }
+        let better = better.max(1);
+        if better == self.aim || self.opinion.abs() < OPINIONS {
+            return None;
+        }
+        self.opinion = 0;
+        Some(better)
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing can panic while it is held.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self, state: &mut State, aim: usize) {
+        let more = aim.saturating_sub(state.aim);
+        let fewer = state.aim.saturating_sub(aim);
+        state.aim = aim;
+        // Those that are out and were to be taken away may stay instead.
+        let kept = more.min(state.surplus);
+        state.surplus -= kept;
+        self.permits.add_permits(more - kept);
+        state.surplus += fewer - self.permits.forget_permits(fewer);
+        self.chunk_size.share_among(aim);
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        let mut state = self.shared.lock();
+        if state.surplus > 0
+            && let Some(permit) = self.permit.take()
+        {
+            state.surplus -= 1;
+            permit.forget();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CHUNK: u64 = 4 << 20;
+    const MILLISECOND: Duration = Duration::from_millis(1);
+
+    fn parallelism(fixed: Option<usize>, round_trip: Duration) -> Parallelism {
+        Parallelism::new(fixed, round_trip, ChunkSize::new(CHUNK))
+    }
+
+    /// Takes as many permits as there are.
+    fn permits(parallelism: &Parallelism) -> Vec<Permit> {
+        let take = || parallelism.0.permits.clone().try_acquire_owned().ok();
+        let permit = |permit| Permit { permit: Some(permit), shared: parallelism.0.clone() };
+        std::iter::from_fn(take).map(permit).collect()
+    }
+
+    fn measure(parallelism: &Parallelism, times: i32, length: u64, took: Duration, round_trip: Duration) {
+        (0..times).for_each(|_| parallelism.measure(length, took, round_trip));
+    }
+
+    #[test]
+    fn it_depends_on_the_round_trip_and_what_the_user_says_is_obeyed() {
+        for (fixed, round_trip, count, chunk) in [
+            (None, 2, 8, 4 << 20),
+            (None, 80, 16, 2 << 20),
+            (Some(3), 80, 3, 4 << 20),
+            (Some(0), 80, 1, 4 << 20),
+            (Some(32), 2, 32, 1 << 20),
+        ] {
+            let parallelism = parallelism(fixed, MILLISECOND * round_trip);
+            assert_eq!(permits(&parallelism).len(), count, "{fixed:?} {round_trip}");
+            assert_eq!(parallelism.0.chunk_size.get(), chunk);
+            if fixed.is_some() {
+                measure(&parallelism, 100, CHUNK, MILLISECOND * 9000, MILLISECOND);
+                assert_eq!(permits(&parallelism).len(), count);
+            }
+        }
+    }
+
+    #[test]
+    fn a_long_way_that_is_full_gets_fewer_and_one_that_is_empty_more() {
+        let far = MILLISECOND * 80;
+        let parallelism = parallelism(None, far);
+        let out = permits(&parallelism);
+        measure(&parallelism, OPINIONS - 1, CHUNK, far * 20, far);
+        measure(&parallelism, 1, CHUNK, far * 2, far);
+        assert_eq!(parallelism.0.lock().aim, MOST, "opinions differ");
+        measure(&parallelism, OPINIONS, CHUNK, far * 20, far);
+        assert_eq!((parallelism.0.lock().aim, parallelism.0.chunk_size.get()), (NEAR, CHUNK));
+        // They come back one by one, and half of them stay away.
+        drop(out);
+        let out = permits(&parallelism);
+        assert_eq!(out.len(), NEAR);
+        measure(&parallelism, OPINIONS, CHUNK, far * 6, far);
+        assert_eq!(parallelism.0.lock().aim, NEAR, "that is neither");
+        measure(&parallelism, OPINIONS, CHUNK, far * 2, far);
+        assert_eq!(permits(&parallelism).len(), MOST - NEAR, "beside those that are out");
+    }
+
+    #[test]
+    fn a_link_that_proves_to_be_near_after_all_gets_fewer() {
+        let parallelism = parallelism(None, MILLISECOND * 30);
+        measure(&parallelism, OPINIONS, CHUNK, MILLISECOND * 100, MILLISECOND * 3);
+        assert_eq!(permits(&parallelism).len(), NEAR);
+        measure(&parallelism, 100, CHUNK, MILLISECOND * 5, MILLISECOND * 3);
+        assert_eq!(parallelism.0.lock().aim, NEAR);
+    }
+
+    #[test]
+    fn a_link_on_which_the_smallest_chunk_takes_long_gets_one_at_a_time() {
+        let parallelism = Parallelism::new(None, MILLISECOND, ChunkSize::new(256 << 10));
+        let near = MILLISECOND * 3;
+        let mut out = permits(&parallelism);
+        for aim in [4, 2, 1, 1] {
+            measure(&parallelism, OPINIONS, 256 << 10, MILLISECOND * 5000, near);
+            assert_eq!(parallelism.0.lock().aim, aim);
+        }
+        // Three of those that are out may stay when it is quick again.
+        for aim in [2, 4] {
+            measure(&parallelism, OPINIONS, 256 << 10, MILLISECOND * 100, near);
+            assert_eq!(parallelism.0.lock().aim, aim);
+        }
+        out.truncate(6);
+        assert_eq!(permits(&parallelism).len(), 0);
+        drop(out);
+        assert_eq!(permits(&parallelism).len(), 4);
+        measure(&parallelism, 2 * OPINIONS, 256 << 10, MILLISECOND * 100, near);
+        assert_eq!(permits(&parallelism).len(), NEAR);
+    }
+}
