@@ -19,6 +19,7 @@ mod over_tls;
 mod port_forward;
 mod process;
 mod proxy;
+mod retry_after;
 mod segment;
 mod upgrade;
 
@@ -37,6 +38,7 @@ pub use kubectl::kubectl;
 pub use local::{Local, LocalError};
 pub use port_forward::PortForward;
 pub use proxy::Proxy;
+pub(crate) use retry_after::retry_after;
 
 /// Sends single requests to a surrogate. Many may be under way at once.
 pub trait Channel: Send + Sync + fmt::Debug {

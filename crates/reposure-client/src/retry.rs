@@ -20,17 +20,23 @@ pub struct Backoff {
     since: Instant,
     patience: Duration,
     pause: Duration,
+    at_least: Duration,
 }
 
 impl Backoff {
     /// Starts to count: no pause begins once `patience` has passed since the last [`progress`](Self::progress).
     pub fn new(patience: Duration) -> Self {
-        Self { since: Instant::now(), patience, pause: FIRST }
+        Self { since: Instant::now(), patience, pause: FIRST, at_least: Duration::ZERO }
     }
 
     /// Starts again, after a try that got further than the one before.
     pub fn progress(&mut self) {
         *self = Self::new(self.patience);
+    }
+
+    /// Makes the next pause as long as the other side wants it, if patience lasts so long.
+    pub fn heed(&mut self, wanted: Option<Duration>) {
+        self.at_least = wanted.unwrap_or_default();
     }
 
     /// Pauses, and tells whether to try again.
@@ -42,8 +48,23 @@ impl Backoff {
         let longest = if elapsed < AT_FIRST { LONGEST_AT_FIRST } else { LONGEST };
         // Half of the pause is random, so that many clients do not come back at once.
         let factor = rand::rng().random_range(0.5..=1.0);
-        sleep(self.pause.min(longest).mul_f64(factor)).await;
+        let at_least = std::mem::take(&mut self.at_least).min(self.patience.saturating_sub(elapsed));
+        sleep(self.pause.min(longest).mul_f64(factor).max(at_least)).await;
         self.pause = (self.pause * 2).min(longest);
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_pause_is_as_long_as_is_wanted_within_patience() {
+        let mut backoff = Backoff::new(Duration::from_millis(900));
+        backoff.heed(Some(Duration::from_secs(3600)));
+        assert!(backoff.pause().await, "once more, in the end");
+        // One of its own would have left time for another.
+        assert!(!backoff.pause().await);
     }
 }

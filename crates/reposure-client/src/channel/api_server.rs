@@ -16,9 +16,9 @@ use kube::{
     client::{Body as KubeBody, ClientBuilder, ConfigExt as _, DynBody},
 };
 use reposure_oci::transport::BoxError;
-use tower::{ServiceBuilder, ServiceExt as _};
+use tower::{ServiceBuilder, ServiceExt as _, service_fn};
 
-use super::{buffered::Buffered, greedy::greedy};
+use super::{buffered::Buffered, greedy::greedy, retry_after::RetryAfter};
 
 /// The deadline for a TCP connection to the API server.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
@@ -59,8 +59,8 @@ impl ApiServer {
         config.default_retry = false; // retries have a visible deadline of our own
         config.connect_timeout = Some(CONNECT_DEADLINE);
         let url = config.cluster_url.to_string();
-        let client = if config.proxy_url.is_some() { Client::try_from(config) } else { direct(&config) };
-        client.map(|client| Self { client }).map_err(|source| ApiServerError { url, source: source.into() })
+        let client = if config.proxy_url.is_some() { by_proxy(config) } else { direct(&config) };
+        client.map(|client| Self { client }).map_err(|source| ApiServerError { url, source })
     }
 
     /// Returns a kube client that shares the pool.
@@ -80,15 +80,24 @@ fn plain_streams(mut request: Request<KubeBody>) -> Request<KubeBody> {
     request
 }
 
-fn direct(config: &Config) -> kube::Result<Client> {
+fn by_proxy(config: Config) -> Result<Client, BoxError> {
+    let namespace = config.default_namespace.clone();
+    let client = Client::try_from(config)?;
+    let send = move |request| {
+        let client = client.clone();
+        async move { client.send(request).await.map_err(BoxError::from) }
+    };
+    Ok(ClientBuilder::new(RetryAfter(service_fn(send)), namespace).build())
+}
+
+fn direct(config: &Config) -> Result<Client, BoxError> {
     let mut connector = HttpConnector::new();
     connector.enforce_http(false);
     connector.set_nodelay(true);
     connector.set_keepalive(Some(Duration::from_secs(30)));
     connector.set_connect_timeout(config.connect_timeout);
     let connector = connector.map_response(Buffered::new);
-    let connector = config.rustls_https_connector_with_connector(connector)?;
-    let connector = connector.map_response(greedy);
+    let connector = config.rustls_https_connector_with_connector(connector)?.map_response(greedy);
     let http: legacy::Client<_, KubeBody> = legacy::Builder::new(TokioExecutor::new())
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(IDLE)
@@ -103,6 +112,6 @@ fn direct(config: &Config) -> kube::Result<Client> {
         .map_response(|response: Response<hyper::body::Incoming>| {
             response.map(|body| Box::new(body.map_err(BoxError::from)) as Box<DynBody>)
         });
-    let service = service.map_request(plain_streams);
+    let service = RetryAfter(service.map_request(plain_streams));
     Ok(ClientBuilder::new(service, config.default_namespace.clone()).build())
 }

@@ -1,6 +1,6 @@
 //! What can go wrong in a pull.
 
-use std::io;
+use std::{io, time::Duration};
 
 use reposure_oci::{BlobError, Digest, registry, remote::RemoteError, transport::BoxError};
 
@@ -74,6 +74,14 @@ impl From<RemoteError> for PullError {
 }
 
 impl PullError {
+    /// Returns how long the same request is to wait, if the API server said so.
+    pub(super) fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Range { source, .. } => source.retry_after(),
+            _ => None,
+        }
+    }
+
     /// Tells whether the same request may succeed later.
     pub(super) fn is_transient(&self) -> bool {
         match self {

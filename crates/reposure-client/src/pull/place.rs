@@ -148,6 +148,7 @@ impl Fetch {
             if left.start > before {
                 backoff.progress();
             }
+            backoff.heed(error.retry_after());
             if !error.is_transient() || !backoff.pause().await {
                 return Err(error);
             }

@@ -284,6 +284,7 @@ impl Upload {
                 }
                 Err(error) => error,
             };
+            backoff.heed(error.retry_after());
             if !error.is_transient() || error.code().is_some() || !backoff.pause().await {
                 return Err(error);
             }

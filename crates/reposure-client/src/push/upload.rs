@@ -88,6 +88,7 @@ pub(super) async fn upload(context: &Context, part: usize, blob: &Arc<dyn Blob>)
         };
         context.progress.send(Event::Retrying { problem: error.to_string() });
         context.progress.send(Event::Restarted { part });
+        backoff.heed(error.retry_after());
         if !may_return(&error) || !backoff.pause().await {
             return Err(PushError::Upload { digest: digest.clone(), source: error });
         }
@@ -208,6 +209,7 @@ pub(super) async fn patiently<T, F: Future<Output = Result<T, SessionError>>>(
         match call().await {
             Err(error) if error.is_transient() => {
                 context.progress.send(Event::Retrying { problem: error.to_string() });
+                backoff.heed(error.retry_after());
                 if !backoff.pause().await {
                     return Err(error);
                 }

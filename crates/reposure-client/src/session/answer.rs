@@ -8,7 +8,10 @@ use reposure_parcel::{
 };
 
 use super::{SessionError, collect};
-use crate::{channel::Channel, text::plain};
+use crate::{
+    channel::{Channel, retry_after},
+    text::plain,
+};
 
 /// What is read of an error's body, in bytes.
 const ERROR_BODY: usize = 64 << 10;
@@ -89,7 +92,7 @@ async fn of_api_server(response: Response<Body>, path: &str) -> SessionError {
     /// What is shown of a text that is no `Status`, in characters.
     const EXCERPT: usize = 200;
 
-    let status = response.status();
+    let (status, retry_after) = (response.status(), retry_after(response.headers()));
     let message = match collect(response.into_body(), path, ERROR_BODY).await {
         Ok(bytes) => match serde_json::from_slice::<Status>(&bytes) {
             Ok(status) => plain(&status.message),
@@ -97,7 +100,7 @@ async fn of_api_server(response: Response<Body>, path: &str) -> SessionError {
         },
         Err(_) => String::new(),
     };
-    SessionError::ApiServer { path: path.into(), status, message }
+    SessionError::ApiServer { path: path.into(), status, message, retry_after }
 }
 
 fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {

@@ -40,6 +40,8 @@ pub enum SessionError {
         status: StatusCode,
         /// Its message.
         message: String,
+        /// How many seconds it wants the request to wait before it is made again.
+        retry_after: Option<u32>,
     },
     /// The surrogate answered with an error of its own.
     #[error("{}", .problem.message)]
@@ -108,6 +110,14 @@ impl SessionError {
             Self::Broken { .. } | Self::Timeout { .. } => true,
             Self::Token(error) => !error.denied,
             Self::Malformed { .. } | Self::Version { .. } => false,
+        }
+    }
+
+    /// Returns how long the same request is to wait, if the API server said so.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::ApiServer { retry_after, .. } => retry_after.map(|wait| Duration::from_secs(wait.into())),
+            _ => None,
         }
     }
 

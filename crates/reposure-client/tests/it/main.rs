@@ -6,6 +6,7 @@ mod cuts;
 mod direct;
 mod exec;
 mod failures;
+mod front;
 mod port_forward;
 mod pull;
 mod push;

@@ -47,6 +47,8 @@ pub enum How {
     Hang,
     /// The API server answers by itself, with a `Status`.
     Status(u16),
+    /// The same, with a `Retry-After` of so many seconds.
+    RetryAfter(u16, u64),
 }
 
 impl Failure {

@@ -52,6 +52,11 @@ pub(super) async fn answer(
     if let Some(How::Status(code)) = failure {
         return Ok(status(code, "no endpoints available"));
     }
+    if let Some(How::RetryAfter(code, seconds)) = failure {
+        let mut answer = status(code, "too many requests, please try again later");
+        answer.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        return Ok(answer);
+    }
     let Some((prefix, inner)) = proxied else { return Ok(of_api_server(shared, request, failure, path)) };
     // As middle boxes do: at once, without a look at the body.
     let announced = request.body().size_hint().exact().unwrap_or_default();
