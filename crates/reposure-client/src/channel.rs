@@ -15,6 +15,7 @@ mod kubectl;
 mod local;
 mod messages;
 mod multiplexed;
+mod negotiated;
 mod over_tls;
 mod port_forward;
 mod process;

@@ -17,12 +17,19 @@ use std::{
 };
 
 use http::Request;
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::TokioIo;
+use hyper::{
+    body::Incoming,
+    server::conn::{http1, http2},
+    service::service_fn,
+};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{
     net::TcpListener,
     task::{AbortHandle, JoinSet},
 };
+use tokio_rustls::TlsAcceptor;
+
+use crate::registry::tls::Identity;
 
 pub use behaviour::{Behaviour, Failure, How};
 
@@ -76,7 +83,7 @@ impl Shared {
 }
 
 impl FakeApiServer {
-    /// Listens on loopback, over plain HTTP, and takes every pod for the TLS server at `pod`.
+    /// Listens on loopback, over plain HTTP if it does not speak HTTP/2 alone, and takes every pod for the TLS server at `pod`.
     ///
     /// # Errors
     /// When it cannot listen.
@@ -84,13 +91,20 @@ impl FakeApiServer {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let state = Mutex::new(State { behaviour, ..State::default() });
         let shared = Arc::new(Shared { address: listener.local_addr()?, pod, state });
-        let task = tokio::spawn(accept(listener, shared.clone())).abort_handle();
-        Ok(Self { shared, task })
+        let task = if shared.state().behaviour.http2_only {
+            let tls = http2_over_tls(shared.address)?;
+            tokio::spawn(accept_http2(listener, tls, shared.clone()))
+        } else {
+            tokio::spawn(accept(listener, shared.clone()))
+        };
+        Ok(Self { shared, task: task.abort_handle() })
     }
 
     /// Returns its address as a kubeconfig has it, with the base path.
     pub fn url(&self) -> String {
-        format!("http://{}{}", self.shared.address, self.shared.state().behaviour.base_path)
+        let behaviour = self.shared.state().behaviour.clone();
+        let scheme = if behaviour.http2_only { "https" } else { "http" };
+        format!("{scheme}://{}{}", self.shared.address, behaviour.base_path)
     }
 
     /// Lets those who `exec` into the pod say `greeting` first and then speak to the socket of this name in the abstract namespace;
@@ -135,6 +149,27 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
             // A service that fails drops the connection, which is what a cut looks like.
             let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
             let _ = connection.with_upgrades().await;
+        });
+        while connections.try_join_next().is_some() {}
+    }
+}
+
+fn http2_over_tls(address: SocketAddr) -> io::Result<TlsAcceptor> {
+    let mut config = rustls::ServerConfig::clone(Identity::new(address)?.acceptor.config());
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    Ok(Arc::new(config).into())
+}
+
+async fn accept_http2(listener: TcpListener, tls: TlsAcceptor, shared: Arc<Shared>) {
+    let mut connections = JoinSet::new();
+    while let Ok((stream, _)) = listener.accept().await {
+        let (shared, tls) = (shared.clone(), tls.clone());
+        connections.spawn(async move {
+            // Who does not offer HTTP/2 gets an alert.
+            let Ok(stream) = tls.accept(stream).await else { return };
+            let service = service_fn(|request: Request<Incoming>| forward::answer(shared.clone(), request));
+            let connection = http2::Builder::new(TokioExecutor::new());
+            let _ = connection.serve_connection(TokioIo::new(stream), service).await;
         });
         while connections.try_join_next().is_some() {}
     }

@@ -16,14 +16,20 @@ use kube::{
     client::{Body as KubeBody, ClientBuilder, ConfigExt as _, DynBody},
 };
 use reposure_oci::transport::BoxError;
+use reposure_parcel::session::{CONNECTION_WINDOW, FRAME, STREAM_WINDOW};
 use tower::{ServiceBuilder, ServiceExt as _, service_fn};
 
-use super::{buffered::Buffered, greedy::greedy, retry_after::RetryAfter};
+use super::{buffered::Buffered, greedy::greedy, negotiated::Negotiated, retry_after::RetryAfter};
 
 /// The deadline for a TCP connection to the API server.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
 /// How long an idle connection is kept: less than the 90 s of Go's HTTP server and transports, so that we close first.
 const IDLE: Duration = Duration::from_secs(80);
+/// How often an HTTP/2 connection is asked for a sign of life, and how long that may take, behind what is on its way.
+const PING: Duration = Duration::from_secs(10);
+const PONG_DEADLINE: Duration = Duration::from_secs(30);
+/// What is held back of a request over HTTP/2, in bytes.
+const SEND_BUFFER: usize = 1 << 20;
 /// The read buffer of a connection: small enough for the memory allocator to use it again, and for a core's cache.
 const READ_BUFFER: usize = 64 << 10;
 
@@ -38,7 +44,7 @@ pub struct ApiServerError {
     pub source: BoxError,
 }
 
-/// A pool of HTTP/1.1 connections to one API server, with the credentials of a kubeconfig.
+/// A pool of HTTP/1.1 connections to one API server, or one of HTTP/2 where nothing else is spoken, with the credentials of a kubeconfig.
 #[derive(Clone)]
 pub struct ApiServer {
     client: Client,
@@ -97,11 +103,18 @@ fn direct(config: &Config) -> Result<Client, BoxError> {
     connector.set_keepalive(Some(Duration::from_secs(30)));
     connector.set_connect_timeout(config.connect_timeout);
     let connector = connector.map_response(Buffered::new);
-    let connector = config.rustls_https_connector_with_connector(connector)?.map_response(greedy);
+    let connector = Negotiated::new(config, connector)?.map_response(greedy);
     let http: legacy::Client<_, KubeBody> = legacy::Builder::new(TokioExecutor::new())
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(IDLE)
         .http1_max_buf_size(READ_BUFFER)
+        .timer(TokioTimer::new())
+        .http2_initial_stream_window_size(STREAM_WINDOW)
+        .http2_initial_connection_window_size(CONNECTION_WINDOW)
+        .http2_max_frame_size(FRAME)
+        .http2_max_send_buf_size(SEND_BUFFER)
+        .http2_keep_alive_interval(PING)
+        .http2_keep_alive_timeout(PONG_DEADLINE)
         .build(connector);
     let service = ServiceBuilder::new()
         .layer(config.base_uri_layer())

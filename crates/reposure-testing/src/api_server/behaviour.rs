@@ -13,6 +13,8 @@ pub struct Behaviour {
     pub largest_body: Option<usize>,
     /// The largest message in a WebSocket to the client, in bytes.
     pub largest_message: Option<usize>,
+    /// Whether it, or what stands before it, speaks HTTP/2 alone, over TLS with a certificate that nobody trusts.
+    pub http2_only: bool,
     /// Whether `exec` speaks version 4 alone, as API servers before 1.30 do.
     pub old_exec: bool,
     /// Whether the user has the right to the pod's proxy over TLS alone.

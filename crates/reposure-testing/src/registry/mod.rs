@@ -16,7 +16,7 @@ mod route;
 mod server;
 mod shared;
 mod store;
-mod tls;
+pub(crate) mod tls;
 
 pub use fault::{Fault, Injection};
 pub use log::Entry;
