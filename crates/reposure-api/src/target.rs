@@ -80,12 +80,17 @@ impl Target {
 
     /// Returns the scheme of a registry of which nothing else is known.
     ///
-    /// It is `https` for a public host, so that credentials do not cross the open network in the clear, and `http` for
-    /// a Service, a name of the cluster (one label, or below `svc`, `local` or `localhost`) and a private address.
+    /// It is `https` for a public host, so that credentials do not cross the open network in the clear, and `http` inside.
     fn default_scheme(&self) -> RegistryScheme {
+        if self.is_inside() { RegistryScheme::Http } else { RegistryScheme::Https }
+    }
+
+    /// Tells whether it is of the cluster or of a private network: a Service, a name of the cluster (one label, or below `svc`,
+    /// `local` or `localhost`) or a private address.
+    pub fn is_inside(&self) -> bool {
         match self {
-            Self::Direct { host } if !is_inside(host) => RegistryScheme::Https,
-            _ => RegistryScheme::Http,
+            Self::Direct { host } => is_inside(host),
+            Self::Service { .. } => true,
         }
     }
 }

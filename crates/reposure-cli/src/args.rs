@@ -61,9 +61,20 @@ pub(crate) struct GlobalArgs {
     /// Namespace
     #[arg(long, short = 'n', global = true, value_name = "NAME")]
     pub(crate) namespace: Option<String>,
-    /// How to reach a registry's surrogate through the API server
-    #[arg(long, global = true, value_name = "CHANNEL", value_enum, default_value_t)]
+    /// How to reach a registry: its surrogate, through the API server, or the registry itself
+    #[arg(
+        long,
+        global = true,
+        env = "REPOSURE_CHANNEL",
+        value_name = "CHANNEL",
+        value_enum,
+        default_value_t,
+        hide_env_values = true
+    )]
     pub(crate) channel: ChannelChoice,
+    /// With `--channel direct`, trust the certificates in this file for the registry, instead of those that it names, or the system's
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) registry_ca: Option<PathBuf>,
     /// Output format
     #[arg(
         long = "output",

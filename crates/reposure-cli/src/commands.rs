@@ -13,10 +13,11 @@ mod version;
 
 use anyhow::Result;
 
-use crate::{args::Command, context::Context};
+use crate::{args::Command, connect, context::Context};
 
 /// Runs the command that was typed.
 pub(crate) async fn run(context: &Context, command: Command) -> Result<()> {
+    connect::direct::check(&context.global)?;
     match command {
         Command::Image(command) => image::run(context, command).await,
         Command::Registry(command) => registry::run(context, command).await,

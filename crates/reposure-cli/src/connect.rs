@@ -1,5 +1,6 @@
-//! From a registry's name to a session with its surrogate.
+//! From a registry's name to a session with its surrogate, or without one.
 
+pub(crate) mod direct;
 pub(crate) mod kubectl;
 mod ladder;
 mod memory;
@@ -47,7 +48,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// How long the API server may take to give one object: as long as a surrogate may take to give any answer.
 pub(crate) const LOOK_DEADLINE: Duration = Duration::from_secs(30);
 
-/// Opens a session with the surrogate of the registry `name`, with the rights of `right`.
+/// Opens a session for the registry `name`, with the rights of `right`.
 pub(crate) async fn session(context: &Context, name: &str, right: Right) -> Result<Arc<Session>> {
     if let Some(address) = context.global.surrogate {
         let channel: Arc<dyn Channel> = Arc::new(local(address)?);
@@ -56,6 +57,9 @@ pub(crate) async fn session(context: &Context, name: &str, right: Right) -> Resu
     }
     if context.global.channel == ChannelChoice::Kubectl {
         return kubectl::session(context, name, right).await.map(Arc::new);
+    }
+    if context.global.channel == ChannelChoice::Direct {
+        return direct::session(context, name, right).await.map(Arc::new);
     }
     let cluster = context.cluster().await?;
     let (tokens, guessed) = (tokens(&cluster, name), SurrogateNames::new(name).pod());

@@ -16,7 +16,7 @@ use crate::{
     exit::{Failure, Kind},
     place,
 };
-use credentials::TellingCredentials;
+pub(crate) use credentials::TellingCredentials;
 
 /// How the options end that say how to reach a registry.
 pub(crate) const PLAIN_HTTP: &str = "plain-http";
@@ -93,7 +93,7 @@ impl Reach<'_> {
 /// Prepares connections to the registry of an image. By plain HTTP only where that is asked for, or where a registry on this machine
 /// speaks no TLS.
 pub(crate) async fn client(name: &RemoteName, reach: Reach<'_>) -> Result<Client<DirectTransport>> {
-    let credentials = Arc::new(TellingCredentials::of(name));
+    let credentials = Arc::new(TellingCredentials::of_host(name.host()));
     let connect = |scheme, trust| connect(name, scheme, trust, credentials.clone());
     if reach.plain_http {
         return connect(Scheme::Http, TrustAnchors::System);

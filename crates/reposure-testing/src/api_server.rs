@@ -1,4 +1,4 @@
-//! A stand-in for the API server's pod proxy, port-forward and exec, with the traps of the real one and failures on demand.
+//! A stand-in for the API server's pod proxy, port-forward and exec, and for objects that are only read, with the traps of the real one and failures on demand.
 //!
 //! Like the real one it strips `Authorization`, asks for gzip where no encoding is named, prefixes `Location`, answers by
 //! itself with a `Status` when the pod is away, and does not verify the pod's certificate.
@@ -11,6 +11,7 @@ mod token;
 mod websocket;
 
 use std::{
+    collections::HashMap,
     io,
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -23,6 +24,7 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use serde_json::Value;
 use tokio::{
     net::TcpListener,
     task::{AbortHandle, JoinSet},
@@ -64,6 +66,8 @@ pub(crate) struct State {
     pub(crate) failures: Vec<Failure>,
     pub(crate) seen: Vec<Seen>,
     pub(crate) sessions: Option<Sessions>,
+    /// The objects by their paths.
+    pub(crate) objects: HashMap<String, Value>,
 }
 
 /// Where a process in the pod would lead to.
@@ -111,6 +115,11 @@ impl FakeApiServer {
     /// without it no process starts.
     pub fn lead_sessions(&self, socket: &str, greeting: &str) {
         self.shared.state().sessions = Some(Sessions { socket: socket.into(), greeting: greeting.into() });
+    }
+
+    /// Stores an object, which is at `path`: `/api/v1/namespaces/NS/secrets/NAME`.
+    pub fn put_object(&self, path: &str, object: Value) {
+        self.shared.state().objects.insert(path.into(), object);
     }
 
     /// Makes the next requests that it fits fail.

@@ -3,6 +3,7 @@
 mod check;
 mod cluster;
 mod credentials;
+mod direct;
 mod registry;
 mod rights;
 mod speed;
@@ -14,7 +15,13 @@ use anyhow::Result;
 use clap::Args;
 use reposure_parcel::wire::Right;
 
-use crate::{connect, context::Context, exit::Failure, format::Format, output};
+use crate::{
+    connect::{self, ChannelChoice},
+    context::Context,
+    exit::Failure,
+    format::Format,
+    output,
+};
 
 use check::{Check, State};
 
@@ -54,6 +61,10 @@ async fn examine(context: &Context, name: &str) -> Vec<Check> {
     let Some(cluster) = cluster::examine(context, &mut checks).await else { return checks };
     let Some(sought) = registry::examine(&cluster, name, &mut checks).await else { return checks };
     checks.extend(volume::examine(&cluster, &sought).await);
+    if context.global.channel == ChannelChoice::Direct {
+        direct::examine(context, &cluster, &sought, &mut checks).await;
+        return checks;
+    }
     let rights = rights::examine(&cluster, &sought, &mut checks).await;
     let is_well = way::examine(context, &cluster, &sought, &rights, &mut checks).await;
     // Whoever may not push is not concerned, and what cannot be reached was said to be so.

@@ -86,6 +86,11 @@ impl Sought {
         self.known.as_ref()?.status.as_ref()
     }
 
+    /// Returns what it says, where it may be read.
+    pub(super) const fn known(&self) -> Option<&Registry> {
+        self.known.as_ref()
+    }
+
     /// Tells whether it may be read.
     pub(crate) const fn is_known(&self) -> bool {
         self.known.is_some()

@@ -5,10 +5,10 @@ use std::fmt;
 use clap::ValueEnum;
 use reposure_parcel::wire::Right;
 
-/// A way to the surrogate, or all of them.
+/// A way to the surrogate, all of them, or one to the registry itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ChannelChoice {
-    /// The first of the others that leads to it
+    /// The first that is open of `proxy`, `port-forward` and `exec`
     #[default]
     Auto,
     /// Requests to the pod's `proxy` subresource
@@ -19,17 +19,19 @@ pub(crate) enum ChannelChoice {
     Exec,
     /// The same by `kubectl exec`, for what only kubectl can log in to
     Kubectl,
+    /// No surrogate: connections to the registry itself, with credentials of your own
+    Direct,
 }
 
 impl ChannelChoice {
-    /// Returns the ways that it means, in the order in which they are tried; none for kubectl, which finds its way by itself.
+    /// Returns the ways that it means, in the order in which they are tried; none for those that find theirs by themselves.
     pub(super) const fn ways(self) -> &'static [Way] {
         match self {
             Self::Auto => &Way::ALL,
             Self::Proxy => &[Way::Proxy],
             Self::PortForward => &[Way::PortForward],
             Self::Exec => &[Way::Exec],
-            Self::Kubectl => &[],
+            Self::Kubectl | Self::Direct => &[],
         }
     }
 }

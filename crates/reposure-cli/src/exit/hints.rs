@@ -21,6 +21,12 @@ use crate::other_registry::{AUTHORITY, At, PLAIN_HTTP, Side};
 pub(crate) const ONE_PLATFORM: &str = "--platform OS/ARCHITECTURE for one of its images, such as linux/amd64";
 /// Where the API server is silent.
 pub(crate) const API_SERVER: &str = "see whether the API server can be reached: kubectl version";
+/// Where a registry is silent that is reached without a surrogate.
+pub(crate) const OTHER_CHANNEL: &str =
+    "another channel, where the registry cannot be reached from here: --channel auto";
+/// Where a registry refuses who reaches it without a surrogate.
+pub(crate) const LOG_IN: &str =
+    "docker login or podman login at the registry, or by way of its surrogate: --channel auto";
 /// Where the surrogate is.
 const SURROGATE: &str =
     "see what its operator says: reposure registry describe NAME, and reposure registry logs NAME";
@@ -100,6 +106,7 @@ fn of_session(error: &SessionError) -> Option<String> {
         SessionError::Channel { source, .. } if source.hop == Hop::Credentials => {
             Some("see whether the kubeconfig's credentials still work: kubectl auth whoami".into())
         }
+        SessionError::Problem { problem, embedded: true, .. } => of_registry(problem.code),
         SessionError::Problem { problem, .. } => of_problem(problem.code),
         SessionError::Version { .. } => {
             Some("install the operator of this client's version: reposure operator install --wait".into())
@@ -137,6 +144,16 @@ fn of_problem(code: Code) -> Option<String> {
             "see whether the registry takes the credentials of --authorization-secret: reposure registry describe NAME"
         }
         Code::NoKeys | Code::Ending => SURROGATE,
+        _ => return None,
+    };
+    Some(hint.into())
+}
+
+/// What a registry says, or does not, that is reached without a surrogate.
+fn of_registry(code: Code) -> Option<String> {
+    let hint = match code {
+        Code::UpstreamUnreachable | Code::UpstreamBusy => OTHER_CHANNEL,
+        Code::UpstreamDenied => LOG_IN,
         _ => return None,
     };
     Some(hint.into())

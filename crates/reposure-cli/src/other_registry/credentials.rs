@@ -1,4 +1,4 @@
-//! The credentials that a user has for registries outside of the cluster.
+//! The credentials that a user has for registries.
 
 use std::{
     env,
@@ -10,10 +10,7 @@ use std::{
 };
 
 use futures::future::BoxFuture;
-use reposure_oci::{
-    auth::{Credentials, CredentialsError, CredentialsSource, UserCredentials},
-    place::RemoteName,
-};
+use reposure_oci::auth::{Credentials, CredentialsError, CredentialsSource, UserCredentials};
 
 use crate::exit;
 
@@ -25,7 +22,7 @@ const DOCKER_CONFIG: &str = "DOCKER_CONFIG";
 /// A user's credentials that say once which helpers are not there: the registry may well be a public one, and if it is none, its 401
 /// alone would not say why.
 #[derive(Debug)]
-pub(super) struct TellingCredentials {
+pub(crate) struct TellingCredentials {
     user: UserCredentials,
     host: String,
     /// How many helpers were told of.
@@ -33,9 +30,9 @@ pub(super) struct TellingCredentials {
 }
 
 impl TellingCredentials {
-    pub(super) fn of(name: &RemoteName) -> Self {
-        let user = UserCredentials::new(name.host(), credentials_files());
-        Self { user, host: name.host().into(), told: AtomicUsize::new(0) }
+    pub(crate) fn of_host(host: &str) -> Self {
+        let user = UserCredentials::new(host, credentials_files());
+        Self { user, host: host.into(), told: AtomicUsize::new(0) }
     }
 
     fn tell(&self) {

@@ -10,12 +10,21 @@ use std::{
 
 use reposure_parcel::config::{Access, Config, Scheme, UploadStrategy, UpstreamConfig};
 use reposure_surrogate::Surrogate;
-use reposure_testing::{MemoryRegistry, Options, RandomImage};
+use reposure_testing::{FakeApiServer, MemoryRegistry, Options, RandomImage, api_server::Behaviour};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 /// The program.
 const REPOSURE: &str = env!("CARGO_BIN_EXE_reposure");
+
+const KUBECONFIG: &str = "\
+apiVersion: v1
+kind: Config
+current-context: here
+clusters: [{name: somewhere, cluster: {server: 'URL'}}]
+contexts: [{name: here, context: {cluster: somewhere, user: me, namespace: work}}]
+users: [{name: me, user: {token: secret}}]
+";
 
 pub(crate) struct TestEnvironment {
     folder: TempDir,
@@ -62,6 +71,14 @@ impl TestEnvironment {
     /// Starts another registry, which no surrogate is beside.
     pub(crate) fn other_registry(&self, options: Options) -> MemoryRegistry {
         self.runtime.block_on(MemoryRegistry::start(options)).unwrap()
+    }
+
+    /// Starts a stand-in for an API server, which knows of no objects yet and leads to no pod, and writes the kubeconfig `config`.
+    pub(crate) fn api_server(&self) -> FakeApiServer {
+        let nowhere = ([127, 0, 0, 1], 1).into();
+        let server = self.runtime.block_on(FakeApiServer::start(nowhere, Behaviour::default())).unwrap();
+        self.write("config", KUBECONFIG.replace("URL", &server.url()));
+        server
     }
 
     /// Ends the registry; the surrogate stays.

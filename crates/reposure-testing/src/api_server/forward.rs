@@ -85,7 +85,10 @@ fn of_api_server(
         Some("exec") => {
             super::exec::answer(shared, request, failure).map(|body| body.map_err(never).boxed_unsync())
         }
-        _ => status(404, "the server could not find the requested resource"),
+        _ => match shared.state().objects.get(path) {
+            Some(object) => Response::new(full(object.to_string())),
+            None => status(404, "the server could not find the requested resource"),
+        },
     }
 }
 
@@ -170,8 +173,11 @@ fn cut(body: Body, bytes: usize) -> Body {
 }
 
 fn status(code: u16, message: &str) -> Response<Body> {
-    let body =
+    let mut body =
         json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": message, "code": code});
+    if code == 404 {
+        body["reason"] = "NotFound".into();
+    }
     let mut response = Response::new(full(body.to_string()));
     *response.status_mut() = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     response

@@ -13,7 +13,7 @@ use reposure_parcel::{
 
 use super::{
     check::{Check, milliseconds},
-    speed, storage,
+    direct, speed, storage,
 };
 use crate::{
     connect::{self, LadderError, Sought, Way},
@@ -22,7 +22,9 @@ use crate::{
 };
 
 /// How many round trips are timed; the shortest is shown.
-const TRIPS: usize = 5;
+pub(super) const TRIPS: usize = 5;
+/// The last hop.
+pub(super) const REGISTRY: &str = "the registry itself";
 
 /// Tries each channel with the least of the rights that are there, and tells whether the registry is well behind one of them.
 pub(super) async fn examine(
@@ -33,6 +35,20 @@ pub(super) async fn examine(
     checks: &mut Vec<Check>,
 ) -> bool {
     let Some(right) = rights.first().copied() else { return false };
+    // At once, since to find out that a registry is not reached from here may take some seconds.
+    let ((mut results, mut hello), direct) =
+        tokio::join!(all(cluster, sought, right), direct::glance(cluster, sought));
+    results.extend(kubectl(context, &sought.name, right, &mut hello).await);
+    // One channel is enough.
+    let is_open = hello.is_some();
+    checks.extend(results.into_iter().map(|check| if is_open { check.at_most_warning() } else { check }));
+    checks.extend(direct);
+    checks.extend(hello.iter().flat_map(beyond));
+    hello.is_some_and(|hello| hello.upstream.reachable)
+}
+
+/// Tries each channel that may be taken by itself, and returns what was said over the first one that is open.
+async fn all(cluster: &Cluster, sought: &Sought, right: Right) -> (Vec<Check>, Option<Hello>) {
     let (mut results, mut hello) = (Vec::new(), None);
     for way in Way::ALL {
         let name = format!("channel {way}");
@@ -44,12 +60,7 @@ pub(super) async fn examine(
             Err(error) => Check::because(name, &error),
         });
     }
-    results.extend(kubectl(context, &sought.name, right, &mut hello).await);
-    // One channel is enough.
-    let is_open = hello.is_some();
-    checks.extend(results.into_iter().map(|check| if is_open { check.at_most_warning() } else { check }));
-    checks.extend(hello.iter().flat_map(beyond));
-    hello.is_some_and(|hello| hello.upstream.reachable)
+    (results, hello)
 }
 
 /// Tries `kubectl exec`, where there is a kubectl.
@@ -119,16 +130,19 @@ async fn trip(session: &Session) -> Result<(), SessionError> {
 fn beyond(hello: &Hello) -> [Check; 2] {
     let (oldest, newest) = hello.versions;
     let detail = format!("{}, speaks versions {oldest} to {newest}", hello.build);
-    let surrogate = Check::ok("surrogate", detail);
+    [Check::ok("surrogate", detail), registry(hello)]
+}
+
+/// Says what is known of the registry itself.
+pub(super) fn registry(hello: &Hello) -> Check {
     let upstream = &hello.upstream;
     let kind = upstream.kind.as_deref().map(|kind| format!(" ({kind})")).unwrap_or_default();
     let host = format!("{}{kind}", upstream.host);
-    let registry = if upstream.reachable {
-        Check::ok("the registry itself", host)
+    if upstream.reachable {
+        Check::ok(REGISTRY, host)
     } else {
         let problem = upstream.problem.as_deref().unwrap_or("it does not answer");
-        Check::failed(Kind::Unreachable, "the registry itself", format!("{host}: {problem}"))
+        Check::failed(Kind::Unreachable, REGISTRY, format!("{host}: {problem}"))
             .hint(format!("reposure registry describe {}", hello.registry))
-    };
-    [surrogate, registry]
+    }
 }

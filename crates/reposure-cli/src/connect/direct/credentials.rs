@@ -1,0 +1,84 @@
+//! Who the user is at a registry: whom he has logged in as, or else whom the registry's Secret names, if he may read it, or nobody.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use anyhow::{Context as _, Result};
+use futures::future::BoxFuture;
+use k8s_openapi::api::core::v1::Secret;
+use reposure_api::{RegistryScheme, target};
+use reposure_oci::auth::{Credentials, CredentialsError, CredentialsSource, SecretCredentials};
+
+use super::{readable::readable, upstream::Upstream};
+use crate::{exit, other_registry::TellingCredentials};
+
+/// The user's own credentials, and those of the registry's Secret behind them.
+#[derive(Debug)]
+pub(super) struct DirectCredentials {
+    user: Option<TellingCredentials>,
+    secret: Option<SecretCredentials>,
+}
+
+impl DirectCredentials {
+    /// Looks for credentials, and says which there are.
+    pub(super) async fn find(upstream: &Upstream<'_>) -> Result<Self> {
+        let (host, user) = (&upstream.host, of_user(upstream));
+        if let Some(own) = &user {
+            let found = own.credentials(None).await.with_context(|| format!("cannot log in at {host}"))?;
+            if !matches!(*found, Credentials::Anonymous) {
+                tracing::info!("credentials for {host} are those of your docker or podman configuration");
+                return Ok(Self { user, secret: None });
+            }
+        }
+        Ok(Self { user, secret: of_registry(upstream).await? })
+    }
+}
+
+/// Returns the user's own credentials, unless whoever wrote the registry has them sent over the open network in the clear.
+fn of_user(upstream: &Upstream<'_>) -> Option<TellingCredentials> {
+    let host = &upstream.host;
+    if upstream.scheme == RegistryScheme::Http && !upstream.target.is_inside() {
+        exit::warn(&format!("your own credentials for {host} are not sent by plain HTTP"));
+        return None;
+    }
+    Some(TellingCredentials::of_host(host))
+}
+
+async fn of_registry(upstream: &Upstream<'_>) -> Result<Option<SecretCredentials>> {
+    let named = upstream.registry.spec.credentials();
+    if let Some(target::Credentials::Secret { name }) = named
+        && let Some(secret) = readable::<Secret>(upstream.cluster, name).await?
+    {
+        let data = secret.data.unwrap_or_default();
+        let data: BTreeMap<_, _> = data.into_iter().map(|(key, bytes)| (key, bytes.0.into())).collect();
+        let name = format!("Secret {name}");
+        tracing::info!("credentials for {} are those of {name}", upstream.host);
+        // Its docker configuration names the host that the surrogate dials.
+        return Ok(Some(SecretCredentials::new(&name, &data, upstream.target.dial_host())?));
+    }
+    let why = match named {
+        Some(target::Credentials::ServiceAccount) => ", since those of the registry are its surrogate's own",
+        _ => "",
+    };
+    tracing::info!("no credentials for {}{why}", upstream.host);
+    Ok(None)
+}
+
+impl CredentialsSource for DirectCredentials {
+    fn credentials<'a>(
+        &'a self,
+        repository: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<Arc<Credentials>, CredentialsError>> {
+        Box::pin(async move {
+            if let Some(user) = &self.user {
+                let found = user.credentials(repository).await?;
+                if self.secret.is_none() || !matches!(*found, Credentials::Anonymous) {
+                    return Ok(found);
+                }
+            }
+            match &self.secret {
+                Some(secret) => secret.credentials(repository).await,
+                None => Ok(Arc::new(Credentials::Anonymous)),
+            }
+        })
+    }
+}
