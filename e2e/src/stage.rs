@@ -94,6 +94,20 @@ impl Stage {
             .args(args)
     }
 
+    /// Runs `reposure` in the namespace, on a node of the local cluster, where Services are reached; elsewhere on this machine.
+    pub fn reposure_on_node(&self, args: &[&str]) -> Run {
+        if !self.environment.local {
+            return self.reposure(args);
+        }
+        let program = self.environment.root.join("target/release/reposure").display().to_string();
+        self.environment
+            .on_node("node1", &program)
+            .folder(self.folder.path())
+            .env("XDG_CACHE_HOME", self.folder.path())
+            .args(["--namespace", &self.namespace])
+            .args(args)
+    }
+
     /// Runs `kubectl` in the namespace.
     pub fn kubectl(&self, args: &[&str]) -> Run {
         self.environment

@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::{Result, ensure};
-use reposure_e2e::{Detour, Run, Stage};
+use reposure_e2e::{Detour, Forward, Run, Stage};
 use reposure_testing::{RandomImage, relay::Link};
 
 use crate::middle::{MEBIBYTE, assert_pulled, stop_at};
@@ -133,6 +133,42 @@ fn a_right_that_is_taken_away_in_the_middle_leads_to_another_channel() -> Result
         }
         stage.reposure(&["image", "pull", "default", "big:v1", "pulled.tar"]).ok()?;
         assert_pulled(stage, "pulled.tar", &image)
+    })
+}
+
+/// Who stands beside a registry needs to know where it is, and nothing else of the API server.
+#[test]
+fn a_registry_that_is_reached_takes_no_surrogate() -> Result<()> {
+    Stage::play("direct", |stage| {
+        fs::write(stage.path("file"), reposure_e2e::random_bytes(9 << 20))?;
+        let (mut name, mut forward) = ("default", None);
+        if !stage.environment.local {
+            let port = forward.insert(Forward::start(stage, "service/reposure-simple", 5000)?);
+            name = "near";
+            stage.reposure(&["registry", "create", name, "--host", &port.host()]).ok()?;
+        }
+        let named = format!("--resource-name={name}");
+        let get = ["--verb=get", "--resource=registries.reposure.puccini.cloud", &named];
+        let user = User::create(stage, "nearby", &[&get])?;
+        let nearby = |args: &[&str]| {
+            let args = [&args[..2], &[name], &args[2..], &["--channel=direct"]].concat();
+            stage.reposure_on_node(&args).env("KUBECONFIG", &user.kubeconfig)
+        };
+        let pushed = nearby(&["image", "push", "near:v1", "file", "-v"]).ok()?;
+        ensure!(pushed.stderr.contains("channel direct, to "), "another channel: {pushed}");
+        nearby(&["image", "push", "near:v2", "file"]).ok()?;
+        let through = stage.reposure(&["image", "pull", "default", "near:v1", "--unpack"]).ok()?;
+        ensure!(through.stdout == fs::read(stage.path("file"))?, "other bytes were pushed");
+        let back = nearby(&["image", "pull", "near:v1", "--unpack"]).ok()?;
+        ensure!(back.stdout == through.stdout, "other bytes were pulled");
+        nearby(&["image", "delete", "near:v1"]).ok()?;
+        ensure!(nearby(&["image", "list"]).ok()?.text() == "near:v2", "a tag beside the one deleted is lost");
+        let args = ["doctor", name, "--channel=direct"];
+        let seen = stage.reposure_on_node(&args).env("KUBECONFIG", &user.kubeconfig).ok()?;
+        ensure!(seen.text().contains("ok       channel direct"), "{seen}");
+        let refused = user.reposure(&["image", "list", name]).output()?;
+        ensure!(refused.code == Some(4), "a right that nobody gave: {refused}");
+        Ok(())
     })
 }
 
