@@ -20,6 +20,7 @@ pub use operator::{DEFAULT_IMAGE_HOST, OperatorOptions, Scope, image, operator};
 pub use registry::{Provider, RegistryOptions, openshift_access, registry, standalone_registry};
 pub use simple::{SimpleOptions, Storage, simple, simple_service};
 pub use surrogate::{Observed, ServiceState, Settings, SurrogatePlan, surrogate};
+pub use surrogate_config::upload_strategy;
 
 use crate::object::Object;
 

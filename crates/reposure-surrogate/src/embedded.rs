@@ -37,7 +37,8 @@ pub struct Embedded {
 }
 
 impl Embedded {
-    /// Begins to act for the registry of the `Registry` called `name` in `namespace`, which `transport` leads to.
+    /// Begins to act for the registry of the `Registry` called `name` in `namespace`, which `transport` leads to and takes
+    /// blobs as `upload` says.
     ///
     /// # Errors
     /// When the registry does not answer within 15 s, or what answers is none. One that does not take the transport's credentials
@@ -49,9 +50,10 @@ impl Embedded {
         namespace: &str,
         name: &str,
         transport: DirectTransport,
+        upload: UploadStrategy,
     ) -> Result<Self, registry::Error> {
         let host = transport.endpoint().host().to_owned();
-        let forms = Forms::new(UploadStrategy::Auto, &host);
+        let forms = Forms::new(upload, &host);
         let health = Health::new(host);
         let registry: Arc<dyn Transport> = Arc::new(FixedRegistry(transport));
         ask(&registry, &health).await?;

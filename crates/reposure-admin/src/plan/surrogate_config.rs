@@ -41,7 +41,7 @@ pub(crate) fn config(registry: &Registry, target: &Target, settings: &Settings) 
             scheme,
             authority_file: registry.spec.authority().map(|_| volumes::AUTHORITY_FILE.into()),
             credentials: registry.spec.credentials().map(|_| volumes::CREDENTIALS.into()),
-            upload: upload(registry.spec.upload),
+            upload: upload_strategy(registry.spec.upload),
         },
         access: access(&namespace, &name),
         session_socket: Some(session::SOCKET.into()),
@@ -51,7 +51,8 @@ pub(crate) fn config(registry: &Registry, target: &Target, settings: &Settings) 
     }
 }
 
-const fn upload(wished: Option<Wished>) -> UploadStrategy {
+/// Returns how blobs go to a registry that is wished for so.
+pub const fn upload_strategy(wished: Option<Wished>) -> UploadStrategy {
     match wished {
         None | Some(Wished::Auto) => UploadStrategy::Auto,
         Some(Wished::Monolithic) => UploadStrategy::Monolithic,

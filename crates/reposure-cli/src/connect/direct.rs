@@ -14,6 +14,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
+use reposure_admin::plan::upload_strategy;
 use reposure_client::{channel::Direct, session::Session, token::NoTokens};
 use reposure_oci::{
     DirectOptions, DirectTransport,
@@ -64,7 +65,8 @@ pub(crate) async fn open(
     options.credentials = Arc::new(credentials::DirectCredentials::find(&upstream).await?);
     let transport = DirectTransport::new(options).context("cannot use the registry's authority")?;
     let (namespace, name) = (&cluster.namespace, &sought.name);
-    let channel = Direct::open(namespace, name, transport).await;
+    let upload = upload_strategy(upstream.registry.spec.upload);
+    let channel = Direct::open(namespace, name, transport, upload).await;
     let channel = channel.map_err(|error| unreached(&upstream, error))?;
     tracing::info!("channel direct, to {}", upstream.host);
     Ok(Session::open(Arc::new(channel), Arc::new(NoTokens), right).await?)

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use futures::{FutureExt as _, future::BoxFuture};
 use http::{Method, Request, Response, header};
 use reposure_oci::{Body, DirectTransport, registry, transport};
+use reposure_parcel::config::UploadStrategy;
 use reposure_surrogate::Embedded;
 
 use super::{Channel, ChannelError};
@@ -18,7 +19,8 @@ use super::{Channel, ChannelError};
 pub struct Direct(Arc<Embedded>);
 
 impl Direct {
-    /// Asks the registry of the `Registry` called `name` in `namespace`, which `transport` leads to, whether it is there.
+    /// Asks the registry of the `Registry` called `name` in `namespace`, which `transport` leads to and takes blobs as `upload` says,
+    /// whether it is there.
     ///
     /// # Errors
     /// When the registry does not answer within 15 s, or what answers is none. One that does not take the transport's credentials
@@ -30,8 +32,9 @@ impl Direct {
         namespace: &str,
         name: &str,
         transport: DirectTransport,
+        upload: UploadStrategy,
     ) -> Result<Self, registry::Error> {
-        Ok(Self(Arc::new(Embedded::start(namespace, name, transport).await?)))
+        Ok(Self(Arc::new(Embedded::start(namespace, name, transport, upload).await?)))
     }
 }
 

@@ -18,7 +18,7 @@ use reposure_oci::{
     direct::{Cause, DirectError},
     registry::{Client, Error},
 };
-use reposure_parcel::{problem::Code, wire::Right};
+use reposure_parcel::{config::UploadStrategy, problem::Code, wire::Right};
 use reposure_testing::{Auth, MemoryRegistry, Options, RandomImage, Users};
 use tempfile::TempDir;
 
@@ -41,7 +41,7 @@ fn ann() -> Arc<FixedCredentials> {
 
 async fn open(options: DirectOptions) -> Result<Arc<Session>, Error> {
     let transport = DirectTransport::new(options).unwrap();
-    let channel = Direct::open("ns", "default", transport).await?;
+    let channel = Direct::open("ns", "default", transport, UploadStrategy::Auto).await?;
     Ok(Arc::new(Session::open(Arc::new(channel), Arc::new(NoTokens), Right::Admin).await.unwrap()))
 }
 
