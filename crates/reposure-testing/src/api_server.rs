@@ -44,6 +44,8 @@ pub struct Seen {
     pub path: String,
     /// Whether the pod was asked without TLS.
     pub clear: bool,
+    /// How the client named itself to the API server.
+    pub authorization: Option<String>,
 }
 
 /// A pod proxy that listens until it is dropped.

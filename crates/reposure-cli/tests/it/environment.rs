@@ -81,6 +81,12 @@ impl TestEnvironment {
         server
     }
 
+    /// Starts a stand-in for an API server, before the surrogate.
+    pub(crate) fn api_server_before_surrogate(&self) -> FakeApiServer {
+        let surrogate = self.scene.as_ref().unwrap().surrogate.address();
+        self.runtime.block_on(FakeApiServer::start(surrogate, Behaviour::default())).unwrap()
+    }
+
     /// Ends the registry; the surrogate stays.
     pub(crate) fn stop_registry(&mut self) {
         let registry = self.scene.as_mut().unwrap().registry.take();

@@ -6,6 +6,7 @@ mod archives;
 mod compatibility;
 mod compression;
 mod copies;
+mod credentials;
 mod direct;
 mod doctor;
 mod environment;

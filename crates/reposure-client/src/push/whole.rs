@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use reposure_oci::{Blob, Digester};
 use reposure_parcel::{
+    problem::Code,
     upload::{Progress as UploadProgress, Stored},
     whole,
 };
@@ -24,7 +25,7 @@ pub(super) fn is_small(context: &Context, blob: &Arc<dyn Blob>) -> bool {
 /// Brings a small blob into the registry, if that goes at once.
 ///
 /// # Errors
-/// When it cannot be read, or is corrupt. What happens on the way is none.
+/// When it cannot be read, or is corrupt, or the registry refuses it. What happens on the way is none.
 pub(super) async fn send(
     context: &Context,
     part: usize,
@@ -41,11 +42,20 @@ pub(super) async fn send(
             context.progress.send(Event::Advanced { part, bytes: size });
             Ok(Some(stored))
         }
+        Err(error) if is_final(&error) => {
+            Err(PushError::Upload { digest: blob.descriptor().digest.clone(), source: error })
+        }
         Err(error) => {
             tracing::debug!(%error, "a small blob goes as an upload");
             Ok(None)
         }
     }
+}
+
+/// Tells whether the registry would refuse the same bytes again: it has no room for them, or does not take them from us.
+fn is_final(error: &SessionError) -> bool {
+    let is_refusal = matches!(error.code(), Some(Code::UpstreamRefused | Code::UpstreamDenied));
+    is_refusal && !error.is_transient()
 }
 
 async fn put(context: &Context, blob: &Arc<dyn Blob>, bytes: Bytes) -> Result<Stored, SessionError> {

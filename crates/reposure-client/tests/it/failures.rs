@@ -155,3 +155,35 @@ async fn a_refusal_of_the_api_server_is_final_and_named() {
     };
     assert_eq!((status, message.as_str()), (StatusCode::FORBIDDEN, "no endpoints available"));
 }
+
+/// A disk that is full stays full, and a quota stays used up: what comes again would take the room that others make.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registry_without_room_is_named_and_sent_nothing_twice() {
+    let full = r#"{"errors":[{"code":"UNKNOWN","message":"unknown error","detail":"write /data: no space left on device"}]}"#;
+    let full = Fault::Answer { status: 500, headers: Vec::new(), body: full.into() };
+    for (seed, size, fault, words) in [
+        (12, 6 << 20, Fault::status(507), "507 Insufficient Storage, its disk is full"),
+        (13, 6 << 20, full.clone(), "UNKNOWN (unknown error), its disk is full"),
+        (14, 1000, full, "UNKNOWN (unknown error), its disk is full"),
+        (15, 1000, Fault::code(403, "DENIED"), "403 Forbidden: DENIED"),
+    ] {
+        let scene = Scene::new().await;
+        let image = RandomImage::new(seed, 1, size).unwrap();
+        let artifact = scene.open(scene.write_oci_archive(&image)).await;
+        let refused = Injection::next(Method::PUT, "/blobs/uploads/", fault);
+        scene.registry.inject(Injection { times: usize::MAX, ..refused });
+        let error = scene.push(&artifact, "app:v1").await.unwrap_err();
+        let PushError::Upload { source, .. } = error else { panic!("{error:?}") };
+        assert!(source.hop() == "registry" && source.to_string().contains(words), "{source}");
+        let sent = scene.registry.count(&Method::PUT, "/blobs/uploads/");
+        assert!(sent <= image.blobs().len(), "{sent} requests");
+        assert!(scene.registry.tags("app").is_empty());
+        for _ in 0..500 {
+            if scene.registry.open_uploads() == 0 {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        assert_eq!(scene.registry.open_uploads(), 0, "what was half there takes room");
+    }
+}

@@ -1,7 +1,31 @@
 //! Pushes and pulls over each channel: a stand-in for the API server, a real surrogate, a registry in memory.
+//!
+//! What can go wrong between a client and a registry, and where it is tested; paths are from the root, without `crates/reposure-`
+//! and `tests/it`.
+//!
+//! | what goes wrong | tests |
+//! |---|---|
+//! | the API server is away in the middle | `cuts`, `failures`; `e2e/alone`, `e2e/resilience` |
+//! | its certificate is another one | `cli/credentials` |
+//! | a link that is half open: no answer ever | `failures` (`How::Hang`) |
+//! | 101, and then no stream or process | `exec`, `port_forward` |
+//! | the surrogate is replaced | `failures`, `exec`; `e2e/surrogate`, `e2e/resilience` |
+//! | client and surrogate are of other versions | `session` in `src`; `multiplexed` in `src/channel` |
+//! | the client is killed, or reads no output | `surrogate/sessions`; `e2e/resilience` |
+//! | a stream that is truncated | `cuts`, `exec`, `port_forward`, `pull` (`How::CutWithin`) |
+//! | bytes that are changed on the way | `corruption`, `pull` |
+//! | 429 and 5xx of the registry | `pull`; `oci/network`, `surrogate/failures` |
+//! | a full disk, a quota | `failures`; `cli/doctor`; `registry/answer` in `oci/src` |
+//! | 413, of the registry or on the way | `traps`; `surrogate/body_limit`, `surrogate/forms`, `oci/stores` |
+//! | the registry's token expires | `surrogate/registry_tokens`; `oci/auth` |
+//! | the surrogate's token expires | `session` in `src`; `surrogate/tokens` |
+//! | the kubeconfig's credentials expire | `cli/credentials`, `cli/doctor` |
+//! | a slow registry | `surrogate/uploads`, `surrogate/body_limit`, `oci/uploads` |
+//! | a slow link, and one that cuts what is idle | `slow` |
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod corruption;
 mod cuts;
 mod direct;
 mod exec;

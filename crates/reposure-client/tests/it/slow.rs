@@ -87,3 +87,27 @@ async fn chunks_become_as_small_as_a_link_takes() {
     scene.assert_holds(&layers, "app", "v1");
     assert!(relay.counts().cuts > 3, "{:?}", relay.counts());
 }
+
+/// Balancers and proxies forget connections that are silent for a time. What is opened anew costs no error.
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_that_were_cut_while_idle_are_opened_again() {
+    let scene = Scene::new().await;
+    let address = scene.api_server.url().trim_start_matches("http://").parse().unwrap();
+    let relay = Relay::start(address, Link::default()).unwrap();
+    for (number, session) in scene.sessions_through(&relay, Right::Push).await.into_iter().enumerate() {
+        let channel = session.channel_name();
+        for part in ["before", "after"] {
+            let seed = 83 + 2 * number as u64 + u64::from(part == "after");
+            let layers = RandomImage::new(seed, 2, 1 << 20).unwrap();
+            let artifact = scene.open(scene.write_oci_archive(&layers)).await;
+            let name = format!("{channel}:{part}");
+            push(session.clone(), &artifact, &image(&name), PushOptions::default(), Progress::none())
+                .await
+                .unwrap();
+            scene.assert_holds(&layers, channel, part);
+            let before = relay.counts().cuts;
+            relay.cut(Duration::from_millis(1));
+            assert!(relay.wait_for(Duration::from_secs(10), |counts| counts.cuts > before), "{channel}");
+        }
+    }
+}

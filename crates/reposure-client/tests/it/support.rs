@@ -93,6 +93,18 @@ impl Scene {
         self.session_over(Proxy::new(api_server, "ns", POD, 10250), right).await.unwrap()
     }
 
+    /// Opens a session over each channel, by way of a relay.
+    pub(crate) async fn sessions_through(&self, relay: &Relay, right: Right) -> [Arc<Session>; 3] {
+        let api_server = || api_server(&format!("http://{}", relay.address()));
+        let forward = PortForward::new(api_server(), "ns", POD, 10250).unwrap();
+        let exec = Session::open(Arc::new(exec(api_server(), "ns", POD)), Arc::new(NoTokens), right);
+        [
+            self.session_through(relay, right).await,
+            self.session_over(forward, right).await.unwrap(),
+            Arc::new(exec.await.unwrap()),
+        ]
+    }
+
     fn api_server(&self) -> ApiServer {
         api_server(&self.api_server.url())
     }

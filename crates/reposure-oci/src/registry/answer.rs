@@ -53,8 +53,18 @@ pub(crate) async fn refusal(answer: Response<Body>) -> Failure {
         errors,
         text,
         html,
+        is_full: is_full(parts.status, &body),
         retry_after: retry_after(&parts.headers),
     })
+}
+
+/// Tells whether the registry has no room left. Distribution says so in an error's details alone, with status 500: as the system's
+/// words, or as its number for them on Linux.
+fn is_full(status: StatusCode, body: &[u8]) -> bool {
+    const WORDS: [&str; 4] =
+        ["no space left on device", "disk quota exceeded", "\"Err\":28}", "\"Err\":122}"];
+    let says = |words: &str| body.windows(words.len()).any(|window| window == words.as_bytes());
+    status == StatusCode::INSUFFICIENT_STORAGE || status.is_server_error() && WORDS.into_iter().any(says)
 }
 
 fn errors(body: &[u8]) -> Vec<OciError> {
@@ -176,6 +186,29 @@ mod tests {
             "404 Not Found: 404 page not found"
         );
         assert_eq!(refused(500, &[], "").await.to_string(), "500 Internal Server Error");
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_is_known_by_what_distribution_says() {
+        for (status, body) in [
+            (507, ""),
+            (
+                500,
+                r#"{"errors":[{"code":"UNKNOWN","message":"unknown error","detail":"write /var/lib/registry/data: no space left on device"}]}"#,
+            ),
+            // Version 2.8, where an upload is opened.
+            (
+                500,
+                r#"{"errors":[{"code":"UNKNOWN","message":"unknown error","detail":{"DriverName":"filesystem","Enclosed":{"Op":"write","Path":"/x","Err":28}}}]}"#,
+            ),
+        ] {
+            let refusal = refused(status, &[], body).await;
+            assert!(refusal.is_full && refusal.to_string().ends_with(", its disk is full"), "{refusal}");
+        }
+        let denied = refused(500, &[], r#"{"errors":[{"code":"UNKNOWN","detail":{"Err":13}}]}"#).await;
+        assert!(!denied.is_full);
+        // A page may show words of anybody's.
+        assert!(!refused(404, &[], "no space left on device").await.is_full);
     }
 
     #[tokio::test]

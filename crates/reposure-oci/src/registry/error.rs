@@ -160,6 +160,8 @@ pub struct Refusal {
     pub text: Option<String>,
     /// Whether what it says is a web page: a proxy answered, not the registry.
     pub html: bool,
+    /// Whether the registry says that its disk, or its share of one, is full.
+    pub is_full: bool,
     /// When to ask again.
     pub retry_after: Option<Duration>,
 }
@@ -195,6 +197,9 @@ impl fmt::Display for Refusal {
             (Some(text), false) => write!(formatter, ": {text}"),
             (None, false) => Ok(()),
         }?;
+        if self.is_full {
+            formatter.write_str(", its disk is full")?;
+        }
         match self.retry_after {
             Some(pause) => write!(formatter, ", to be asked again in {} s", pause.as_secs()),
             None => Ok(()),
@@ -269,7 +274,8 @@ impl Error {
     /// Tells whether the same may succeed later.
     pub fn is_transient(&self) -> bool {
         match &*self.failure {
-            Failure::Refused(refusal) => is_transient(refusal.status),
+            // To send it all again would fill what others make room for.
+            Failure::Refused(refusal) => !refusal.is_full && is_transient(refusal.status),
             Failure::Transport(error) => error.transient,
             Failure::Timeout(_) | Failure::Broken(_) => true,
             _ => false,

@@ -81,7 +81,8 @@ mod tests {
     fn refused(status: u16, retry_after: Option<u64>) -> Error {
         let status = StatusCode::from_u16(status).unwrap();
         let retry_after = retry_after.map(Duration::from_secs);
-        let refusal = Refusal { status, errors: Vec::new(), text: None, html: false, retry_after };
+        let refusal =
+            Refusal { status, errors: Vec::new(), text: None, html: false, is_full: false, retry_after };
         Error::new(&Operation::global(Action::Ping), Failure::Refused(refusal))
     }
 

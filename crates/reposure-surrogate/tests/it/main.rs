@@ -8,6 +8,7 @@ mod failures;
 mod forms;
 mod gateway;
 mod harness;
+mod registry_tokens;
 mod resume;
 mod resume_real;
 mod sessions;

@@ -45,6 +45,8 @@ pub enum How {
     /// The pod's answer is dropped after some bytes of its body; a port that is forwarded or a process, after some bytes of the
     /// pod's.
     CutWithin(usize),
+    /// One bit comes as another one, at this offset: of the request's body, or where there is none, of the answer's.
+    Flip(usize),
     /// The request is never answered, as one to a pod that is gone.
     Hang,
     /// The API server answers by itself, with a `Status`.

@@ -38,7 +38,10 @@ pub(super) async fn answer(
     let proxied = path.split_once("/proxy").filter(|(prefix, _)| prefix.contains("/pods/http"));
     let clear = proxied.is_some_and(|(prefix, _)| prefix.contains("/pods/http:"));
     let inner = proxied.map_or(path, |(_, inner)| inner).to_owned();
-    shared.state().seen.push(Seen { method: request.method().clone(), path: inner.clone(), clear });
+    let authorization = request.headers().get(header::AUTHORIZATION);
+    let authorization = authorization.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+    let method = request.method().clone();
+    shared.state().seen.push(Seen { method, path: inner.clone(), clear, authorization });
     let failure = behaviour::due(&mut shared.state().failures, &inner);
     if clear && shared.state().behaviour.refuses_clear {
         return Ok(status(403, "pods \"http:…\" is forbidden"));
@@ -64,7 +67,11 @@ pub(super) async fn answer(
         return Ok(html(StatusCode::PAYLOAD_TOO_LARGE));
     }
     let (parts, body) = request.into_parts();
-    let body = body.collect().await?.to_bytes();
+    let mut body = body.collect().await?.to_bytes();
+    let mut failure = failure;
+    if let Some(How::Flip(offset)) = failure.filter(|_| !body.is_empty()) {
+        (body, failure) = (flip_bit(&body, &mut Some(offset)), None);
+    }
     let response = to_pod(&shared, Request::from_parts(parts, body), inner, clear).await?;
     finish(response, failure, &format!("{base}{prefix}/proxy"))
 }
@@ -148,8 +155,27 @@ fn finish(
             }
             None => Ok(Response::from_parts(parts, cut(body.boxed_unsync(), bytes))),
         },
+        Some(How::Flip(offset)) => Ok(Response::from_parts(parts, flip(body.boxed_unsync(), offset))),
         _ => Ok(Response::from_parts(parts, body.boxed_unsync())),
     }
+}
+
+/// Passes on a body with another bit at this offset.
+fn flip(body: Body, offset: usize) -> Body {
+    let mut left = Some(offset);
+    let flip = move |frame: Frame<Bytes>| frame.map_data(|data| flip_bit(&data, &mut left));
+    body.map_frame(flip).boxed_unsync()
+}
+
+/// Flips a bit, if it is in this piece, and notes how far it is behind it otherwise.
+fn flip_bit(data: &Bytes, left: &mut Option<usize>) -> Bytes {
+    let Some(offset) = left.take() else { return data.clone() };
+    let mut bytes = data.to_vec();
+    match bytes.get_mut(offset) {
+        Some(byte) => *byte ^= 1,
+        None => *left = Some(offset - bytes.len()),
+    }
+    bytes.into()
 }
 
 /// Passes on some bytes of a body and then fails.
