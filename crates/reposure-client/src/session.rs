@@ -2,6 +2,7 @@
 
 mod answer;
 mod error;
+mod line;
 mod probe;
 mod round_trip;
 mod storage;
@@ -22,9 +23,8 @@ use reposure_parcel::{
     ticket,
     wire::{self, Right},
 };
-use secrecy::ExposeSecret as _;
 use serde::{Serialize, de::DeserializeOwned};
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 use crate::{
     channel::{Alternatives, Channel},
@@ -32,6 +32,7 @@ use crate::{
 };
 
 pub use error::SessionError;
+use line::Line;
 pub(crate) use round_trip::FAR;
 use round_trip::RoundTrip;
 pub(crate) use tickets::Tickets;
@@ -40,10 +41,6 @@ pub(crate) use tickets::Tickets;
 const HELLO_DEADLINE: Duration = Duration::from_secs(10);
 /// How long it may take on a way that is taken only if it is there.
 const SECOND_HELLO_DEADLINE: Duration = Duration::from_secs(3);
-/// How long any answer may take to begin: a surrogate answers within [`limits::SILENCE`] once a request is there whole.
-const ANSWER_DEADLINE: Duration = Duration::from_secs(30);
-/// The slowest link on which a request's body still arrives in time, in bytes a second: a poor mobile link.
-const SLOWEST_LINK: u64 = 32 << 10;
 /// How long an answer's body may bring nothing.
 const STALL_DEADLINE: Duration = Duration::from_secs(30);
 /// How often a late answer is asked for, at most: the surrogate holds each such request back until there is one.
@@ -56,11 +53,8 @@ const JSON_ANSWER: usize = 1 << 20;
 /// As a [`Transport`] it sends `/v2/…` requests to the registry behind the surrogate.
 #[derive(Debug)]
 pub struct Session {
-    channel: Arc<dyn Channel>,
-    tokens: Arc<dyn TokenSource>,
-    right: Right,
+    line: Line,
     hello: Hello,
-    round_trip: RoundTrip,
     /// The way for blobs without TLS, where the surrogate gives tickets.
     clear: Option<Arc<dyn Channel>>,
 }
@@ -89,21 +83,21 @@ impl Session {
         tokens: Arc<dyn TokenSource>,
         right: Right,
     ) -> Result<Self, SessionError> {
-        let round_trip = RoundTrip::unknown();
-        let hello = say_hello(&channel, &tokens, right, &round_trip, HELLO_DEADLINE).await?;
-        let clear = channel.clear().filter(|_| hello.can(ticket::CAPABILITY));
-        let mut session = Self { channel, tokens, right, hello, round_trip, clear };
+        let line = Line { channel, tokens, right, round_trip: Arc::new(RoundTrip::unknown()) };
+        let hello = line.hello(HELLO_DEADLINE).await?;
+        let clear = line.channel.clear().filter(|_| hello.can(ticket::CAPABILITY));
+        let mut session = Self { line, hello, clear };
         session.unwrap().await;
         Ok(session)
     }
 
     /// Leaves the surrogate's TLS out, where the way does without it and leads to the surrogate so.
     async fn unwrap(&mut self) {
-        let unwrapped = self.channel.unwrapped().filter(|_| self.hello.can(wire::PLAIN));
+        let unwrapped = self.line.channel.unwrapped().filter(|_| self.hello.can(wire::PLAIN));
         let Some(unwrapped) = unwrapped else { return };
-        let hello = say_hello(&unwrapped, &self.tokens, self.right, &self.round_trip, SECOND_HELLO_DEADLINE);
-        if hello.await.is_ok() {
-            self.channel = unwrapped;
+        let unwrapped = self.line.over(unwrapped);
+        if unwrapped.hello(SECOND_HELLO_DEADLINE).await.is_ok() {
+            self.line = unwrapped;
         }
     }
 
@@ -113,7 +107,8 @@ impl Session {
         if others.is_empty() {
             return self;
         }
-        Self { channel: Arc::new(Alternatives::new(self.channel, others)), ..self }
+        let channel = Arc::new(Alternatives::new(self.line.channel.clone(), others));
+        Self { line: self.line.over(channel), ..self }
     }
 
     /// Returns what the surrogate said of itself.
@@ -123,12 +118,12 @@ impl Session {
 
     /// Returns how long the quickest answer took so far.
     pub(crate) fn round_trip(&self) -> Duration {
-        self.round_trip.get()
+        self.line.round_trip.get()
     }
 
     /// Returns the channel's name.
     pub fn channel_name(&self) -> &'static str {
-        self.channel.name()
+        self.line.channel.name()
     }
 
     /// Sends a message and returns the surrogate's own answer, of a status below 400.
@@ -169,31 +164,17 @@ impl Session {
         let path = request.uri().path().to_owned();
         // The late answer to a HEAD is asked for by HEAD, lest its length be taken for that of a body.
         let method = if *request.method() == Method::HEAD { Method::HEAD } else { Method::GET };
-        let mut response = self.exchange_with_token(request).await?;
+        let mut response = self.line.ask(request).await?;
         for questions in 0..LATE_ANSWERS {
             let Some(result) = answer::late(&response) else {
-                let checked = answer::checked(response, self.channel.as_ref(), &path).await;
+                let checked = answer::checked(response, self.line.channel.as_ref(), &path).await;
                 return checked.map_err(|error| if questions > 0 { lost_answer(error) } else { error });
             };
             let later =
                 self::request(method.clone(), &format!("{}/{result}", wire::RESULTS), "", Bytes::new())?;
-            response = self.exchange_with_token(later).await?;
+            response = self.line.ask(later).await?;
         }
         Err(SessionError::Timeout { path, waited: limits::SILENCE.saturating_mul(120) })
-    }
-
-    /// Sends a request, once more with a new token where the surrogate refuses the one in the cache.
-    async fn exchange_with_token(&self, request: Request<Bytes>) -> Result<Response<Body>, SessionError> {
-        let response = self.exchange(request.clone()).await?;
-        if response.status() != StatusCode::UNAUTHORIZED || !answer::is_of_surrogate(&response) {
-            return Ok(response);
-        }
-        self.tokens.forget().await;
-        self.exchange(request).await
-    }
-
-    async fn exchange(&self, request: Request<Bytes>) -> Result<Response<Body>, SessionError> {
-        exchange(&self.channel, &self.tokens, self.right, &self.round_trip, request).await
     }
 }
 
@@ -227,73 +208,6 @@ fn lost_answer(error: SessionError) -> SessionError {
 
 fn transport_error(method: Method, path: String, error: SessionError) -> TransportError {
     TransportError { method, path, hop: error.hop(), transient: error.is_transient(), source: error.into() }
-}
-
-async fn say_hello(
-    channel: &Arc<dyn Channel>,
-    tokens: &Arc<dyn TokenSource>,
-    right: Right,
-    round_trip: &RoundTrip,
-    deadline: Duration,
-) -> Result<Hello, SessionError> {
-    let hello = async {
-        let request = request(Method::GET, wire::HELLO, "", Bytes::new())?;
-        let response = exchange(channel, tokens, right, round_trip, request).await?;
-        let response = answer::checked(response, channel.as_ref(), wire::HELLO).await?;
-        let status = response.status();
-        let bytes = collect(response.into_body(), wire::HELLO, JSON_ANSWER).await?;
-        Answer { status, bytes }.parse::<Hello>(wire::HELLO)
-    };
-    let hello = timeout(deadline, hello)
-        .await
-        .map_err(|_| SessionError::Timeout { path: wire::HELLO.into(), waited: deadline })??;
-    let (oldest, newest) = hello.versions;
-    if oldest > wire::VERSION || newest < wire::OLDEST_VERSION {
-        return Err(SessionError::Version { build: hello.build, oldest, newest });
-    }
-    Ok(hello)
-}
-
-/// Sends one request with a token and the headers that every request has.
-async fn exchange(
-    channel: &Arc<dyn Channel>,
-    tokens: &Arc<dyn TokenSource>,
-    right: Right,
-    round_trip: &RoundTrip,
-    mut request: Request<Bytes>,
-) -> Result<Response<Body>, SessionError> {
-    let path = request.uri().path().to_owned();
-    // The API server's HTTP client asks for gzip where no encoding is named, and unpacks it: a digest would not fit.
-    request.headers_mut().insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-    if channel.needs_token() {
-        add_token(&mut request, tokens, right).await?;
-    }
-    let patience = ANSWER_DEADLINE + Duration::from_secs(request.body().len() as u64 / SLOWEST_LINK);
-    let began = Instant::now();
-    let response = timeout(patience, channel.send(request))
-        .await
-        .map_err(|_| SessionError::Timeout { path: path.clone(), waited: patience })?
-        .map_err(|source| SessionError::Channel { channel: channel.name(), path, source })?;
-    round_trip.note(began.elapsed());
-    Ok(response)
-}
-
-async fn add_token(
-    request: &mut Request<Bytes>,
-    tokens: &Arc<dyn TokenSource>,
-    right: Right,
-) -> Result<(), SessionError> {
-    let token = timeout(ANSWER_DEADLINE, tokens.token(right))
-        .await
-        .map_err(|_| SessionError::Timeout { path: "a token".into(), waited: ANSWER_DEADLINE })?;
-    if let Some(token) = token.map_err(SessionError::Token)? {
-        let mut value = HeaderValue::from_str(token.expose_secret()).map_err(|source| {
-            SessionError::Malformed { path: request.uri().path().into(), source: source.into() }
-        })?;
-        value.set_sensitive(true);
-        request.headers_mut().insert(wire::TOKEN_HEADER, value);
-    }
-    Ok(())
 }
 
 pub(crate) fn request(

@@ -3,6 +3,8 @@
 //! The process joins the surrogate that runs in its pod by a Unix socket. Before anything else it writes a line, its greeting: an API
 //! server says yes to a session before it has reached the pod, and a container may print what it likes.
 
+use std::time::Duration;
+
 use crate::wire;
 
 /// The name of the surrogate's socket in the abstract namespace, which its pod alone sees.
@@ -24,6 +26,13 @@ pub const STREAM_WINDOW: u32 = 16 << 20;
 pub const CONNECTION_WINDOW: u32 = 32 << 20;
 /// The largest frame, in bytes: that of a message in the WebSocket.
 pub const FRAME: u32 = 64 << 10;
+
+/// How often either side of HTTP/2 asks for a sign of life: middle boxes cut what is silent for 20 s.
+pub const PING: Duration = Duration::from_secs(10);
+/// How long the sign of life may take, behind what is on its way.
+pub const PONG_DEADLINE: Duration = Duration::from_secs(30);
+/// What either side of HTTP/2 holds back of a message, in bytes.
+pub const SEND_BUFFER: usize = 1 << 20;
 
 /// Returns the line of a program of this build.
 pub fn greeting(build: &str) -> String {

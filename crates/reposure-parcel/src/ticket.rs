@@ -1,7 +1,7 @@
 //! `POST /reposure/v1/tickets`: leave to read single blobs without TLS.
 //!
 //! What a registry gives by plain HTTP crosses the cluster's network in the clear on its way to the surrogate. To encrypt the same
-//! bytes once more on the way from there to the API server hides nothing, and takes a fifth of all that a pull costs. So the port
+//! bytes once more on the way from there to the API server hides nothing, and takes an eighth of all that a pull costs. So the port
 //! of the API takes `GET /v2/REPOSITORY/blobs/DIGEST` without TLS as well, if it carries a ticket in [`wire::TICKET_HEADER`] instead of a
 //! token, which must not be seen. A ticket is for one blob and for [`AGE`], and gives nothing that its bytes do not.
 //!

@@ -1,8 +1,12 @@
 //! What all requests share.
 
-use std::sync::{Arc, atomic::AtomicU64};
+use std::{
+    sync::{Arc, atomic::AtomicU64},
+    time::Duration,
+};
 
 use reposure_oci::transport::Transport;
+use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use crate::{
     access::{Gate, TicketOffice},
@@ -10,6 +14,9 @@ use crate::{
     uploads::Uploads,
     upstream::{Client, Health},
 };
+
+/// How often a surrogate is looked after.
+const TICK: Duration = Duration::from_secs(5);
 
 /// What all requests share.
 pub(crate) struct App {
@@ -26,4 +33,19 @@ pub(crate) struct App {
     pub(crate) results: Results,
     /// The connections to the API's port that were accepted.
     pub(crate) accepted: Arc<AtomicU64>,
+}
+
+impl App {
+    /// Ends uploads and forgets results whose time is over.
+    pub(crate) fn sweep(&self) {
+        self.uploads.sweep();
+        self.results.sweep();
+    }
+}
+
+/// Returns what says when a surrogate is to be looked after: files, keys, uploads and results.
+pub(crate) fn ticks() -> Interval {
+    let mut ticks = interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
 }

@@ -8,21 +8,18 @@ use reposure_oci::{
     registry::{self, Limits},
 };
 use reposure_parcel::{config::UploadStrategy, status::Reason};
-use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
     access::Gate,
     answer::chain,
-    app::App,
+    app::{self, App},
     results::Results,
     server,
     uploads::{Budget, Forms, Uploads},
     upstream::{Client, FixedRegistry, Health},
 };
 
-/// How often uploads and results are looked after.
-const TICK: Duration = Duration::from_secs(5);
 /// How long the registry may take for its first answer: longer than a connection to it may take, so that it is known what failed.
 const FIRST_ANSWER: Duration = Duration::from_secs(15);
 /// How long after the first try another one is made: for a link that breaks, and not for a host that is silent.
@@ -109,11 +106,9 @@ async fn ask(registry: &Arc<dyn Transport>, health: &Health) -> Result<(), regis
 
 /// Looks after what changes with time.
 async fn look_after(app: Arc<App>) {
-    let mut ticks = interval(TICK);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut ticks = app::ticks();
     loop {
         ticks.tick().await;
-        app.uploads.sweep();
-        app.results.sweep();
+        app.sweep();
     }
 }

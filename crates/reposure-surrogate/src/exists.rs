@@ -24,10 +24,7 @@ pub(crate) async fn exists(
     remembered: &Remembered,
     wish: Exists,
 ) -> Result<Answer, Problem> {
-    if wish.digests.len() > EXISTS_DIGESTS {
-        let message = format!("{} digests are over the limit of {EXISTS_DIGESTS}", wish.digests.len());
-        return Err(Problem::new(Code::TooLarge, message));
-    }
+    check_count(&wish.digests)?;
     let repository = &wish.repository;
     let missing: Vec<Option<Digest>> = stream::iter(wish.digests)
         .map(|digest| async move {
@@ -41,4 +38,13 @@ pub(crate) async fn exists(
         .try_collect()
         .await?;
     Ok(answer::json(StatusCode::OK, &Missing { missing: missing.into_iter().flatten().collect() }))
+}
+
+/// Refuses more digests than a request may name.
+pub(crate) fn check_count(digests: &[Digest]) -> Result<(), Problem> {
+    if digests.len() <= EXISTS_DIGESTS {
+        return Ok(());
+    }
+    let message = format!("{} digests are over the limit of {EXISTS_DIGESTS}", digests.len());
+    Err(Problem::new(Code::TooLarge, message))
 }

@@ -4,13 +4,13 @@ use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use futures::future::join_all;
 use reposure_parcel::config::{Config, Scheme};
-use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use crate::{
     access::{Gate, GateError, TicketOffice},
-    app::App,
+    app::{self, App},
     results::Results,
     server::{self, ListenError, Listener, Protocol, SessionListener, SocketError},
     tls::{self, TlsError},
@@ -18,8 +18,6 @@ use crate::{
     upstream::{Client, Health, Registry, RegistryError},
 };
 
-/// How often files, keys, uploads and results are looked after.
-const TICK: Duration = Duration::from_secs(5);
 /// How often the registry is asked whether it is well.
 const HEALTH: Duration = Duration::from_secs(10);
 /// How long open uploads may go on when the surrogate is to end.
@@ -155,12 +153,10 @@ impl Surrogate {
 
 /// Looks after what changes with time.
 async fn look_after(app: Arc<App>, registry: Arc<Registry>) {
-    let mut ticks = interval(TICK);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut ticks = app::ticks();
     loop {
         ticks.tick().await;
-        app.uploads.sweep();
-        app.results.sweep();
+        app.sweep();
         registry.refresh().await;
         app.gate.refresh().await;
     }

@@ -5,7 +5,6 @@ use std::{sync::Arc, time::SystemTime};
 use http::{Method, Request, StatusCode};
 use reposure_oci::{Body, Digest, RepositoryName};
 use reposure_parcel::{
-    limits::EXISTS_DIGESTS,
     problem::{Code, Problem},
     ticket::{Tickets, Wanted},
     wire,
@@ -15,7 +14,7 @@ use crate::{
     access::TicketOffice,
     answer::{self, Answer},
     app::App,
-    gateway,
+    exists, gateway,
 };
 
 /// Gives tickets.
@@ -26,10 +25,7 @@ pub(crate) fn give(app: &App, wanted: &Wanted) -> Result<Answer, Problem> {
             "there are no tickets for a registry that is reached over TLS",
         ));
     };
-    if wanted.digests.len() > EXISTS_DIGESTS {
-        let message = format!("{} digests are over the limit of {EXISTS_DIGESTS}", wanted.digests.len());
-        return Err(Problem::new(Code::TooLarge, message));
-    }
+    exists::check_count(&wanted.digests)?;
     let now = SystemTime::now();
     let tickets =
         wanted.digests.iter().map(|digest| office.ticket(&wanted.repository, digest, now)).collect();

@@ -16,7 +16,7 @@ use kube::{
     client::{Body as KubeBody, ClientBuilder, ConfigExt as _, DynBody},
 };
 use reposure_oci::transport::BoxError;
-use reposure_parcel::session::{CONNECTION_WINDOW, FRAME, STREAM_WINDOW};
+use reposure_parcel::session::{CONNECTION_WINDOW, FRAME, PING, PONG_DEADLINE, SEND_BUFFER, STREAM_WINDOW};
 use tower::{ServiceBuilder, ServiceExt as _, service_fn};
 
 use super::{buffered::Buffered, greedy::greedy, negotiated::Negotiated, retry_after::RetryAfter};
@@ -25,11 +25,6 @@ use super::{buffered::Buffered, greedy::greedy, negotiated::Negotiated, retry_af
 const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
 /// How long an idle connection is kept: less than the 90 s of Go's HTTP server and transports, so that we close first.
 const IDLE: Duration = Duration::from_secs(80);
-/// How often an HTTP/2 connection is asked for a sign of life, and how long that may take, behind what is on its way.
-const PING: Duration = Duration::from_secs(10);
-const PONG_DEADLINE: Duration = Duration::from_secs(30);
-/// What is held back of a request over HTTP/2, in bytes.
-const SEND_BUFFER: usize = 1 << 20;
 /// The read buffer of a connection: small enough for the memory allocator to use it again, and for a core's cache.
 const READ_BUFFER: usize = 64 << 10;
 

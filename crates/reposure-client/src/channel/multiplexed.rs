@@ -19,7 +19,9 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use reposure_oci::{Body, transport::BoxError};
-use reposure_parcel::session::{CONNECTION_WINDOW, FRAME, GREETING, STREAM_WINDOW, is_greeting};
+use reposure_parcel::session::{
+    CONNECTION_WINDOW, FRAME, GREETING, PING, PONG_DEADLINE, SEND_BUFFER, STREAM_WINDOW, is_greeting,
+};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite},
     sync::Mutex,
@@ -36,12 +38,6 @@ const SESSIONS: usize = 2;
 const BULK: usize = 64 << 10;
 /// How long the process in the pod may take to greet once the API server has said yes.
 const GREETING_DEADLINE: Duration = Duration::from_secs(10);
-/// How often the other side is asked for a sign of life: middle boxes cut what is silent for 20 s.
-const PING: Duration = Duration::from_secs(10);
-/// How long the sign of life may take, behind what is on its way.
-const PONG_DEADLINE: Duration = Duration::from_secs(30);
-/// What is held back of a request, in bytes.
-const SEND_BUFFER: usize = 1 << 20;
 /// What stands in URIs in place of an address, which has no meaning.
 const AUTHORITY: &str = "http://surrogate";
 

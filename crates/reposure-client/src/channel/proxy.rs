@@ -21,24 +21,19 @@ use super::{ApiServer, Channel, ChannelError, Hop, segment::segment};
 #[derive(Clone, Debug)]
 pub struct Proxy {
     api_server: ApiServer,
-    /// The path of the namespace's pods.
-    pods: String,
-    /// The pod and its port, behind the scheme that it is asked by.
-    place: String,
+    /// What stands before a path of the surrogate's.
     prefix: String,
+    /// The same where the API server is to ask the pod without TLS.
+    clear_prefix: String,
 }
 
 impl Proxy {
     /// Addresses the pod `pod` in `namespace`, which serves TLS at `port`.
     pub fn new(api_server: ApiServer, namespace: &str, pod: &str, port: u16) -> Self {
         let (namespace, pod) = (segment(namespace), segment(pod));
-        let (pods, place) = (format!("/api/v1/namespaces/{namespace}/pods"), format!("{pod}:{port}"));
-        Self::asking(api_server, "https", pods, place)
-    }
-
-    fn asking(api_server: ApiServer, scheme: &str, pods: String, place: String) -> Self {
-        let prefix = format!("{pods}/{scheme}:{place}/proxy");
-        Self { api_server, pods, place, prefix }
+        let prefix =
+            |scheme: &str| format!("/api/v1/namespaces/{namespace}/pods/{scheme}:{pod}:{port}/proxy");
+        Self { api_server, prefix: prefix("https"), clear_prefix: prefix("http") }
     }
 
     async fn exchange(&self, request: Request<Bytes>) -> Result<Response<Body>, ChannelError> {
@@ -76,8 +71,7 @@ impl Channel for Proxy {
     }
 
     fn clear(&self) -> Option<Arc<dyn Channel>> {
-        let (pods, place) = (self.pods.clone(), self.place.clone());
-        Some(Arc::new(Self::asking(self.api_server.clone(), "http", pods, place)))
+        Some(Arc::new(Self { prefix: self.clear_prefix.clone(), ..self.clone() }))
     }
 
     fn send(&self, request: Request<Bytes>) -> BoxFuture<'_, Result<Response<Body>, ChannelError>> {

@@ -56,13 +56,16 @@ async fn fetch(
         if range.start == range.end {
             return Ok(Bytes::new());
         }
-        match exchange(&session, tickets.as_deref(), &range).await {
-            Err(error) if error.is_transient() && backoff.pause().await => {
-                if let Some(tickets) = &tickets {
-                    tickets.close();
-                }
-            }
-            done => return done,
+        let error = match exchange(&session, tickets.as_deref(), &range).await {
+            Ok(bytes) => return Ok(bytes),
+            Err(error) => error,
+        };
+        if let Some(tickets) = &tickets {
+            tickets.close();
+        }
+        backoff.heed(error.retry_after());
+        if !error.is_transient() || !backoff.pause().await {
+            return Err(error);
         }
     }
 }

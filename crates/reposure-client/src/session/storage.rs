@@ -12,7 +12,7 @@ use super::{Session, SessionError};
 impl Session {
     /// Tells whether the surrogate answers [`Self::try_storage`].
     pub fn can_try_storage(&self) -> bool {
-        self.hello.capabilities.iter().any(|capability| capability == storage::CAPABILITY)
+        self.hello.can(storage::CAPABILITY)
     }
 
     /// Has some bytes sent to an upload in a repository, and the upload given up: nothing is stored.

@@ -19,7 +19,7 @@ use reposure_parcel::{
 };
 use tokio::time::timeout;
 
-use super::{ANSWER_DEADLINE, Session, answer};
+use super::{Session, answer, line::ANSWER_DEADLINE};
 use crate::channel::Channel;
 
 /// The least that a pull has for tickets to be worth their round trip, in bytes: TLS costs a millisecond for each 2 MiB.
@@ -55,8 +55,9 @@ impl Session {
         let wanted = Wanted { repository: repository.clone(), digests };
         let answer = self.call(Method::POST, wire::TICKETS, Some(&wanted)).await.ok()?;
         let tickets = answer.parse::<ticket::Tickets>(wire::TICKETS).ok()?.tickets;
-        let by_digest = wanted.digests.into_iter().zip(tickets.iter().filter_map(|ticket| value(ticket)));
-        Some(Tickets { channel, by_digest: by_digest.collect(), is_closed: AtomicBool::new(false) })
+        let pairs = wanted.digests.into_iter().zip(&tickets);
+        let by_digest = pairs.filter_map(|(digest, ticket)| Some((digest, value(ticket)?))).collect();
+        Some(Tickets { channel, by_digest, is_closed: AtomicBool::new(false) })
     }
 }
 

@@ -11,7 +11,7 @@ use reposure_parcel::{
     wire::Right,
 };
 
-use super::connection::marked;
+use super::connection::{Wrapping, marked};
 use crate::{
     answer::{self, Answer},
     app::App,
@@ -19,8 +19,6 @@ use crate::{
     route::Route,
     storage, tickets,
 };
-
-use super::connection::Wrapping;
 
 /// Answers a request for the API that came to the port.
 pub(crate) async fn answer(app: Arc<App>, request: Request<Incoming>, wrapping: Wrapping) -> Answer {

@@ -8,7 +8,7 @@ use std::{convert::Infallible, io, sync::Arc, time::Duration};
 use http::Request;
 use hyper::{body::Incoming, server::conn::http2, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use reposure_parcel::session::{CONNECTION_WINDOW, FRAME, STREAM_WINDOW};
+use reposure_parcel::session::{CONNECTION_WINDOW, FRAME, PING, PONG_DEADLINE, SEND_BUFFER, STREAM_WINDOW};
 use tokio::{
     net::{UnixListener, UnixStream},
     sync::Semaphore,
@@ -24,12 +24,6 @@ use crate::answer::Answer;
 const SESSIONS: usize = 32;
 /// The most requests of a session at once: a client has 16 chunks in flight, and asks other things meanwhile.
 const STREAMS: u32 = 64;
-/// How often a session is asked for a sign of life; middle boxes cut what is silent for 20 s.
-const PING: Duration = Duration::from_secs(10);
-/// How long the sign of life may take.
-const PONG_DEADLINE: Duration = Duration::from_secs(30);
-/// What is held back of an answer, in bytes.
-const SEND_BUFFER: usize = 1 << 20;
 /// How long to wait after the system refuses a connection, for want of descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
 

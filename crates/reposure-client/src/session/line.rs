@@ -1,0 +1,100 @@
+//! A channel with its tokens: single exchanges, without what makes a session of them.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use reposure_oci::Body;
+use reposure_parcel::{
+    hello::Hello,
+    wire::{self, Right},
+};
+use secrecy::ExposeSecret as _;
+use tokio::time::{Instant, timeout};
+
+use super::{Answer, JSON_ANSWER, SessionError, answer, collect, request, round_trip::RoundTrip};
+use crate::{channel::Channel, token::TokenSource};
+
+/// How long any answer may take to begin: a surrogate answers within `limits::SILENCE` once a request is there whole.
+pub(super) const ANSWER_DEADLINE: Duration = Duration::from_secs(30);
+/// The slowest link on which a request's body still arrives in time, in bytes a second: a poor mobile link.
+const SLOWEST_LINK: u64 = 32 << 10;
+
+/// A channel, and who speaks over it.
+#[derive(Debug)]
+pub(super) struct Line {
+    pub(super) channel: Arc<dyn Channel>,
+    pub(super) tokens: Arc<dyn TokenSource>,
+    pub(super) right: Right,
+    pub(super) round_trip: Arc<RoundTrip>,
+}
+
+impl Line {
+    /// Returns the same over another channel.
+    pub(super) fn over(&self, channel: Arc<dyn Channel>) -> Self {
+        let (tokens, right, round_trip) = (self.tokens.clone(), self.right, self.round_trip.clone());
+        Self { channel, tokens, right, round_trip }
+    }
+
+    /// Asks who is there, and checks that there is a version that both speak.
+    pub(super) async fn hello(&self, deadline: Duration) -> Result<Hello, SessionError> {
+        let hello = timeout(deadline, self.ask_hello())
+            .await
+            .map_err(|_| SessionError::Timeout { path: wire::HELLO.into(), waited: deadline })??;
+        let (oldest, newest) = hello.versions;
+        if oldest > wire::VERSION || newest < wire::OLDEST_VERSION {
+            return Err(SessionError::Version { build: hello.build, oldest, newest });
+        }
+        Ok(hello)
+    }
+
+    async fn ask_hello(&self) -> Result<Hello, SessionError> {
+        let response = self.exchange(request(Method::GET, wire::HELLO, "", Bytes::new())?).await?;
+        let response = answer::checked(response, self.channel.as_ref(), wire::HELLO).await?;
+        let status = response.status();
+        let bytes = collect(response.into_body(), wire::HELLO, JSON_ANSWER).await?;
+        Answer { status, bytes }.parse(wire::HELLO)
+    }
+
+    /// Sends a request, once more with a new token where the surrogate refuses the one in the cache.
+    pub(super) async fn ask(&self, request: Request<Bytes>) -> Result<Response<Body>, SessionError> {
+        let response = self.exchange(request.clone()).await?;
+        if response.status() != StatusCode::UNAUTHORIZED || !answer::is_of_surrogate(&response) {
+            return Ok(response);
+        }
+        self.tokens.forget().await;
+        self.exchange(request).await
+    }
+
+    /// Sends one request with a token and the headers that every request has.
+    async fn exchange(&self, mut request: Request<Bytes>) -> Result<Response<Body>, SessionError> {
+        let path = request.uri().path().to_owned();
+        // The API server's HTTP client asks for gzip where no encoding is named, and unpacks it: a digest would not fit.
+        request.headers_mut().insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        if self.channel.needs_token() {
+            self.add_token(&mut request).await?;
+        }
+        let patience = ANSWER_DEADLINE + Duration::from_secs(request.body().len() as u64 / SLOWEST_LINK);
+        let began = Instant::now();
+        let response = timeout(patience, self.channel.send(request))
+            .await
+            .map_err(|_| SessionError::Timeout { path: path.clone(), waited: patience })?
+            .map_err(|source| SessionError::Channel { channel: self.channel.name(), path, source })?;
+        self.round_trip.note(began.elapsed());
+        Ok(response)
+    }
+
+    async fn add_token(&self, request: &mut Request<Bytes>) -> Result<(), SessionError> {
+        let token = timeout(ANSWER_DEADLINE, self.tokens.token(self.right))
+            .await
+            .map_err(|_| SessionError::Timeout { path: "a token".into(), waited: ANSWER_DEADLINE })?;
+        if let Some(token) = token.map_err(SessionError::Token)? {
+            let mut value = HeaderValue::from_str(token.expose_secret()).map_err(|source| {
+                SessionError::Malformed { path: request.uri().path().into(), source: source.into() }
+            })?;
+            value.set_sensitive(true);
+            request.headers_mut().insert(wire::TOKEN_HEADER, value);
+        }
+        Ok(())
+    }
+}
