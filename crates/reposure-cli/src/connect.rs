@@ -5,6 +5,7 @@ pub(crate) mod kubectl;
 mod ladder;
 mod memory;
 mod obstacle;
+mod pace;
 pub(crate) mod review;
 mod sought;
 mod way;

@@ -1,4 +1,4 @@
-//! The ladder of channels: the first one that leads to the surrogate is taken.
+//! The ladder of channels: the first one that leads to the surrogate, and is not slow, is taken; else the fastest of the slow ones.
 //!
 //! The hello through a channel is the question whether it is open. It is a `GET`, which a user's role may allow where it allows no
 //! more, so that the other verbs are asked for at the same time. What the surrogate itself says is the same on every channel: only
@@ -16,6 +16,7 @@ use reposure_parcel::wire::Right;
 use super::{
     memory::{self, ChannelMemory},
     obstacle::{Closed, LadderError, Obstacle, list},
+    pace::Pace,
     review,
     way::{ChannelChoice, Way},
 };
@@ -43,6 +44,14 @@ fn note(way: Way, before: Option<Way>, closed: &[Closed], memory: Option<&Channe
     memory.inspect(|memory| memory.remember(way, if is_brief { memory::BRIEFLY } else { memory::AGE }));
 }
 
+/// Returns the faster of two open channels; the first one where they are equally fast.
+fn faster(one: Option<(Pace, Way, Session)>, other: (Pace, Way, Session)) -> (Pace, Way, Session) {
+    match one {
+        Some(one) if one.0 <= other.0 => one,
+        _ => other,
+    }
+}
+
 impl Destination<'_> {
     /// Takes tokens from a source that may have some already.
     pub(super) fn with_tokens(self, tokens: Arc<dyn TokenSource>) -> Self {
@@ -62,21 +71,47 @@ impl Destination<'_> {
         let before = memory.and_then(ChannelMemory::recall);
         let others = ways.iter().copied().filter(|way| Some(*way) != before);
         let mut closed = Vec::new();
+        let mut slow = None;
         for way in before.into_iter().chain(others) {
             // The rights to what was open before are not asked for again: it is known what takes its place if they are gone.
             let is_known = before == Some(way);
             let opened =
                 if is_known { self.open_alone(way).await? } else { self.open_with_rights(way).await? };
             match opened {
-                Ok(session) => {
-                    note(way, before, &closed, memory);
-                    return Ok(session.with_alternatives(self.behind(way)?));
-                }
+                // What was taken before was the best then. Where nothing can be remembered, it would be timed each time.
+                Ok(session) => match self.slowness(&session, !is_known && memory.is_some()).await {
+                    None => return self.take(session, way, before, &closed, memory),
+                    Some(pace) => {
+                        closed.push(Closed { way, obstacle: Obstacle::Slow(pace) });
+                        slow = Some(faster(slow, (pace, way, session)));
+                    }
+                },
                 Err(obstacle) => closed.push(Closed { way, obstacle }),
             }
             memory.filter(|_| is_known).inspect(|memory| memory.forget());
         }
-        Err(LadderError::Closed(closed))
+        let Some((_, way, session)) = slow else { return Err(LadderError::Closed(closed)) };
+        closed.retain(|closed| closed.way != way);
+        self.take(session, way, before, &closed, memory)
+    }
+
+    /// Times an open channel, if it is to be timed, and returns its pace if it is a slow one.
+    async fn slowness(&self, session: &Session, is_timed: bool) -> Option<Pace> {
+        let pace = if is_timed { Pace::of(session, self.right).await } else { None };
+        pace.filter(|pace| pace.is_slow())
+    }
+
+    /// Goes on over one channel, and over those behind it where it breaks.
+    fn take(
+        &self,
+        session: Session,
+        way: Way,
+        before: Option<Way>,
+        closed: &[Closed],
+        memory: Option<&ChannelMemory>,
+    ) -> Result<Session, LadderError> {
+        note(way, before, closed, memory);
+        Ok(session.with_alternatives(self.behind(way)?))
     }
 
     /// Returns the channels that come behind one. Those before it were closed, today or within a day.

@@ -2,7 +2,7 @@
 
 use reposure_client::{channel::Hop, session::SessionError, token::TokenError};
 
-use super::way::Way;
+use super::{pace::Pace, way::Way};
 use crate::exit::chain;
 
 /// Why there is no session.
@@ -33,6 +33,9 @@ pub(super) enum Obstacle {
     Session(SessionError),
     #[error("you may not {} pods/{}", .0.join(", "), .1)]
     NoRight(Vec<&'static str>, &'static str),
+    /// It is open, and others may be better.
+    #[error("{0}")]
+    Slow(Pace),
 }
 
 /// Writes what was tried, each with its obstacle.
@@ -62,6 +65,7 @@ impl Obstacle {
         match self {
             Self::Session(error) => is_denied(error),
             Self::NoRight(..) => true,
+            Self::Slow(_) => false,
         }
     }
 
@@ -71,7 +75,7 @@ impl Obstacle {
             // 400: a pod that has no address yet.
             Self::Session(SessionError::ApiServer { status, .. }) if status.as_u16() == 400 => true,
             Self::Session(error) => error.is_transient(),
-            Self::NoRight(..) => false,
+            Self::NoRight(..) | Self::Slow(_) => false,
         }
     }
 }
@@ -107,7 +111,7 @@ impl LadderError {
             Self::Session(error) => missing_token(error),
             Self::Closed(closed) => closed.iter().find_map(|closed| match &closed.obstacle {
                 Obstacle::Session(error) => missing_token(error),
-                Obstacle::NoRight(..) => None,
+                Obstacle::NoRight(..) | Obstacle::Slow(_) => None,
             }),
             Self::Tls(_) => None,
         }

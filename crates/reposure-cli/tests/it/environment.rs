@@ -77,8 +77,13 @@ impl TestEnvironment {
     pub(crate) fn api_server(&self) -> FakeApiServer {
         let nowhere = ([127, 0, 0, 1], 1).into();
         let server = self.runtime.block_on(FakeApiServer::start(nowhere, Behaviour::default())).unwrap();
-        self.write("config", KUBECONFIG.replace("URL", &server.url()));
+        self.write_kubeconfig(&server);
         server
+    }
+
+    /// Writes the kubeconfig `config`, which leads to an API server.
+    pub(crate) fn write_kubeconfig(&self, server: &FakeApiServer) {
+        self.write("config", KUBECONFIG.replace("URL", &server.url()));
     }
 
     /// Starts a stand-in for an API server, before the surrogate.
@@ -130,6 +135,11 @@ impl TestEnvironment {
             command.env("REPOSURE_SURROGATE", scene.surrogate.address().to_string());
         }
         command
+    }
+
+    /// Makes a command of the program.
+    pub(crate) fn reposure(&self) -> Command {
+        self.command(REPOSURE)
     }
 
     pub(crate) fn run(&self, args: &[&str]) -> Output {

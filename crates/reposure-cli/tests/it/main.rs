@@ -12,6 +12,7 @@ mod doctor;
 mod environment;
 mod failures;
 mod formats;
+mod ladder;
 mod plugin;
 mod pulls;
 mod readers;
