@@ -284,21 +284,34 @@ impl Upload {
                 }
                 Err(error) => error,
             };
+            let state = self.state_after(error, &mut backoff).await?;
+            *cuts += 1;
+            let received = received_from(&state.received, start, bytes.len());
+            if received < bytes.len() && *cuts >= CUTS && self.chunk_size.refuse(bytes.len() as u64) {
+                *cuts = 0;
+                return Ok(if received > 0 { Sent::Received(received) } else { Sent::TooLong });
+            }
+            if received > 0 {
+                return Ok(Sent::Received(received));
+            }
+        }
+    }
+
+    /// Asks how far the upload is until there is an answer: what does not answer a question would get the same chunk again and again.
+    async fn state_after(
+        &self,
+        mut error: SessionError,
+        backoff: &mut Backoff,
+    ) -> Result<UploadProgress, SessionError> {
+        loop {
             backoff.heed(error.retry_after());
             if !error.is_transient() || error.code().is_some() || !backoff.pause().await {
                 return Err(error);
             }
             self.progress.send(Event::Retrying { problem: error.to_string() });
-            if let Ok(state) = self.state().await {
-                *cuts += 1;
-                let received = received_from(&state.received, start, bytes.len());
-                if received < bytes.len() && *cuts >= CUTS && self.chunk_size.refuse(bytes.len() as u64) {
-                    *cuts = 0;
-                    return Ok(if received > 0 { Sent::Received(received) } else { Sent::TooLong });
-                }
-                if received > 0 {
-                    return Ok(Sent::Received(received));
-                }
+            match self.state().await {
+                Ok(state) => return Ok(state),
+                Err(again) => error = again,
             }
         }
     }

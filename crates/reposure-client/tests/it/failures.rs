@@ -84,6 +84,26 @@ async fn a_push_survives_the_loss_of_the_surrogate_before_a_registry_that_forget
     assert!(scene.registry.received() >= 28 << 20, "it began again");
 }
 
+/// A slow uplink would be busy with nothing else.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_chunk_is_sent_to_a_surrogate_that_is_away() {
+    let scene = Scene::new().await;
+    let image = RandomImage::new(13, 1, 5 << 20).unwrap();
+    let artifact = scene.open(scene.write_oci_archive(&image)).await;
+    scene.fail("/4194304", How::CutBefore);
+    // All that is asked of the upload behind its first chunk.
+    let away = Failure { path: "/uploads/".into(), after: 1, times: 4, how: How::Status(503) };
+    scene.api_server.fail(away);
+    let session = scene.session(Right::Push).await.unwrap();
+    let options = PushOptions { jobs: Some(1) };
+    push(session, &artifact, &crate::support::image("app:v1"), options, Progress::none()).await.unwrap();
+    scene.assert_holds(&image, "app", "v1");
+    assert_eq!(scene.api_server.heal(), 0, "nobody asked");
+    let seen = scene.api_server.seen();
+    let sent = seen.iter().filter(|seen| seen.path.ends_with("/4194304")).count();
+    assert_eq!(sent, 2, "{seen:?}");
+}
+
 /// A registry without a volume has nothing once it is started anew, not even what it has confirmed.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_registry_that_has_lost_blobs_gets_them_again() {
