@@ -14,10 +14,12 @@
 //! | `/v2/…` | the OCI distribution API of the registry behind the surrogate |
 //!
 //! Paths and header names are in [`wire`], what bounds the messages in [`limits`], errors in [`problem`], the file that
-//! configures a surrogate in [`config`], and how a session over standard input and output begins in [`session`].
+//! configures a surrogate in [`config`], and how a session over standard input and output begins in [`session`]. What a
+//! gate before the built-in registry and the plan of its pod agree on is in [`gate`].
 
 pub mod config;
 pub mod exists;
+pub mod gate;
 pub mod hello;
 pub mod limits;
 pub mod probe;

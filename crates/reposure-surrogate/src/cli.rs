@@ -14,7 +14,11 @@ use reposure_parcel::config::Config;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-use crate::{Surrogate, session};
+use crate::{
+    Surrogate,
+    gate::{GateOptions, RegistryGate},
+    session,
+};
 
 /// Where the configuration is mounted.
 const CONFIG_FILE: &str = "/etc/reposure/config.json";
@@ -43,6 +47,8 @@ enum Command {
         #[arg(long, value_name = "PATH", default_value = CONFIG_FILE)]
         config: PathBuf,
     },
+    /// Stand before a registry on loopback: end TLS and ask for passwords, until SIGTERM
+    Gate(GateOptions),
     /// Print the version
     Version,
 }
@@ -52,6 +58,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
     let done = match arguments.command {
         Command::Serve { config } => serve(&config),
         Command::Session { config } => join(&config),
+        Command::Gate(options) => stand_before(options),
         Command::Version => print_version(),
     };
     match done {
@@ -76,6 +83,17 @@ fn print_version() -> anyhow::Result<()> {
 }
 
 fn serve(path: &Path) -> anyhow::Result<()> {
+    log();
+    let config = read(path)?;
+    on_threads(serve_until_told(config))
+}
+
+fn stand_before(options: GateOptions) -> anyhow::Result<()> {
+    log();
+    on_threads(stand_until_told(options))
+}
+
+fn log() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     if std::io::stderr().is_terminal() {
@@ -83,10 +101,12 @@ fn serve(path: &Path) -> anyhow::Result<()> {
     } else {
         logs.json().init();
     }
-    let config = read(path)?;
+}
+
+fn on_threads(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")?;
-    runtime.block_on(serve_until_told(config))
+    runtime.block_on(work)
 }
 
 /// Joins the surrogate that runs with a configuration.
@@ -111,16 +131,33 @@ fn read(path: &Path) -> anyhow::Result<Config> {
     })
 }
 
-async fn serve_until_told(config: Config) -> anyhow::Result<()> {
+/// Returns what is done when somebody asks for the end.
+fn end() -> anyhow::Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen to signals")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen to signals")?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("ending");
+    })
+}
+
+async fn stand_until_told(options: GateOptions) -> anyhow::Result<()> {
+    let told = end()?;
+    let gate = RegistryGate::start(options).await.context("cannot start")?;
+    tracing::info!(address = %gate.address(), health = %gate.health_address(), "standing before the registry");
+    told.await;
+    gate.stop().await;
+    Ok(())
+}
+
+async fn serve_until_told(config: Config) -> anyhow::Result<()> {
+    let told = end()?;
     let surrogate = Surrogate::start(config).await.context("cannot start")?;
     tracing::info!(address = %surrogate.address(), status = %surrogate.status_address(), "serving");
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    tracing::info!("ending");
+    told.await;
     surrogate.stop().await;
     Ok(())
 }

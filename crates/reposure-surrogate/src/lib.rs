@@ -5,15 +5,17 @@
 //! reaches one registry and nothing else.
 //!
 //! [`Surrogate`] serves in the process that starts it; [`cli`] is the program. [`Embedded`] is one without a port, for a client that
-//! reaches the registry by itself.
+//! reaches the registry by itself. The program is also the [`gate`] before the built-in registry.
 
 mod access;
+mod announced;
 mod answer;
 mod app;
 mod body;
 pub mod cli;
 mod embedded;
 mod exists;
+pub mod gate;
 mod gateway;
 mod hello;
 mod identifier;

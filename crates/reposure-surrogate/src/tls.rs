@@ -21,9 +21,12 @@ pub enum TlsError {
     /// The configuration is impossible.
     #[error("cannot configure TLS")]
     Configuration(#[source] rustls::Error),
-    /// A file of authorities holds something else than PEM.
-    #[error("the authorities are no PEM certificates")]
+    /// A file of certificates holds something else than PEM.
+    #[error("this is no PEM of certificates")]
     Pem(#[source] rustls_pki_types::pem::Error),
+    /// A file of a key holds something else than PEM.
+    #[error("this is no PEM of a private key")]
+    Key(#[source] rustls_pki_types::pem::Error),
     /// A file of authorities holds no certificate, or none that is well-formed.
     #[error("there is no certificate among the authorities")]
     NoAuthority,
@@ -43,12 +46,25 @@ pub(crate) fn server(name: &str) -> Result<Arc<ServerConfig>, TlsError> {
     parameters.distinguished_name = DistinguishedName::new();
     parameters.distinguished_name.push(DnType::CommonName, name);
     let certificate = parameters.self_signed(&key).map_err(TlsError::Certificate)?;
-    let key = PrivateKeyDer::from(key);
+    serving(vec![certificate.der().clone()], key.into())
+}
+
+/// Returns the configuration of a server that shows the certificate in one text of PEM, with those of its issuers, and has the key in
+/// another.
+pub(crate) fn server_of(certificates: &[u8], key: &[u8]) -> Result<Arc<ServerConfig>, TlsError> {
+    let certificates =
+        CertificateDer::pem_slice_iter(certificates).collect::<Result<Vec<_>, _>>().map_err(TlsError::Pem)?;
+    let key = PrivateKeyDer::from_pem_slice(key).map_err(TlsError::Key)?;
+    serving(certificates, key)
+}
+
+fn serving(
+    certificates: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+) -> Result<Arc<ServerConfig>, TlsError> {
     let mut config = ServerConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
-        .and_then(|builder| {
-            builder.with_no_client_auth().with_single_cert(vec![certificate.der().clone()], key)
-        })
+        .and_then(|builder| builder.with_no_client_auth().with_single_cert(certificates, key))
         .map_err(TlsError::Configuration)?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     config.session_storage = rustls::server::ServerSessionMemoryCache::new(SESSIONS);

@@ -68,7 +68,7 @@ pub(super) fn to_client(headers: &mut HeaderMap, path: &str) {
 }
 
 /// Removes what is of the connection, and more.
-fn strip(headers: &mut HeaderMap, is_unwanted: impl Fn(&str) -> bool) {
+pub(crate) fn strip(headers: &mut HeaderMap, is_unwanted: impl Fn(&str) -> bool) {
     let named: Vec<HeaderName> = headers
         .get_all(header::CONNECTION)
         .iter()

@@ -4,4 +4,5 @@ mod headers;
 mod pass;
 mod path;
 
+pub(crate) use headers::strip;
 pub(crate) use pass::pass;

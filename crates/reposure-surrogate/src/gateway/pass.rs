@@ -1,16 +1,10 @@
 //! Passing a request on and its answer back.
 
-use std::{
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::sync::Arc;
 
-use bytes::Bytes;
 use futures::FutureExt;
 use http::{Request, Response, StatusCode, Uri};
-use http_body::{Body as HttpBody, Frame, SizeHint};
-use http_body_util::BodyExt;
+use http_body::Body as _;
 use reposure_oci::transport::{self, Body, Transport};
 use reposure_parcel::{
     problem::{Code, Problem},
@@ -20,6 +14,7 @@ use tokio::sync::oneshot;
 
 use super::{headers, path};
 use crate::{
+    announced::announced,
     answer::{self, Answer},
     body,
     results::Results,
@@ -50,12 +45,8 @@ fn prepare(request: Request<Body>) -> (Request<Body>, oneshot::Receiver<()>) {
     parts.uri = parts.uri.path_and_query().map_or_else(|| Uri::from_static("/v2/"), |p| Uri::from(p.clone()));
     parts.version = http::Version::HTTP_11;
     parts.extensions.clear();
-    let (done, sent) = oneshot::channel();
-    let body = if incoming.is_end_stream() {
-        transport::empty()
-    } else {
-        Announced { body: body::with_deadline(incoming), done: Some(done) }.boxed_unsync()
-    };
+    let (body, sent) =
+        announced(if incoming.is_end_stream() { transport::empty() } else { body::with_deadline(incoming) });
     (Request::from_parts(parts, body), sent)
 }
 
@@ -81,34 +72,4 @@ fn to_client(response: Response<Body>, path: &str) -> Answer {
     parts.version = http::Version::HTTP_11;
     parts.extensions.clear();
     Response::from_parts(parts, body::with_deadline(incoming))
-}
-
-/// A body that tells when it was read to its end, or dropped.
-struct Announced {
-    body: Body,
-    done: Option<oneshot::Sender<()>>,
-}
-
-impl HttpBody for Announced {
-    type Data = Bytes;
-    type Error = transport::BoxError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, transport::BoxError>>> {
-        let polled = Pin::new(&mut self.body).poll_frame(context);
-        if matches!(polled, Poll::Ready(None)) || self.body.is_end_stream() {
-            self.done = None;
-        }
-        polled
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
 }

@@ -23,13 +23,13 @@ use crate::{
 /// Answers a request for the API that came to the port.
 pub(crate) async fn answer(app: Arc<App>, request: Request<Incoming>, wrapping: Wrapping) -> Answer {
     if wrapping == Wrapping::None {
-        return tickets::answer(app, request.map(of_connection)).await;
+        return marked(tickets::answer(app, request.map(of_connection)).await);
     }
     // Who has no token learns nothing, not even which paths there are.
-    match app.gate.admit(request.headers()).await {
+    marked(match app.gate.admit(request.headers()).await {
         Ok(right) => answer_to(right, app, request.map(of_connection)).await,
         Err(problem) => answer::problem(&problem),
-    }
+    })
 }
 
 /// Answers a request for the API that came in a session: whoever may `exec` into the pod may do all that it can.

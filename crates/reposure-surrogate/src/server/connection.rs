@@ -15,9 +15,11 @@ use http::{HeaderName, HeaderValue, Request, StatusCode, header};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use reposure_parcel::wire;
+use rustls::ServerConfig;
 use tokio::{
     io::{AsyncRead, AsyncWrite, BufReader},
     net::TcpStream,
+    sync::watch,
     time::{sleep, timeout},
 };
 use tokio_rustls::TlsAcceptor;
@@ -43,6 +45,8 @@ const HEADERS: usize = 64;
 pub(crate) enum Protocol {
     /// HTTP over TLS or without, as its sender likes.
     Either(TlsAcceptor),
+    /// HTTP over TLS alone, by the configuration of the moment: a connection keeps the one that it began with.
+    Tls(watch::Receiver<Arc<ServerConfig>>),
     /// Plain HTTP.
     Plain,
 }
@@ -71,15 +75,27 @@ pub(super) async fn serve<F, A>(
     // A failure only means slower answers.
     let _ = stream.set_nodelay(true);
     let unwrapped = wrapping(&stream);
-    let Protocol::Either(acceptor) = protocol else {
-        return exchange(stream, ending, |request| respond(request, unwrapped)).await;
+    let acceptor = match protocol {
+        Protocol::Plain => return exchange(stream, ending, |request| respond(request, unwrapped)).await,
+        Protocol::Tls(config) => {
+            let acceptor = TlsAcceptor::from(config.borrow().clone());
+            return over_tls(stream, acceptor, ending, respond).await;
+        }
+        Protocol::Either(acceptor) => acceptor,
     };
     match timeout(HANDSHAKE_DEADLINE, begins_with_tls(&stream)).await {
-        Ok(Ok(true)) => {}
-        Ok(Ok(false)) => return exchange(stream, ending, |request| respond(request, unwrapped)).await,
-        Ok(Err(error)) => return tracing::debug!(%error, "no first byte"),
-        Err(_) => return tracing::debug!("no first byte in time"),
+        Ok(Ok(true)) => over_tls(stream, acceptor, ending, respond).await,
+        Ok(Ok(false)) => exchange(stream, ending, |request| respond(request, unwrapped)).await,
+        Ok(Err(error)) => tracing::debug!(%error, "no first byte"),
+        Err(_) => tracing::debug!("no first byte in time"),
     }
+}
+
+async fn over_tls<F, A>(stream: TcpStream, acceptor: TlsAcceptor, ending: CancellationToken, respond: Arc<F>)
+where
+    F: Fn(Request<Incoming>, Wrapping) -> A + Send + Sync + 'static,
+    A: Future<Output = Answer> + Send,
+{
     // rustls reads its records in small steps.
     let stream = BufReader::with_capacity(READ_BUFFER, stream);
     match timeout(HANDSHAKE_DEADLINE, acceptor.accept(stream)).await {
@@ -114,7 +130,7 @@ where
     let service = service_fn(|request| {
         begun.store(true, Ordering::Relaxed);
         let answer = respond(request);
-        async move { Ok::<_, Infallible>(marked(answer.await)) }
+        async move { Ok::<_, Infallible>(answer.await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

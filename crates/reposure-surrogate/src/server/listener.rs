@@ -43,6 +43,7 @@ pub(crate) struct Listener {
     socket: TcpListener,
     address: SocketAddr,
     protocol: Protocol,
+    connections: usize,
     accepted: Arc<AtomicU64>,
 }
 
@@ -52,7 +53,12 @@ impl Listener {
         let failed = |source| ListenError { address, source };
         let socket = TcpListener::bind(address).await.map_err(failed)?;
         let address = socket.local_addr().map_err(failed)?;
-        Ok(Self { socket, address, protocol, accepted: Arc::default() })
+        Ok(Self { socket, address, protocol, connections: CONNECTIONS, accepted: Arc::default() })
+    }
+
+    /// Takes so many connections at once.
+    pub(crate) fn with_connections(self, connections: usize) -> Self {
+        Self { connections, ..self }
     }
 
     /// Returns the address, with the port that the system chose where none was asked for.
@@ -74,7 +80,7 @@ impl Listener {
         F: Fn(Request<Incoming>, Wrapping) -> A + Send + Sync + 'static,
         A: Future<Output = Answer> + Send + 'static,
     {
-        let (respond, places) = (Arc::new(respond), Arc::new(Semaphore::new(CONNECTIONS)));
+        let (respond, places) = (Arc::new(respond), Arc::new(Semaphore::new(self.connections)));
         let mut connections = JoinSet::new();
         loop {
             let accepted = tokio::select! {

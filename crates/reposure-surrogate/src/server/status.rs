@@ -10,6 +10,7 @@ use reposure_parcel::{
     wire,
 };
 
+use super::connection::marked;
 use crate::{
     answer::{self, Answer},
     app::App,
@@ -18,13 +19,13 @@ use crate::{
 
 /// Answers a request on the status port.
 pub(crate) fn answer(app: &Arc<App>, request: &Request<Incoming>) -> Answer {
-    match (request.method(), request.uri().path()) {
+    marked(match (request.method(), request.uri().path()) {
         (&Method::GET, wire::STATUS) => answer::json(StatusCode::OK, &status(app)),
         (&Method::GET, wire::ALIVE) => answer::empty(StatusCode::OK),
         (method, path) => {
             answer::problem(&Problem::new(Code::NotFound, format!("there is no {method} {path} here")))
         }
-    }
+    })
 }
 
 fn status(app: &App) -> Status {

@@ -6,6 +6,7 @@ mod api;
 mod body_limit;
 mod failures;
 mod forms;
+mod gate;
 mod gateway;
 mod harness;
 mod registry_tokens;
