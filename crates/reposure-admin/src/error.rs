@@ -2,7 +2,10 @@
 
 use std::{fmt, time::Duration};
 
-use crate::{object::ObjectName, plan::CertificateError};
+use crate::{
+    object::ObjectName,
+    plan::{CertificateError, PasswordError},
+};
 
 /// What was being done to an object, as roles name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,6 +113,15 @@ pub enum AdminError {
         /// Why.
         #[source]
         source: CertificateError,
+    },
+    /// Users cannot be made.
+    #[error("{object} cannot be made")]
+    Passwords {
+        /// The Secret.
+        object: Box<ObjectName>,
+        /// Why.
+        #[source]
+        source: PasswordError,
     },
     /// What was waited for did not happen in time.
     #[error("{object} is not {goal} after {} s: {last}", waited.as_secs())]

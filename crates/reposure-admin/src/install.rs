@@ -2,19 +2,48 @@
 
 use std::net::IpAddr;
 
-use k8s_openapi::{api::core::v1::Service, jiff::Timestamp};
-use kube::{Api, Client, api::ApiResource};
-use reposure_api::names::{SIMPLE, SIMPLE_AUTHENTICATION};
+use k8s_openapi::{
+    api::core::v1::{Secret, Service},
+    jiff::Timestamp,
+};
+use kube::{
+    Api, Client,
+    api::{ApiResource, DeleteParams, Preconditions},
+};
+use reposure_api::{
+    labels::MANAGED_BY,
+    names::{SIMPLE, SIMPLE_AUTHENTICATION, SIMPLE_AUTHORIZATION, SIMPLE_HTPASSWD, SIMPLE_PULL},
+};
+use secrecy::SecretString;
 
 use crate::{
-    apply::{Applied, ApplyOptions, apply_all},
+    apply::{Applied, ApplyOptions, Change, apply_all},
     error::{AdminError, Verb},
-    object::ObjectName,
+    object::{Manager, ObjectName},
     plan::{self, Plan, SimpleOptions, Step},
 };
 
+/// What was installed.
+#[derive(Debug)]
+pub struct Installed {
+    /// The objects.
+    pub applied: Vec<Applied>,
+    /// The user who may do everything, where he was made just now.
+    pub user: Option<User>,
+}
+
+/// A user who was made.
+#[derive(Debug)]
+pub struct User {
+    /// The name.
+    pub name: String,
+    /// The password.
+    pub password: SecretString,
+}
+
 /// Installs the built-in registry. With TLS it makes a certificate for the Service's addresses, unless the Secret
-/// `reposure-simple-authentication` is there already.
+/// `reposure-simple-authentication` is there already; with authorization the user `username` and one who may but pull, unless the Secret
+/// `reposure-simple-htpasswd` is there.
 ///
 /// Dropping the future leaves a part installed; the call can be repeated.
 ///
@@ -23,31 +52,92 @@ use crate::{
 pub async fn simple(
     client: &Client,
     options: &SimpleOptions,
+    username: &str,
     apply_options: &ApplyOptions,
-) -> Result<Vec<Applied>, AdminError> {
-    let mut applied = Vec::new();
-    if options.tls && !apply_options.dry_run {
+) -> Result<Installed, AdminError> {
+    let (mut applied, mut user) = (Vec::new(), None);
+    if (options.tls || options.authorization) && !apply_options.dry_run {
         let service = Plan::of([plan::simple_service(options).into()]);
         applied.extend(apply_all(client, &service, apply_options).await?);
         let addresses = addresses(client, &options.namespace).await?;
-        let certificate = Plan { steps: vec![certificate(&options.namespace, &addresses)?] };
-        applied.extend(apply_all(client, &certificate, apply_options).await?);
+        let mut secrets = Plan::default();
+        if options.tls {
+            secrets.steps.push(certificate(&options.namespace, &addresses)?);
+        }
+        if options.authorization && !is_there(client, &options.namespace, SIMPLE_HTPASSWD).await? {
+            let made = passwords(&options.namespace, username, &addresses)?;
+            secrets.steps.extend(made.steps);
+            user = Some(User { name: made.username, password: made.password });
+        }
+        applied.extend(apply_all(client, &secrets, apply_options).await?);
     }
     let rest = apply_all(client, &plan::simple(options), apply_options).await?;
-    applied.extend(
-        rest.into_iter()
-            .filter(|step| applied.iter().all(|before| before.object != step.object))
-            .collect::<Vec<_>>(),
-    );
-    Ok(applied)
+    let is_new = |step: &Applied| applied.iter().all(|before| before.object != step.object);
+    let rest: Vec<_> = rest.into_iter().filter(is_new).collect();
+    applied.extend(rest);
+    Ok(Installed { applied, user })
+}
+
+/// Deletes the Secrets of the built-in registry that were made with it; those of a user's own stay.
+///
+/// # Errors
+/// [`AdminError`] names the object and the verb.
+pub async fn remove_simple_secrets(client: &Client, namespace: &str) -> Result<Vec<Applied>, AdminError> {
+    let mut deleted = Vec::new();
+    for name in [SIMPLE_HTPASSWD, SIMPLE_PULL, SIMPLE_AUTHORIZATION, SIMPLE_AUTHENTICATION] {
+        if remove_secret(client, namespace, name).await? {
+            let object = secret_name(namespace, name);
+            deleted.push(Applied { object, change: Change::Deleted, resource_version: None });
+        }
+    }
+    Ok(deleted)
+}
+
+async fn remove_secret(client: &Client, namespace: &str, name: &str) -> Result<bool, AdminError> {
+    let (api, object) = (Api::<Secret>::namespaced(client.clone(), namespace), secret_name(namespace, name));
+    let found =
+        api.get_metadata_opt(name).await.map_err(|error| AdminError::new(Verb::Get, &object, error))?;
+    let metadata = found.map(|secret| secret.metadata).unwrap_or_default();
+    let manager = metadata.labels.and_then(|mut labels| labels.remove(MANAGED_BY));
+    if manager.as_deref() != Some(Manager::Cli.as_str()) {
+        return Ok(false);
+    }
+    // That one, and none that somebody has put in its place since.
+    let preconditions = Preconditions { uid: metadata.uid, resource_version: None };
+    let parameters = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
+    match api.delete(name, &parameters).await {
+        Ok(_) => Ok(true),
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(false),
+        Err(error) => Err(AdminError::new(Verb::Delete, &object, error)),
+    }
 }
 
 fn certificate(namespace: &str, addresses: &[IpAddr]) -> Result<Step, AdminError> {
     plan::simple_certificate(namespace, addresses, Timestamp::now()).map_err(|source| {
-        let secret = ApiResource::erase::<k8s_openapi::api::core::v1::Secret>(&());
-        let object = Box::new(ObjectName::new(&secret, Some(namespace), SIMPLE_AUTHENTICATION));
+        let object = Box::new(secret_name(namespace, SIMPLE_AUTHENTICATION));
         AdminError::Certificate { object, source }
     })
+}
+
+fn passwords(
+    namespace: &str,
+    username: &str,
+    addresses: &[IpAddr],
+) -> Result<plan::SimplePasswords, AdminError> {
+    plan::simple_passwords(namespace, username, addresses).map_err(|source| {
+        let object = Box::new(secret_name(namespace, SIMPLE_HTPASSWD));
+        AdminError::Passwords { object, source }
+    })
+}
+
+async fn is_there(client: &Client, namespace: &str, secret: &str) -> Result<bool, AdminError> {
+    let found = Api::<Secret>::namespaced(client.clone(), namespace).get_metadata_opt(secret).await;
+    let failed = |error| AdminError::new(Verb::Get, &secret_name(namespace, secret), error);
+    found.map(|found| found.is_some()).map_err(failed)
+}
+
+fn secret_name(namespace: &str, name: &str) -> ObjectName {
+    ObjectName::new(&ApiResource::erase::<Secret>(&()), Some(namespace), name)
 }
 
 async fn addresses(client: &Client, namespace: &str) -> Result<Vec<IpAddr>, AdminError> {

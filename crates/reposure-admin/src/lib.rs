@@ -23,6 +23,6 @@ pub use apply::{Applied, ApplyOptions, Change};
 pub use error::{AdminError, Verb};
 pub use object::{Manager, Object, ObjectName};
 pub use plan::{
-    Observed, OperatorOptions, Plan, Provider, RegistryOptions, Scope, ServiceState, Settings, SimpleOptions,
-    Step, Storage, SurrogatePlan,
+    Observed, OperatorOptions, PasswordError, Plan, Provider, RegistryOptions, S3, Scope, ServiceState,
+    Settings, SimpleOptions, Step, Storage, SurrogatePlan,
 };

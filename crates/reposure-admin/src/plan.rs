@@ -18,7 +18,9 @@ pub use certificate::{CertificateError, simple_certificate};
 pub use definition::definition;
 pub use operator::{DEFAULT_IMAGE_HOST, OperatorOptions, Scope, image, operator};
 pub use registry::{Provider, RegistryOptions, openshift_access, registry, standalone_registry};
-pub use simple::{SimpleOptions, Storage, simple, simple_service};
+pub use simple::{
+    PasswordError, S3, SimpleOptions, SimplePasswords, Storage, simple, simple_passwords, simple_service,
+};
 pub use surrogate::{Observed, ServiceState, Settings, SurrogatePlan, surrogate};
 pub use surrogate_config::upload_strategy;
 

@@ -8,8 +8,13 @@ pub const OPERATOR: &str = "reposure-operator";
 pub const SIMPLE: &str = "reposure-simple";
 /// The Secret with the TLS pair of the built-in registry, keys `tls.crt`, `tls.key` and `ca.crt`.
 pub const SIMPLE_AUTHENTICATION: &str = "reposure-simple-authentication";
-/// The Secret with the users of the built-in registry, key `htpasswd`, hashed with bcrypt.
+/// The Secret with the users of the built-in registry, hashed with bcrypt: key `htpasswd` for those who may do everything,
+/// `htpasswd-pull` for those who may but pull.
 pub const SIMPLE_HTPASSWD: &str = "reposure-simple-htpasswd";
+/// The Secret with name and password of the one who may do everything in the built-in registry, where they were made with it.
+pub const SIMPLE_AUTHORIZATION: &str = "reposure-simple-authorization";
+/// The Secret with name and password of the one who may but pull, for `imagePullSecrets`.
+pub const SIMPLE_PULL: &str = "reposure-simple-pull";
 /// The port of the built-in registry.
 pub const SIMPLE_PORT: u16 = 5000;
 /// The name of the custom resource definition.

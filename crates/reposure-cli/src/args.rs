@@ -138,6 +138,18 @@ pub(crate) struct WaitArgs {
     pub(crate) timeout: Duration,
 }
 
+/// Parses `s3://BUCKET[/PREFIX]` into bucket and prefix, the latter without slashes at its ends.
+pub(crate) fn parse_bucket(text: &str) -> Result<(String, String), String> {
+    let place = text.strip_prefix("s3://").ok_or("it does not begin with s3://")?;
+    let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));
+    let is_of_bucket =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-_".contains(&byte);
+    if bucket.is_empty() || !bucket.bytes().all(is_of_bucket) {
+        return Err("a bucket's name has small letters, digits, dots and dashes".into());
+    }
+    Ok((bucket.into(), prefix.trim_matches('/').into()))
+}
+
 /// Parses `90`, `30s`, `5m`, `1h`.
 fn parse_duration(text: &str) -> Result<Duration, String> {
     if let Ok(seconds) = text.parse() {

@@ -24,8 +24,10 @@ fn check(pod: &Value) {
             assert!(container["resources"][bound]["cpu"].is_string());
             assert!(container["resources"][bound]["memory"].is_string());
         }
-        assert!(container["readinessProbe"]["httpGet"]["path"].is_string());
     }
+    // One of a pod's containers may be behind another one of them, which then speaks for it.
+    let probed = |container: &Value| container["readinessProbe"]["httpGet"]["path"].is_string();
+    assert!(pod["containers"].as_array().unwrap().iter().any(probed));
 }
 
 #[test]

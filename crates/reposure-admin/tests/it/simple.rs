@@ -1,6 +1,6 @@
 //! The built-in registry's plan.
 
-use reposure_admin::{Plan, SimpleOptions, Step, Storage, plan};
+use reposure_admin::{Plan, S3, SimpleOptions, Step, Storage, plan};
 use serde_json::{Value, json};
 
 fn steps(plan: &Plan) -> Vec<String> {
@@ -29,11 +29,17 @@ fn keeps_images_and_the_signing_key() {
     "#);
 }
 
+fn configuration(options: &SimpleOptions) -> String {
+    object(&plan::simple(options), "ConfigMap")["data"]["config.yml"].as_str().unwrap().to_owned()
+}
+
+fn pod(options: &SimpleOptions) -> Value {
+    object(&plan::simple(options), "Deployment")["spec"]["template"]["spec"].clone()
+}
+
 #[test]
 fn configures_distribution() {
-    let options = SimpleOptions { tls: true, authorization: true, ..SimpleOptions::new("work") };
-    let text = object(&plan::simple(&options), "ConfigMap")["data"]["config.yml"].clone();
-    insta::assert_snapshot!(text.as_str().unwrap(), @r"
+    insta::assert_snapshot!(configuration(&SimpleOptions::new("work")), @r"
     version: 0.1
     log:
       level: info
@@ -49,14 +55,134 @@ fn configures_distribution() {
       relativeurls: true
       headers:
         X-Content-Type-Options: [nosniff]
-      tls:
-        certificate: /etc/reposure/tls/tls.crt
-        key: /etc/reposure/tls/tls.key
-    auth:
-      htpasswd:
-        realm: reposure-simple
-        path: /etc/reposure/htpasswd/htpasswd
     ");
+}
+
+#[test]
+fn an_open_registry_needs_no_gate() {
+    let pod = pod(&SimpleOptions::new("work"));
+    assert_eq!(pod["containers"].as_array().unwrap().len(), 1);
+    assert_eq!(pod["containers"][0]["ports"][0]["containerPort"], 5000);
+}
+
+#[test]
+fn a_gate_stands_before_a_secured_registry() {
+    let options = SimpleOptions {
+        tls: true,
+        authorization: true,
+        gate_image: "gate:1".into(),
+        ..SimpleOptions::new("work")
+    };
+    let text = configuration(&options);
+    assert!(text.contains("  addr: 127.0.0.1:5001\n  draintimeout: 25s\n"), "{text}");
+    assert!(!text.contains("tls:") && !text.contains("auth:"), "{text}");
+    let pod = pod(&options);
+    let [registry, gate] = [0, 1].map(|index| &pod["containers"][index]);
+    assert_eq!((&registry["ports"], &registry["readinessProbe"]), (&Value::Null, &Value::Null));
+    assert_eq!(gate["image"], "gate:1");
+    let command = json!([
+        ["/reposure-surrogate", "gate"],
+        ["--tls", "/etc/reposure/tls", "--users", "/etc/reposure/htpasswd"]
+    ]);
+    assert_eq!(json!([gate["command"], gate["args"]]), command);
+    // What the Service leads to, and what the surrogate's `registry create` goes by.
+    assert_eq!(gate["ports"][0], json!({"name": "registry", "containerPort": 5000, "protocol": "TCP"}));
+    assert_eq!(
+        (&gate["readinessProbe"]["httpGet"]["path"], &gate["readinessProbe"]["httpGet"]["port"]),
+        (&json!("/ready"), &json!("health"))
+    );
+    let mounts = |container: &Value| -> Vec<String> {
+        let mounts = container["volumeMounts"].as_array().unwrap();
+        mounts.iter().map(|mount| mount["name"].as_str().unwrap().to_owned()).collect()
+    };
+    // The registry sees neither key nor passwords.
+    assert_eq!(
+        (mounts(registry), mounts(gate)),
+        (vec!["data".into(), "config".into()], vec!["tls".into(), "htpasswd".into()])
+    );
+}
+
+#[test]
+fn several_pods_serve_a_bucket() {
+    let s3 = S3 {
+        bucket: "images".into(),
+        prefix: "of/team: \"x\"".into(),
+        region: "eu-1".into(),
+        endpoint: Some("https://store:9000".into()),
+        secret: Some("keys".into()),
+    };
+    let options = SimpleOptions { storage: Storage::S3(s3), replicas: 3, ..SimpleOptions::new("work") };
+    let text = configuration(&options);
+    let storage = text.split_once("storage:").unwrap().1.split_once("http:").unwrap().0;
+    insta::assert_snapshot!(storage, @r#"
+      redirect:
+        disable: true
+      s3:
+        bucket: "images"
+        region: "eu-1"
+        rootdirectory: "/of/team: \"x\""
+        regionendpoint: "https://store:9000"
+        forcepathstyle: true
+      delete:
+        enabled: true
+    "#);
+    let plan = plan::simple(&options);
+    assert!(!steps(&plan).iter().any(|step| step.contains("PersistentVolumeClaim")));
+    let deployment = object(&plan, "Deployment");
+    assert_eq!(deployment["spec"]["replicas"], 3);
+    assert_eq!(deployment["spec"]["strategy"], json!({"type": "RollingUpdate"}));
+    let pod = &deployment["spec"]["template"]["spec"];
+    assert_eq!(pod["volumes"].as_array().unwrap().len(), 1);
+    let key = &pod["containers"][0]["env"][3];
+    assert_eq!(
+        (&key["name"], &key["valueFrom"]["secretKeyRef"]),
+        (&json!("REGISTRY_STORAGE_S3_SECRETKEY"), &json!({"name": "keys", "key": "secret-key"}))
+    );
+}
+
+#[test]
+fn a_volume_has_one_pod() {
+    let deployment =
+        object(&plan::simple(&SimpleOptions { replicas: 3, ..SimpleOptions::new("work") }), "Deployment");
+    assert_eq!(
+        (&deployment["spec"]["replicas"], &deployment["spec"]["strategy"]["type"]),
+        (&json!(1), &json!("Recreate"))
+    );
+}
+
+#[test]
+fn users_are_made_with_what_lets_them_in() {
+    let addresses = ["10.96.1.2".parse().unwrap(), "fd00::2".parse().unwrap()];
+    let made = plan::simple_passwords("work", "ann", &addresses).unwrap();
+    let secrets: Vec<Value> =
+        made.steps.iter().map(|step| serde_json::to_value(step.object()).unwrap()).collect();
+    let names: Vec<_> = secrets.iter().map(|secret| secret["metadata"]["name"].as_str().unwrap()).collect();
+    // The last one says that the others are there.
+    assert_eq!(names, ["reposure-simple-authorization", "reposure-simple-pull", "reposure-simple-htpasswd"]);
+    let auths = |secret: &Value| -> Value {
+        assert_eq!(secret["type"], "kubernetes.io/dockerconfigjson");
+        let text = secret["stringData"][".dockerconfigjson"].as_str().unwrap();
+        serde_json::from_str::<Value>(text).unwrap()["auths"].clone()
+    };
+    let [all, pull] = [0, 1].map(|index| auths(&secrets[index]));
+    for host in ["10.96.1.2:5000", "[fd00::2]:5000", "reposure-simple.work.svc:5000", "reposure-simple:5000"]
+    {
+        assert_eq!(
+            (&all[host]["username"], &pull[host]["username"]),
+            (&json!("ann"), &json!("ann-pull")),
+            "{host}"
+        );
+    }
+    for (file, entry) in [("htpasswd", &all["10.96.1.2:5000"]), ("htpasswd-pull", &pull["10.96.1.2:5000"])] {
+        let (user, hash) = secrets[2]["stringData"][file].as_str().unwrap().trim().split_once(':').unwrap();
+        assert_eq!(user, entry["username"]);
+        assert!(bcrypt::verify(entry["password"].as_str().unwrap(), hash).unwrap(), "{file}");
+    }
+    let password = all["10.96.1.2:5000"]["password"].as_str().unwrap();
+    assert!(!format!("{made:?}").contains(password));
+    for name in ["", "a:b", "a b", "ä", &"a".repeat(65)] {
+        assert!(plan::simple_passwords("work", name, &[]).is_err(), "{name}");
+    }
 }
 
 #[test]

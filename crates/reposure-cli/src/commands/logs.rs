@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result};
 use clap::Args;
-use futures::{AsyncBufReadExt as _, TryStreamExt as _};
+use futures::{AsyncBufReadExt as _, TryStreamExt as _, future::try_join_all};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
@@ -54,7 +54,7 @@ pub(super) async fn print(
         }
         let started = Timestamp::now();
         for pod in pods {
-            let printed = of_pod(&api, &pod.name_any(), &params).await;
+            let printed = of_pod(&api, &pod, &params).await;
             if !args.follow {
                 printed.with_context(|| format!("cannot read the log of pod {}", pod.name_any()))?;
             }
@@ -68,8 +68,24 @@ pub(super) async fn print(
     }
 }
 
-async fn of_pod(api: &Api<Pod>, name: &str, params: &LogParams) -> Result<()> {
-    let mut lines = api.log_stream(name, params).await?.lines();
+/// Prints the logs of the containers of a pod: one after the other, or side by side where they go on.
+async fn of_pod(api: &Api<Pod>, pod: &Pod, params: &LogParams) -> Result<()> {
+    let name = pod.name_any();
+    let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
+    let all = containers.map(|container| {
+        of_container(api, &name, LogParams { container: Some(container.name.clone()), ..params.clone() })
+    });
+    if params.follow {
+        return try_join_all(all).await.map(drop);
+    }
+    for printed in all {
+        printed.await?;
+    }
+    Ok(())
+}
+
+async fn of_container(api: &Api<Pod>, pod: &str, params: LogParams) -> Result<()> {
+    let mut lines = api.log_stream(pod, &params).await?.lines();
     while let Some(line) = lines.try_next().await? {
         output::print(&format!("{line}\n"))?;
     }

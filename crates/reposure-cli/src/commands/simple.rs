@@ -12,7 +12,7 @@ use crate::context::Context;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum SimpleCommand {
-    Install(install::InstallArgs),
+    Install(Box<install::InstallArgs>),
     Uninstall(uninstall::UninstallArgs),
     /// Print what pods put before the name of an image in the simple registry
     Host,

@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result};
 use clap::{ArgGroup, Args, ValueEnum};
-use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::{apps::v1::Deployment, core::v1::Secret};
 use reposure_admin::{Provider, RegistryOptions, apply, plan, wait};
 use reposure_api::{RegistryScheme, Target, UploadStrategy, names};
 
@@ -11,6 +11,9 @@ use crate::{
     commands::{operator::by_hand, report},
     context::{Cluster, Context},
 };
+
+/// The key of the authority in the Secret of the simple registry, as cert-manager has it too.
+const AUTHORITY_KEY: &str = "ca.crt";
 
 /// Tell Reposure of a registry, by a provider, a Service or a host
 #[derive(Debug, Args)]
@@ -92,9 +95,15 @@ impl From<Upload> for UploadStrategy {
 }
 
 impl CreateArgs {
-    fn options(&self, namespace: &str, simple_tls: bool) -> RegistryOptions {
-        let mut options = self.of_target(namespace, simple_tls);
+    fn options(&self, namespace: &str, simple: Simple) -> RegistryOptions {
+        let mut options = self.of_target(namespace, simple.tls);
         let spec = &mut options.spec;
+        if simple.has_authority {
+            spec.authentication_secret_data_key = Some(AUTHORITY_KEY.into());
+        }
+        if simple.password {
+            spec.authorization_secret = Some(names::SIMPLE_AUTHORIZATION.into());
+        }
         if let Some(scheme) = self.scheme {
             spec.scheme = Some(match scheme {
                 Scheme::Http => RegistryScheme::Http,
@@ -136,19 +145,39 @@ impl CreateArgs {
     }
 }
 
-/// Tells whether the simple registry was installed with TLS. Whoever may not see that says so by --authentication-secret.
-async fn serves_tls(cluster: &Cluster) -> bool {
+/// How the simple registry was installed.
+#[derive(Clone, Copy, Debug, Default)]
+struct Simple {
+    tls: bool,
+    /// Whether an authority is named beside its certificate, which else has to be trusted by itself.
+    has_authority: bool,
+    password: bool,
+}
+
+/// Looks how the simple registry was installed. Whoever may not see that names the Secrets for the surrogate by --authentication-secret
+/// and --authorization-secret.
+async fn look_at_simple(cluster: &Cluster) -> Simple {
     let found = cluster.api::<Deployment>().get_opt(names::SIMPLE).await;
     let spec = found.ok().flatten().and_then(|deployment| deployment.spec?.template.spec);
     let volumes = spec.and_then(|spec| spec.volumes).unwrap_or_default();
-    let mut secrets = volumes.into_iter().filter_map(|volume| volume.secret?.secret_name);
-    secrets.any(|name| name == names::SIMPLE_AUTHENTICATION)
+    let secrets: Vec<_> = volumes.into_iter().filter_map(|volume| volume.secret?.secret_name).collect();
+    let has = |secret: &str| secrets.iter().any(|name| name == secret);
+    let tls = has(names::SIMPLE_AUTHENTICATION);
+    Simple { tls, has_authority: tls && has_authority(cluster).await, password: has(names::SIMPLE_HTPASSWD) }
+}
+
+async fn has_authority(cluster: &Cluster) -> bool {
+    let secret = cluster.api::<Secret>().get_opt(names::SIMPLE_AUTHENTICATION).await.ok().flatten();
+    secret.and_then(|secret| secret.data).is_some_and(|data| data.contains_key(AUTHORITY_KEY))
 }
 
 pub(super) async fn run(context: &Context, args: CreateArgs) -> Result<()> {
     let cluster = context.cluster().await?;
-    let simple_tls = matches!(args.provider, Some(ProviderName::Simple)) && serves_tls(&cluster).await;
-    let options = args.options(&cluster.namespace, simple_tls);
+    let simple = match args.provider {
+        Some(ProviderName::Simple) => look_at_simple(&cluster).await,
+        _ => Simple::default(),
+    };
+    let options = args.options(&cluster.namespace, simple);
     let openshift = matches!(args.provider, Some(ProviderName::Openshift));
     let registry = plan::registry(&options);
     let applied = apply::apply(&cluster.client, &registry.clone().into(), &by_hand())

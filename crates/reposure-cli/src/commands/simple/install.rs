@@ -2,11 +2,11 @@
 
 use anyhow::{Context as _, Result};
 use clap::Args;
-use reposure_admin::{SimpleOptions, Storage, install, plan};
+use reposure_admin::{S3, SimpleOptions, Storage, install, plan};
 use reposure_api::{labels::Application, names};
 
 use crate::{
-    args::WaitArgs,
+    args::{WaitArgs, parse_bucket},
     commands::{operator::by_hand, report, rollout},
     context::Context,
 };
@@ -27,6 +27,9 @@ pub(crate) struct InstallArgs {
     /// The Secret that the nodes pull the image with
     #[arg(long, value_name = "SECRET")]
     image_pull_secret: Option<String>,
+    /// The image of the gate, which stands before the registry where there is TLS or a password, instead of the one of this version at --registry
+    #[arg(long, value_name = "IMAGE")]
+    gate_image: Option<String>,
     /// The size of the volume for images
     #[arg(long, value_name = "SIZE", default_value = "10Gi")]
     size: String,
@@ -36,34 +39,66 @@ pub(crate) struct InstallArgs {
     /// Keep images in the pod: they are lost with it
     #[arg(long, conflicts_with_all = ["size", "storage_class"])]
     ephemeral: bool,
+    /// Keep images in a bucket of an object store that speaks S3, instead of a volume
+    #[arg(long, value_name = "s3://BUCKET[/PREFIX]", value_parser = parse_bucket, conflicts_with_all = ["size", "storage_class", "ephemeral"])]
+    storage: Option<(String, String)>,
+    /// The URL of the object store, if it is not Amazon's
+    #[arg(long, value_name = "URL", requires = "storage")]
+    storage_endpoint: Option<String>,
+    /// The region of the object store
+    #[arg(long, value_name = "REGION", default_value = "us-east-1", requires = "storage")]
+    storage_region: String,
+    /// The Secret with access-key and secret-key for the object store; by default, the rights that the cloud gives the pod
+    #[arg(long, value_name = "SECRET", requires = "storage")]
+    storage_secret: Option<String>,
+    /// How many pods serve the images of an object store
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=100), requires = "storage")]
+    replicas: u16,
     /// Let the cluster choose the user that the registry runs as, which OpenShift insists on
     #[arg(long)]
     any_user: bool,
     /// Serve TLS, with a certificate that is made here unless the Secret reposure-simple-authentication holds one
     #[arg(long, short = 'a')]
     authentication: bool,
-    /// Ask for a password: one of those in the Secret reposure-simple-htpasswd, key htpasswd, hashed with bcrypt
+    /// Ask for a password: one of those in the Secret reposure-simple-htpasswd, hashed with bcrypt, which is made if there is none
+    ///
+    /// Whom its key htpasswd names may do everything, whom htpasswd-pull names may but pull. Where there is no such Secret, a user is made who may do everything and whose
+    /// password is printed, and NAME-pull, whose password is in the Secret reposure-simple-pull, for imagePullSecrets.
     #[arg(long)]
     authorization: bool,
+    /// The name of the user who is made
+    #[arg(long, value_name = "NAME", default_value = "reposure", requires = "authorization")]
+    username: String,
     #[command(flatten)]
     wait: WaitArgs,
 }
 
 impl InstallArgs {
     fn options(&self, namespace: &str) -> SimpleOptions {
-        let storage = if self.ephemeral {
-            Storage::Ephemeral
-        } else {
-            Storage::Claim { size: self.size.clone(), class: self.storage_class.clone() }
-        };
         SimpleOptions {
             image: self.image.clone().unwrap_or_else(|| SimpleOptions::image_at(&self.registry)),
             pull_secret: self.image_pull_secret.clone(),
-            storage,
+            gate_image: self.gate_image.clone().unwrap_or_else(|| plan::image(&self.registry)),
+            storage: self.storage(),
+            replicas: self.replicas,
             tls: self.authentication,
             authorization: self.authorization,
             fixed_user: !self.any_user,
             ..SimpleOptions::new(namespace)
+        }
+    }
+
+    fn storage(&self) -> Storage {
+        match &self.storage {
+            Some((bucket, prefix)) => Storage::S3(S3 {
+                bucket: bucket.clone(),
+                prefix: prefix.clone(),
+                region: self.storage_region.clone(),
+                endpoint: self.storage_endpoint.clone(),
+                secret: self.storage_secret.clone(),
+            }),
+            None if self.ephemeral => Storage::Ephemeral,
+            None => Storage::Claim { size: self.size.clone(), class: self.storage_class.clone() },
         }
     }
 }
@@ -71,10 +106,10 @@ impl InstallArgs {
 pub(super) async fn run(context: &Context, args: &InstallArgs) -> Result<()> {
     let cluster = context.cluster().await?;
     let options = args.options(&cluster.namespace);
-    let applied = install::simple(&cluster.client, &options, &by_hand())
+    let installed = install::simple(&cluster.client, &options, &args.username, &by_hand())
         .await
         .context("cannot install the registry")?;
-    report::changes(context, &applied)?;
+    report::changes_and_user(context, &installed.applied, installed.user.as_ref())?;
     if args.wait.wait {
         let limit = args.wait.timeout;
         rollout::wait(&cluster, names::SIMPLE, Application::Simple, "the registry", limit).await?;

@@ -2,13 +2,13 @@
 
 use anyhow::{Context as _, Result};
 use clap::Args;
-use reposure_admin::{Object, SimpleOptions, Storage, apply, plan, wait};
+use reposure_admin::{Object, SimpleOptions, Storage, apply, install, plan, wait};
 
 use crate::{args::WaitArgs, commands::report, context::Context};
 
 /// Remove the simple registry
 ///
-/// Its volume stays, and with it the images, unless --delete-images is given.
+/// Its volume stays, and with it the images, unless --delete-images is given. So do Secrets that were not made by `simple install`.
 #[derive(Debug, Args)]
 pub(crate) struct UninstallArgs {
     /// Delete the volume with all images too
@@ -22,7 +22,10 @@ pub(super) async fn run(context: &Context, args: &UninstallArgs) -> Result<()> {
     let cluster = context.cluster().await?;
     let storage = if args.delete_images { Storage::default() } else { Storage::Ephemeral };
     let plan = plan::simple(&SimpleOptions { storage, ..SimpleOptions::new(&cluster.namespace) });
-    let deleted = apply::delete_all(&cluster.client, &plan).await.context("cannot remove the registry")?;
+    let mut deleted =
+        apply::delete_all(&cluster.client, &plan).await.context("cannot remove the registry")?;
+    let secrets = install::remove_simple_secrets(&cluster.client, &cluster.namespace).await;
+    deleted.extend(secrets.context("the registry is removed, but not its Secrets")?);
     report::changes(context, &deleted)?;
     if args.wait.wait {
         let objects: Vec<&Object> = plan.objects().collect();
