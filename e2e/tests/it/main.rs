@@ -13,5 +13,6 @@ mod names;
 mod places;
 mod resilience;
 mod rights;
+mod secured;
 mod surrogate;
 mod traffic;
