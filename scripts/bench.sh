@@ -3,12 +3,13 @@
 #   scripts/bench.sh [cluster] [--runs N] [--layers MIB,…]    on the local cluster
 #   scripts/bench.sh wan [--runs N] [--round-trip MS] …        the same behind a relay, over a long way
 #   scripts/bench.sh archives [--runs N] [--size MIB] …        archives to a registry on this machine, without a cluster
+#   scripts/bench.sh gate [--runs N] [--size MIB]              what TLS and passwords cost a registry on this machine
 #   scripts/bench.sh lists [--runs N] …                        the lists of such a registry
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 what=cluster
-case "${1:-}" in cluster|wan|archives|lists) what=$1; shift ;; esac
+case "${1:-}" in cluster|wan|archives|gate|lists) what=$1; shift ;; esac
 if [ "$what" = cluster ] || [ "$what" = wan ]; then
   make cluster
   e2e/cluster/cluster.sh load build/reposure-image.tar

@@ -1,11 +1,13 @@
 //! Reposure against its peers, as ratios of one run: images to and from a registry on the cluster of `make cluster`, the same
-//! over a long way, archives to a registry on this machine, and the lists of one.
+//! over a long way, archives to a registry on this machine, the lists of one, and what
+//! the gate before it costs.
 //!
 //! Runs are interleaved, so that a slow minute of the machine hits all of them; medians are compared, never single times.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "it prints a table")]
 
 mod archives;
+mod gate;
 mod lists;
 mod memory;
 mod peer;
@@ -32,6 +34,7 @@ struct Cli {
 enum Command {
     Cluster(ClusterArgs),
     Archives(archives::ArchivesArgs),
+    Gate(gate::GateArgs),
     Lists(lists::ListsArgs),
     Wan(wan::WanArgs),
 }
@@ -51,6 +54,7 @@ fn main() -> Result<()> {
     match Cli::parse().command {
         Command::Cluster(args) => cluster(&args),
         Command::Archives(args) => archives::run(&args),
+        Command::Gate(args) => gate::run(&args),
         Command::Lists(args) => lists::run(&args),
         Command::Wan(args) => wan::run(&args),
     }

@@ -31,7 +31,7 @@ pub(crate) struct Scene {
 }
 
 /// A process that ends with it.
-struct Process(Child);
+pub(crate) struct Process(Child);
 
 impl Drop for Process {
     fn drop(&mut self) {
@@ -105,7 +105,7 @@ impl Scene {
 }
 
 /// Starts a process and waits until it listens.
-fn start(mut command: Command, folder: &TempDir, address: &str) -> Result<Process> {
+pub(crate) fn start(mut command: Command, folder: &TempDir, address: &str) -> Result<Process> {
     let log = folder.path().join(format!("{}.log", address.replace(':', "-")));
     let shown = format!("{command:?}");
     command.stdout(File::create(&log)?).stderr(File::create(&log)?);
@@ -120,9 +120,9 @@ fn start(mut command: Command, folder: &TempDir, address: &str) -> Result<Proces
 }
 
 /// Finds ports that nothing listens at; all are held until the last one is found.
-fn free_ports() -> Result<[String; 3]> {
-    let bind = || TcpListener::bind(("127.0.0.1", 0));
-    let listeners = [bind()?, bind()?, bind()?];
-    let [one, two, three] = listeners.map(|listener| listener.local_addr());
-    Ok([one?.to_string(), two?.to_string(), three?.to_string()])
+pub(crate) fn free_ports<const N: usize>() -> Result<[String; N]> {
+    let listeners: Vec<_> = (0..N).map(|_| TcpListener::bind(("127.0.0.1", 0))).collect::<Result<_, _>>()?;
+    let addresses: Vec<_> =
+        listeners.iter().map(|listener| Ok(listener.local_addr()?.to_string())).collect::<Result<_>>()?;
+    addresses.try_into().ok().context("as many as were asked for")
 }
