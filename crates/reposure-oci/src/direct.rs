@@ -8,11 +8,15 @@ mod client;
 mod clients;
 mod error;
 mod location;
+mod peer;
 mod redirect;
 mod replay;
 mod tls;
 mod transport;
+mod validity;
 
 pub use error::{Cause, DirectError};
+pub use peer::PeerCertificate;
 pub use tls::{ClientIdentity, TlsError, TrustAnchors};
 pub use transport::{DirectOptions, DirectTransport};
+pub use validity::Validity;

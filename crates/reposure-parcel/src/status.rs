@@ -14,12 +14,25 @@ pub struct Status {
     pub registry: Check,
     /// The keys by which tokens are checked.
     pub keys: Check,
+    /// The certificate that the registry showed last, whether it was trusted or not; absent over plain HTTP.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<Certificate>,
     /// The connections to the API's port that were accepted since the start: a measure of how well clients keep theirs.
     #[serde(default)]
     pub connections: u64,
     /// The uploads that are open.
     #[serde(default)]
     pub open_uploads: usize,
+}
+
+/// When a certificate is good, RFC 3339.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Certificate {
+    /// The first second.
+    pub not_before: String,
+    /// The last second.
+    pub not_after: String,
 }
 
 /// Something that was tried.

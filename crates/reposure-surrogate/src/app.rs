@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use reposure_oci::transport::Transport;
+use reposure_oci::{direct::PeerCertificate, transport::Transport};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use crate::{
@@ -27,6 +27,8 @@ pub(crate) struct App {
     /// Who gives tickets, where blobs may go in the clear.
     pub(crate) tickets: Option<TicketOffice>,
     pub(crate) registry: Arc<dyn Transport>,
+    /// What knows the certificate that the registry showed last, where this process dials it.
+    pub(crate) certificate: Option<Arc<PeerCertificate>>,
     pub(crate) client: Client,
     pub(crate) health: Health,
     pub(crate) uploads: Arc<Uploads>,

@@ -63,6 +63,7 @@ impl Embedded {
             gate: Gate::Open,
             tickets: None,
             registry,
+            certificate: None,
             health,
             uploads: Arc::new(Uploads::new(client.clone(), forms, Budget::small())),
             client,

@@ -89,6 +89,7 @@ impl Surrogate {
             // What comes over TLS goes over TLS.
             tickets: if config.upstream.scheme == Scheme::Http { TicketOffice::new() } else { None },
             registry: registry.clone(),
+            certificate: Some(registry.certificate()),
             health: Health::new(config.upstream.host),
             uploads: Arc::new(Uploads::new(client.clone(), forms, Budget::new())),
             client,

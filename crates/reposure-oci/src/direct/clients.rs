@@ -1,12 +1,13 @@
 //! The registry, and the hosts that it sends us to.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
 use http::{Request, Response};
 
 use super::{
     client::HttpClient,
+    peer::PeerCertificate,
     tls::{ClientIdentity, TlsError, TrustAnchors},
 };
 use crate::{
@@ -27,12 +28,13 @@ impl Clients {
         endpoint: &Endpoint,
         trust: &TrustAnchors,
         identity: Option<&ClientIdentity>,
+        peer: Option<&Arc<PeerCertificate>>,
         answer_limit: Duration,
     ) -> Result<Self, TlsError> {
         let client = |tls, hop| HttpClient::new(tls, endpoint.scheme(), answer_limit, hop);
         Ok(Self {
             endpoint: endpoint.clone(),
-            registry: client(trust.config(identity)?, "registry"),
+            registry: client(trust.config(identity, peer)?, "registry"),
             elsewhere: client(trust.config_elsewhere()?, "host that the registry names"),
         })
     }

@@ -2,9 +2,11 @@
 
 use std::{fmt, sync::Arc};
 
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{ClientConfig, RootCertStore, client::WebPkiServerVerifier};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use secrecy::{ExposeSecret, SecretSlice};
+
+use super::peer::{Noting, PeerCertificate};
 
 /// Why TLS cannot be set up.
 #[derive(Debug, thiserror::Error)]
@@ -70,12 +72,25 @@ impl fmt::Debug for ClientIdentity {
 }
 
 impl TrustAnchors {
-    /// Returns the configuration for the registry itself, which alone sees the client's certificate.
-    pub(crate) fn config(&self, identity: Option<&ClientIdentity>) -> Result<ClientConfig, TlsError> {
-        match self {
-            Self::System => config(system(), identity),
-            Self::Pem(pem) => config(add(RootCertStore::empty(), pem)?, identity),
+    /// Returns the configuration for the registry itself, which alone sees the client's certificate, and whose own is noted by
+    /// `peer`.
+    pub(crate) fn config(
+        &self,
+        identity: Option<&ClientIdentity>,
+        peer: Option<&Arc<PeerCertificate>>,
+    ) -> Result<ClientConfig, TlsError> {
+        let store = match self {
+            Self::System => system(),
+            Self::Pem(pem) => add(RootCertStore::empty(), pem)?,
+        };
+        // Whoever trusts nothing has nothing that verifies.
+        let peer = peer.filter(|_| !store.is_empty());
+        let noting = peer.map(|peer| noting(store.clone(), peer)).transpose()?;
+        let mut config = config(store, identity)?;
+        if let Some(noting) = noting {
+            config.dangerous().set_certificate_verifier(Arc::new(noting));
         }
+        Ok(config)
     }
 
     /// Returns the configuration for storage and token realms that the registry sends us to.
@@ -107,6 +122,14 @@ fn add(mut store: RootCertStore, pem: &[u8]) -> Result<RootCertStore, TlsError> 
     if empty { Err(TlsError::Empty) } else { Ok(store) }
 }
 
+/// Verifies as [`config`] does.
+fn noting(store: RootCertStore, peer: &Arc<PeerCertificate>) -> Result<Noting, TlsError> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(store), provider).build();
+    let verifier = verifier.map_err(|error| TlsError::Refused(rustls::Error::General(error.to_string())))?;
+    Ok(Noting { verifier, peer: Arc::clone(peer) })
+}
+
 fn config(store: RootCertStore, identity: Option<&ClientIdentity>) -> Result<ClientConfig, TlsError> {
     // Named here, since a process may have none or another as its default.
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -126,7 +149,7 @@ mod tests {
 
     #[test]
     fn refuses_what_holds_no_certificate() {
-        let config = |pem: &str| TrustAnchors::Pem(pem.into()).config(None);
+        let config = |pem: &str| TrustAnchors::Pem(pem.into()).config(None, None);
         assert!(matches!(config("").unwrap_err(), TlsError::Empty));
         let malformed = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
         assert!(matches!(config(malformed).unwrap_err(), TlsError::Refused(_)));

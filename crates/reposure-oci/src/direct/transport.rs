@@ -8,7 +8,9 @@ use http::{HeaderValue, Request, Response, StatusCode, Uri, header, request::Par
 use super::{
     clients::Clients,
     error::{Cause, DirectError},
-    location, redirect,
+    location,
+    peer::PeerCertificate,
+    redirect,
     replay::Replay,
     tls::{ClientIdentity, TlsError, TrustAnchors},
 };
@@ -31,6 +33,8 @@ pub struct DirectOptions {
     pub trust: TrustAnchors,
     /// The certificate that is shown to the registry, where it asks for one.
     pub identity: Option<ClientIdentity>,
+    /// Who takes note of the certificate that the registry shows.
+    pub peer: Option<Arc<PeerCertificate>>,
     /// Who we are.
     pub credentials: Arc<dyn CredentialsSource>,
     /// Where tokens are fetched, instead of where the registry says.
@@ -48,6 +52,7 @@ impl DirectOptions {
             endpoint,
             trust: TrustAnchors::System,
             identity: None,
+            peer: None,
             credentials,
             realm: None,
             answer_limit: ANSWER_LIMIT,
@@ -70,8 +75,8 @@ impl DirectTransport {
     /// When the trusted certificates are malformed, or the client's own does not fit its key.
     pub fn new(options: DirectOptions) -> Result<Self, TlsError> {
         let endpoint = options.endpoint;
-        let clients =
-            Clients::new(&endpoint, &options.trust, options.identity.as_ref(), options.answer_limit)?;
+        let (identity, peer) = (options.identity.as_ref(), options.peer.as_ref());
+        let clients = Clients::new(&endpoint, &options.trust, identity, peer, options.answer_limit)?;
         let authenticator = Authenticator::new(endpoint.clone(), options.credentials);
         let authenticator = Arc::new(match options.realm {
             Some(realm) => authenticator.with_realm(realm),

@@ -6,7 +6,7 @@ use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
 use reposure_parcel::{
     problem::{Code, Problem},
-    status::Status,
+    status::{Certificate, Status},
     wire,
 };
 
@@ -34,7 +34,16 @@ fn status(app: &App) -> Status {
         pod_uid: app.pod_uid.clone(),
         registry: app.health.check(),
         keys: app.gate.check(),
+        certificate: certificate(app),
         connections: app.accepted.load(Ordering::Relaxed),
         open_uploads: app.uploads.count(),
     }
+}
+
+fn certificate(app: &App) -> Option<Certificate> {
+    let (_, validity) = app.certificate.as_ref()?.seen()?;
+    Some(Certificate {
+        not_before: validity.not_before.to_string(),
+        not_after: validity.not_after.to_string(),
+    })
 }

@@ -4,13 +4,14 @@ use std::{
     io,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use futures::future::BoxFuture;
 use http::{HeaderValue, Request, Response, header};
 use reposure_oci::{
     auth::{Credentials, CredentialsFolder, CredentialsSource, FixedCredentials},
-    direct::{DirectOptions, DirectTransport, TlsError, TrustAnchors},
+    direct::{DirectOptions, DirectTransport, PeerCertificate, TlsError, TrustAnchors},
     endpoint::{Endpoint, EndpointError, Scheme},
     transport::{Body, Transport, TransportError},
 };
@@ -19,6 +20,9 @@ use tokio::io::AsyncReadExt;
 
 /// The largest file of authorities, in bytes: what a ConfigMap can hold.
 const AUTHORITIES: u64 = 1 << 20;
+/// After what time new connections are made, so that a certificate that was renewed is seen: a connection that is asked for the
+/// registry's health every few seconds is never idle for long enough to end.
+const CERTIFICATE_SEEN: Duration = Duration::from_secs(600);
 
 /// Why the registry cannot be reached as configured.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +50,7 @@ pub(crate) struct Registry {
     endpoint: Endpoint,
     authority_file: Option<PathBuf>,
     credentials: Arc<dyn CredentialsSource>,
+    certificate: Arc<PeerCertificate>,
     state: Mutex<State>,
 }
 
@@ -73,8 +78,9 @@ impl Registry {
         };
         let authority_file = config.authority_file.clone();
         let trust = read_trust(authority_file.as_ref()).await;
-        let state = Mutex::new(State::new(trust, &endpoint, &credentials));
-        Ok(Self { endpoint, authority_file, credentials, state })
+        let certificate = Arc::default();
+        let state = Mutex::new(State::new(trust, &endpoint, &credentials, &certificate));
+        Ok(Self { endpoint, authority_file, credentials, certificate, state })
     }
 
     /// Reads the authorities again; to be called every few seconds. Requests under way go on as they began.
@@ -86,9 +92,15 @@ impl Registry {
             Ok(trust) => state.transport.is_ok() && *trust == state.trust,
             Err(_) => state.transport.is_ok(),
         };
-        if !unchanged {
-            *state = State::new(trust, &self.endpoint, &self.credentials);
+        let is_old = self.certificate.seen().is_some_and(|(time, _)| time.elapsed() > CERTIFICATE_SEEN);
+        if !unchanged || (is_old && trust.is_ok()) {
+            *state = State::new(trust, &self.endpoint, &self.credentials, &self.certificate);
         }
+    }
+
+    /// Returns what knows the certificate that the registry showed last.
+    pub(crate) fn certificate(&self) -> Arc<PeerCertificate> {
+        Arc::clone(&self.certificate)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -102,11 +114,13 @@ impl State {
         trust: Result<TrustAnchors, RegistryError>,
         endpoint: &Endpoint,
         credentials: &Arc<dyn CredentialsSource>,
+        certificate: &Arc<PeerCertificate>,
     ) -> Self {
         let made = trust.and_then(|trust| {
             let mut options = DirectOptions::new(endpoint.clone());
             options.trust = trust.clone();
             options.credentials = credentials.clone();
+            options.peer = Some(certificate.clone());
             DirectTransport::new(options).map(|transport| (trust, transport)).map_err(RegistryError::Tls)
         });
         match made {

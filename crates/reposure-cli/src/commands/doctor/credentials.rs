@@ -1,11 +1,11 @@
 //! Until when the kubeconfig's credentials are good. They themselves are never shown.
 
-mod certificate;
 mod plugin;
 mod token;
 
 use jiff::{SignedDuration, Timestamp};
 use kube::config::AuthInfo;
+use reposure_oci::direct::Validity;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::check::Check;
@@ -26,7 +26,11 @@ struct Credential {
 
 impl Credential {
     fn certificate(what: impl Into<String>, pem: &[u8]) -> Self {
-        Self { what: what.into(), end: certificate::end(pem), soon: CERTIFICATE_SOON }
+        Self {
+            what: what.into(),
+            end: Validity::of_pem(pem).map(|validity| validity.not_after),
+            soon: CERTIFICATE_SOON,
+        }
     }
 
     fn token(what: impl Into<String>, token: &SecretString) -> Self {

@@ -1,7 +1,7 @@
-//! Until when a certificate is good.
+//! When a certificate is good.
 
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
-use rustls::pki_types::{CertificateDer, pem::PemObject as _};
+use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 
 /// The tags of what is between a certificate and its end. See [RFC 5280, section 4.1](https://www.rfc-editor.org/rfc/rfc5280#section-4.1).
 const SEQUENCE: u8 = 0x30;
@@ -9,27 +9,38 @@ const VERSION: u8 = 0xa0;
 const UTC_TIME: u8 = 0x17;
 const GENERALIZED_TIME: u8 = 0x18;
 
-/// Returns the end of the first certificate's validity.
-pub(super) fn end(pem: &[u8]) -> Option<Timestamp> {
-    not_after(&CertificateDer::from_pem_slice(pem).ok()?)
+/// When a certificate is good. See [RFC 5280, section 4.1.2.5](https://www.rfc-editor.org/rfc/rfc5280#section-4.1.2.5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Validity {
+    /// The first second.
+    pub not_before: Timestamp,
+    /// The last second.
+    pub not_after: Timestamp,
 }
 
-/// Walks to `notAfter`.
-fn not_after(mut certificate: &[u8]) -> Option<Timestamp> {
-    let mut certificate = expect(&mut certificate, SEQUENCE)?;
-    let mut signed = expect(&mut certificate, SEQUENCE)?;
-    let mut rest = signed;
-    if element(&mut rest)?.0 == VERSION {
-        signed = rest;
+impl Validity {
+    /// Returns that of the first certificate in a text; none where there is no certificate.
+    pub fn of_pem(pem: &[u8]) -> Option<Self> {
+        Self::of_der(&CertificateDer::from_pem_slice(pem).ok()?)
     }
-    // The serial number, the signature's algorithm, the issuer.
-    for _ in 0..3 {
-        element(&mut signed)?;
+
+    /// Returns that of a certificate; none where it is malformed. Nothing else of it is looked at.
+    pub fn of_der(mut certificate: &[u8]) -> Option<Self> {
+        let mut certificate = expect(&mut certificate, SEQUENCE)?;
+        let mut signed = expect(&mut certificate, SEQUENCE)?;
+        let mut rest = signed;
+        if element(&mut rest)?.0 == VERSION {
+            signed = rest;
+        }
+        // The serial number, the signature's algorithm, the issuer.
+        for _ in 0..3 {
+            element(&mut signed)?;
+        }
+        let mut validity = expect(&mut signed, SEQUENCE)?;
+        let mut time =
+            || element(&mut validity).and_then(|(tag, time)| date(tag, std::str::from_utf8(time).ok()?));
+        Some(Self { not_before: time()?, not_after: time()? })
     }
-    let mut validity = expect(&mut signed, SEQUENCE)?;
-    element(&mut validity)?;
-    let (tag, time) = element(&mut validity)?;
-    date(tag, std::str::from_utf8(time).ok()?)
 }
 
 /// Takes an element of DER and returns its tag and content.
@@ -93,12 +104,18 @@ wzUO
 -----END CERTIFICATE-----
 ";
 
+    fn end(pem: &[u8]) -> Option<Timestamp> {
+        Validity::of_pem(pem).map(|validity| validity.not_after)
+    }
+
     #[test]
     fn certificates_say_when_they_end() {
         assert_eq!(end(USUAL.as_bytes()).unwrap().as_second(), 2_111_080_714);
         assert_eq!(end(OLD.as_bytes()).unwrap().to_string(), "2060-01-01T12:00:00Z");
         let two = format!("{OLD}{USUAL}");
         assert_eq!(end(two.as_bytes()), end(OLD.as_bytes()), "the first is the user's");
+        let begin = Validity::of_pem(OLD.as_bytes()).unwrap().not_before;
+        assert_eq!(begin.to_string(), "2020-01-01T00:00:00Z");
         assert_eq!(date(UTC_TIME, "491231235959Z").unwrap().to_string(), "2049-12-31T23:59:59Z");
         assert_eq!(date(UTC_TIME, "500101000000Z").unwrap().to_string(), "1950-01-01T00:00:00Z");
     }
@@ -110,12 +127,12 @@ wzUO
         }
         let whole = CertificateDer::from_pem_slice(USUAL.as_bytes()).unwrap();
         for position in 0..whole.len() {
-            assert_eq!(not_after(&whole[..position]), None);
+            assert_eq!(Validity::of_der(&whole[..position]), None);
             for value in [0, 0x30, 0x7f, 0x80, 0x84, 0xff] {
                 let mut damaged = whole.to_vec();
                 damaged[position] = value;
                 // It ends, and well.
-                let _ = not_after(&damaged);
+                let _ = Validity::of_der(&damaged);
             }
         }
     }
