@@ -5,6 +5,7 @@ use std::fmt;
 use k8s_openapi::{
     api::{
         apps::v1::{Deployment, StatefulSet},
+        coordination::v1::Lease,
         core::v1::{ConfigMap, PersistentVolumeClaim, Secret, Service, ServiceAccount},
         rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding},
     },
@@ -131,6 +132,8 @@ objects! {
     StatefulSet,
     /// The pod of the operator or of the built-in registry.
     Deployment,
+    /// Who of several operators sees to registries.
+    Lease,
     /// Rights in a namespace.
     Role,
     /// Who has them.

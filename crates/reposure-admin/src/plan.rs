@@ -1,6 +1,7 @@
 //! What there should be in the cluster, computed from what is asked for. Nothing here does IO.
 
 mod access;
+mod architecture;
 mod certificate;
 mod definition;
 mod hardening;
@@ -14,6 +15,7 @@ mod surrogate_config;
 mod surrogate_pod;
 mod volumes;
 
+pub use architecture::own_architecture;
 pub use certificate::{CertificateError, simple_certificate};
 pub use definition::definition;
 pub use operator::{DEFAULT_IMAGE_HOST, OperatorOptions, Scope, image, operator};

@@ -6,7 +6,10 @@
 use std::{fmt::Debug, future::Future, time::Duration};
 
 use k8s_openapi::{
-    api::{apps::v1::Deployment, core::v1::Pod},
+    api::{
+        apps::v1::{Deployment, StatefulSet},
+        core::v1::Pod,
+    },
     apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
 };
 use kube::{Api, Client, Resource, api::ApiResource};
@@ -64,6 +67,38 @@ pub async fn deployment_available(
     let api = Api::<Deployment>::namespaced(client.clone(), namespace);
     until(&api, Some(namespace), name, "available", limit, |deployment| deployment_progress(&deployment))
         .await
+}
+
+/// Waits until the pod of the StatefulSet `name` runs `image` and is ready.
+///
+/// # Errors
+/// [`AdminError::Deadline`] after `limit`; other [`AdminError`]s when the API server refuses to answer.
+pub async fn stateful_set_updated(
+    client: &Client,
+    namespace: &str,
+    name: &str,
+    image: &str,
+    limit: Duration,
+) -> Result<(), AdminError> {
+    let api = Api::<StatefulSet>::namespaced(client.clone(), namespace);
+    until(&api, Some(namespace), name, "upgraded", limit, |set| set_progress(&set, image)).await
+}
+
+fn set_progress(set: &StatefulSet, image: &str) -> Progress<()> {
+    let template = set.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
+    let wanted =
+        template.and_then(|pod| pod.containers.first()).and_then(|container| container.image.as_deref());
+    if wanted != Some(image) {
+        return Progress::Waiting(format!("it is still of {}", wanted.unwrap_or("no image")));
+    }
+    let status = set.status.clone().unwrap_or_default();
+    let current = status.observed_generation >= set.metadata.generation
+        && status.update_revision.is_some()
+        && status.current_revision == status.update_revision;
+    if current && status.ready_replicas.unwrap_or_default() >= 1 {
+        return Progress::Done(());
+    }
+    Progress::Waiting("its pod is being replaced".into())
 }
 
 /// Waits until the `Registry` `name` is ready, as its operator says, and returns it.

@@ -15,17 +15,27 @@ pub const LONGEST_MESSAGE: usize = 1024;
 /// What a condition is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ConditionType {
-    /// Images can be pushed and pulled: the surrogate is ready and it reaches the registry.
+    /// Images can be pushed and pulled: all the others hold.
     Ready,
     /// The surrogate's pod is ready.
     SurrogateReady,
-    /// The surrogate reaches the registry and its credentials are taken.
+    /// The surrogate reaches the registry, which answers as one.
     RegistryReachable,
+    /// The registry takes the credentials, or needs none.
+    Authenticated,
+    /// The registry's certificate is trusted and in its time, or there is none since it is dialled without TLS.
+    CertificateValid,
 }
 
 impl ConditionType {
     /// Every type, in the order in which they are kept.
-    pub const ALL: [Self; 3] = [Self::Ready, Self::SurrogateReady, Self::RegistryReachable];
+    pub const ALL: [Self; 5] = [
+        Self::Ready,
+        Self::SurrogateReady,
+        Self::RegistryReachable,
+        Self::Authenticated,
+        Self::CertificateValid,
+    ];
 
     /// Returns the name that stands in the object.
     pub const fn as_str(self) -> &'static str {
@@ -33,6 +43,8 @@ impl ConditionType {
             Self::Ready => "Ready",
             Self::SurrogateReady => "SurrogateReady",
             Self::RegistryReachable => "RegistryReachable",
+            Self::Authenticated => "Authenticated",
+            Self::CertificateValid => "CertificateValid",
         }
     }
 }
@@ -102,8 +114,18 @@ reasons! {
     Ready,
     /// The surrogate's pod is ready.
     SurrogateRunning,
-    /// The registry answers and takes the credentials.
+    /// The registry answers.
     Reachable,
+    /// The registry takes the credentials.
+    CredentialsAccepted,
+    /// No credentials are named, and the registry asks for none.
+    Anonymous,
+    /// The registry's certificate is trusted and in its time.
+    CertificateTrusted,
+    /// The registry's certificate is trusted, but should have been renewed by now.
+    CertificateExpiresSoon,
+    /// The registry is dialled without TLS, so that it shows no certificate.
+    PlainHttp,
     /// The specification cannot be used.
     InvalidSpec,
     /// An object of the surrogate could not be written.
@@ -116,6 +138,12 @@ reasons! {
     ServicePortNotFound,
     /// The surrogate's pod does not exist yet.
     SurrogateMissing,
+    /// The surrogate's pod does not fit into the namespace's `ResourceQuota`.
+    QuotaExceeded,
+    /// The API server does not admit the surrogate's pod: a `LimitRange`, Pod Security or a webhook is against it.
+    AdmissionRefused,
+    /// The node of the surrogate's pod is lost.
+    NodeLost,
     /// No node takes the surrogate's pod.
     Unschedulable,
     /// The surrogate's pod is being started.
@@ -146,6 +174,8 @@ reasons! {
     ConnectionRefused,
     /// The registry does not answer in time.
     Timeout,
+    /// The registry's certificate is not in its time.
+    CertificateExpired,
     /// The registry's certificate is not trusted.
     CertificateUntrusted,
     /// The registry refuses the credentials.

@@ -176,7 +176,7 @@ pub struct RegistryStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
 
-    /// `SurrogateReady`, `RegistryReachable`, and `Ready`, which is both.
+    /// `SurrogateReady`, `RegistryReachable`, `Authenticated`, `CertificateValid`, and `Ready`, which is all of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use reposure_admin::{Manager, Settings, plan};
 use tracing_subscriber::EnvFilter;
 
@@ -10,9 +10,9 @@ use tracing_subscriber::EnvFilter;
 #[derive(Clone, Debug, Parser)]
 #[command(version)]
 pub struct Args {
-    /// See to the registries of this namespace; by default the one that the operator runs in
-    #[arg(long, short, value_name = "NAMESPACE", conflicts_with = "all_namespaces")]
-    pub(crate) namespace: Option<String>,
+    /// See to the registries of these namespaces; by default the one that the operator runs in
+    #[arg(long, short, value_name = "NAMESPACE", value_delimiter = ',', conflicts_with = "all_namespaces")]
+    pub(crate) namespace: Vec<String>,
 
     /// See to the registries of all namespaces
     #[arg(long, short = 'A')]
@@ -26,21 +26,38 @@ pub struct Args {
     #[arg(long, value_name = "SECRET")]
     pub(crate) image_pull_secret: Option<String>,
 
+    /// What the images of operator and surrogates are built for, as nodes name it; by default what this program is built for
+    #[arg(long, value_name = "ARCHITECTURE", value_delimiter = ',')]
+    pub(crate) architectures: Vec<String>,
+
     /// The operator's own address: surrogates listen on addresses of its family
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) pod_ip: Option<IpAddr>,
 
-    /// The operator's own pod, named in events
+    /// The operator's own pod, named in events and in the Lease of the one that sees to registries
     #[arg(long, value_name = "NAME")]
     pub(crate) pod_name: Option<String>,
 
-    /// The port of /alive and /ready
+    /// The port of /alive, /ready and /metrics
     #[arg(long, value_name = "PORT", default_value_t = 8080)]
     pub(crate) health_port: u16,
 
     /// What is logged, as tracing filters say it
     #[arg(long, value_name = "FILTER", env = "RUST_LOG", default_value = "info")]
     pub(crate) log: String,
+
+    /// How it is logged
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    pub(crate) log_format: LogFormat,
+}
+
+/// How logs are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// A line for people.
+    Text,
+    /// An object a line, for programs.
+    Json,
 }
 
 impl Args {
@@ -50,8 +67,22 @@ impl Args {
             _ => Ipv4Addr::UNSPECIFIED.into(),
         };
         let pull_secret = self.image_pull_secret.clone();
-        Settings { pull_secret, listen, ..Settings::new(self.image.clone(), Manager::Operator) }
+        let architectures = match &self.architectures[..] {
+            [] => plan::own_architecture(),
+            named => named.to_vec(),
+        };
+        Settings {
+            pull_secret,
+            listen,
+            architectures,
+            ..Settings::new(self.image.clone(), Manager::Operator)
+        }
     }
+}
+
+/// Returns how `args` want logs to be written.
+pub const fn log_format(args: &Args) -> LogFormat {
+    args.log_format
 }
 
 /// Returns the filter that `args` ask for; where it is malformed, the default one.
@@ -74,9 +105,16 @@ mod tests {
         let arguments =
             arguments.iter().map(|argument| argument.as_str().unwrap().replace("$(POD_IP)", "fd00::1"));
         let args = Args::try_parse_from(["operator".to_owned()].into_iter().chain(arguments)).unwrap();
-        assert_eq!(args.namespace.as_deref(), Some("work"));
+        assert_eq!(args.namespace, ["work"]);
+        assert_eq!(args.settings().architectures, plan::own_architecture());
         assert_eq!(args.settings().listen, IpAddr::V6(Ipv6Addr::UNSPECIFIED));
         assert_eq!(args.settings().pull_secret.as_deref(), Some("s"));
         assert!(Args::try_parse_from(["operator", "--namespace", "a", "--all-namespaces"]).is_err());
+    }
+
+    #[test]
+    fn takes_several_namespaces() {
+        let args = Args::try_parse_from(["operator", "--namespace", "a,b", "--namespace", "c"]).unwrap();
+        assert_eq!(args.namespace, ["a", "b", "c"]);
     }
 }

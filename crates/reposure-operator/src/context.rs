@@ -1,6 +1,6 @@
 //! What every reconciliation uses.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use k8s_openapi::api::{
     apps::v1::StatefulSet,
@@ -17,7 +17,7 @@ use kube::{
 use reposure_admin::{ObjectName, Settings};
 use reposure_api::Registry;
 
-use crate::memory::Memory;
+use crate::{memory::Memory, metrics::Metrics};
 
 /// What every reconciliation uses.
 pub(crate) struct Context {
@@ -26,6 +26,7 @@ pub(crate) struct Context {
     pub(crate) stores: Stores,
     pub(crate) recorder: Recorder,
     pub(crate) memory: Mutex<Memory>,
+    pub(crate) metrics: Arc<Metrics>,
 }
 
 /// What is seen of the cluster, kept up to date by watches.

@@ -1,4 +1,4 @@
-//! `/alive` and `/ready`, for the kubelet.
+//! `/alive` and `/ready` for the kubelet, `/metrics` for Prometheus.
 
 use std::{
     convert::Infallible,
@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::{HeaderValue, Request, Response, StatusCode, header::CONTENT_TYPE};
 use http_body_util::Full;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -18,13 +18,22 @@ use tokio::{
     task::JoinSet,
 };
 
-/// The connections that may be open at once; the kubelet makes two.
+use crate::{metrics::Metrics, standing::Standing};
+
+/// The connections that may be open at once; the kubelet makes two, Prometheus one.
 const CONNECTIONS: usize = 16;
 /// How long a connection may last.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// Says whether the operator is ready.
-pub(crate) type Ready = Arc<dyn Fn() -> bool + Send + Sync>;
+/// What `/metrics` is written in.
+const METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// What can be asked for.
+#[derive(Clone)]
+pub(crate) struct Health {
+    pub(crate) standing: Arc<Standing>,
+    pub(crate) metrics: Arc<Metrics>,
+}
 
 /// Binds the port, on IPv6 and IPv4 where the kernel has both.
 pub(crate) async fn bind(port: u16) -> std::io::Result<TcpListener> {
@@ -35,7 +44,7 @@ pub(crate) async fn bind(port: u16) -> std::io::Result<TcpListener> {
 }
 
 /// Serves until it is dropped, and with it every connection.
-pub(crate) async fn serve(listener: TcpListener, ready: Ready) -> Infallible {
+pub(crate) async fn serve(listener: TcpListener, health: Health) -> Infallible {
     let permits = Arc::new(Semaphore::new(CONNECTIONS));
     let mut connections = JoinSet::new();
     loop {
@@ -45,18 +54,18 @@ pub(crate) async fn serve(listener: TcpListener, ready: Ready) -> Infallible {
             tokio::time::sleep(Duration::from_millis(100)).await;
             continue;
         };
-        let ready = Arc::clone(&ready);
+        let health = health.clone();
         connections.spawn(async move {
-            let _ended = tokio::time::timeout(LIMIT, connection(stream, ready)).await;
+            let _ended = tokio::time::timeout(LIMIT, connection(stream, health)).await;
             drop(permit);
         });
         while connections.try_join_next().is_some() {}
     }
 }
 
-async fn connection(stream: TcpStream, ready: Ready) -> Result<(), hyper::Error> {
+async fn connection(stream: TcpStream, health: Health) -> Result<(), hyper::Error> {
     let service = service_fn(move |request| {
-        let answer = answer(&request, &*ready);
+        let answer = answer(&request, &health);
         async move { Ok::<_, Infallible>(answer) }
     });
     http1::Builder::new()
@@ -66,19 +75,25 @@ async fn connection(stream: TcpStream, ready: Ready) -> Result<(), hyper::Error>
         .await
 }
 
-fn answer(request: &Request<Incoming>, ready: &dyn Fn() -> bool) -> Response<Full<Bytes>> {
-    let (status, text) = judge(request.uri().path(), ready);
+fn answer(request: &Request<Incoming>, health: &Health) -> Response<Full<Bytes>> {
+    if request.uri().path() == "/metrics" {
+        health.standing.measure(&health.metrics);
+        let mut response = Response::new(Full::from(health.metrics.text()));
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(METRICS));
+        return response;
+    }
+    let (status, text) = judge(request.uri().path(), || health.standing.is_ready());
     let mut response = Response::new(Full::from(text));
     *response.status_mut() = status;
     response
 }
 
-fn judge(path: &str, ready: &dyn Fn() -> bool) -> (StatusCode, &'static str) {
+fn judge(path: &str, ready: impl Fn() -> bool) -> (StatusCode, &'static str) {
     match path {
         "/alive" => (StatusCode::OK, "alive\n"),
         "/ready" if ready() => (StatusCode::OK, "ready\n"),
         "/ready" => (StatusCode::SERVICE_UNAVAILABLE, "the cluster has not been seen yet\n"),
-        _ => (StatusCode::NOT_FOUND, "only /alive and /ready are here\n"),
+        _ => (StatusCode::NOT_FOUND, "only /alive, /ready and /metrics are here\n"),
     }
 }
 
@@ -100,11 +115,15 @@ mod tests {
     async fn says_whether_it_is_alive_and_ready() {
         let listener = bind(0).await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let server = tokio::spawn(serve(listener, Arc::new(|| false)));
+        let health = Health { standing: Arc::default(), metrics: Arc::new(Metrics::new()) };
+        let server = tokio::spawn(serve(listener, health.clone()));
         assert!(get(port, "/alive").await.starts_with("HTTP/1.1 200"));
         assert!(get(port, "/ready").await.starts_with("HTTP/1.1 503"));
         assert!(get(port, "/").await.starts_with("HTTP/1.1 404"));
+        assert!(get(port, "/metrics").await.contains("\nreposure_operator_leader 0\n"));
+        // It stands by, and the API server has said so.
+        health.standing.answered();
+        assert!(get(port, "/ready").await.starts_with("HTTP/1.1 200"));
         server.abort();
-        assert_eq!(judge("/ready", &|| true).0, StatusCode::OK);
     }
 }

@@ -4,25 +4,33 @@
 //! |---|---|
 //! | `args` | the command line |
 //! | `run` | what runs beside each other, and its end |
+//! | `election`, `standing` | which of several operators leads |
 //! | `watch` | what is watched, and which registries it triggers |
 //! | `reconcile` | the shell: observe, plan, apply, report |
 //! | `report` | conditions from what was observed; no IO |
 //! | `probe` | `GET /status` of a surrogate |
+//! | `refusal` | why Kubernetes creates no pod |
+//! | `lost_node` | takes a surrogate off a node that is lost |
 //! | `memory` | what was applied, and how often it failed |
 //! | `events`, `status` | what is written of a registry |
-//! | `health` | `/alive` and `/ready` |
+//! | `health`, `metrics` | `/alive`, `/ready`, `/metrics` |
 
 mod args;
 mod context;
+mod election;
 mod events;
 mod health;
+mod lost_node;
 mod memory;
+mod metrics;
 mod probe;
 mod reconcile;
+mod refusal;
 mod report;
 mod run;
+mod standing;
 mod status;
 mod watch;
 
-pub use args::{Args, tracing_filter};
+pub use args::{Args, LogFormat, log_format, tracing_filter};
 pub use run::run;

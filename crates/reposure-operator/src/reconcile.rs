@@ -1,6 +1,9 @@
 //! Observes, plans, applies, reports: the shell around the plan of `reposure-admin` and the conditions of `report`.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use k8s_openapi::{
     api::core::v1::{Pod, Service},
@@ -11,13 +14,16 @@ use kube::{
     runtime::{controller::Action, reflector::ObjectRef},
 };
 use reposure_admin::{AdminError, ApplyOptions, Manager, Observed, ServiceState, SurrogatePlan, apply, plan};
-use reposure_api::{NewCondition, Registry, State, Target};
+use reposure_api::{NewCondition, Reason, Registry, State, Target};
 use reposure_parcel::status::Status;
+use tracing::Instrument as _;
 
 use crate::{
     context::Context,
-    events,
+    events, lost_node,
+    metrics::Outcome,
     probe::{ProbeError, probe},
+    refusal,
     report::{self, Facts},
     status::{self, Places},
 };
@@ -39,11 +45,22 @@ pub(crate) enum ReconcileError {
     Status(#[source] kube::Error),
 }
 
-/// Sees to `registry` once. Dropping the future leaves a part of the objects written; the next call writes the rest.
+/// Sees to `registry` once, which is counted and measured. Dropping the future leaves a part of the objects written; the next call writes the rest.
 pub(crate) async fn reconcile(
     registry: Arc<Registry>,
     context: Arc<Context>,
 ) -> Result<Action, ReconcileError> {
+    let metadata = &registry.metadata;
+    let (namespace, name) = (metadata.namespace.as_deref(), metadata.name.as_deref());
+    let span = tracing::info_span!("reconcile", namespace, name, generation = metadata.generation);
+    let start = Instant::now();
+    let result = see_to(&registry, &context).instrument(span).await;
+    let outcome = if result.is_ok() { Outcome::Success } else { Outcome::Error };
+    context.metrics.reconciled(outcome, start.elapsed());
+    result
+}
+
+async fn see_to(registry: &Registry, context: &Context) -> Result<Action, ReconcileError> {
     let first_look = tokio::time::timeout(FIRST_LOOK, context.stores.wait_until_ready()).await;
     if !matches!(first_look, Ok(Ok(()))) {
         return Err(ReconcileError::Blind);
@@ -52,11 +69,11 @@ pub(crate) async fn reconcile(
         // Owner references do the rest.
         return Ok(Action::await_change());
     }
-    let observed = Observed { service: service(&context, &registry).await };
-    match plan::surrogate(&registry, &observed, &context.settings) {
-        Ok(plan) => keep(&registry, &context, &plan).await,
+    let observed = Observed { service: service(context, registry).await };
+    match plan::surrogate(registry, &observed, &context.settings) {
+        Ok(plan) => keep(registry, context, &plan).await,
         Err(error) => {
-            report_on(&registry, &context, None, &report::invalid(&error)).await?;
+            report_on(registry, context, None, &report::invalid(&error)).await?;
             Ok(Action::await_change())
         }
     }
@@ -67,7 +84,8 @@ pub(crate) async fn reconcile(
 pub(crate) fn on_error(registry: Arc<Registry>, error: &ReconcileError, context: Arc<Context>) -> Action {
     let name = registry.metadata.name.as_deref();
     let namespace = registry.metadata.namespace.as_deref();
-    tracing::warn!(namespace, name, "{}", report::chain(error));
+    let generation = registry.metadata.generation;
+    tracing::warn!(namespace, name, generation, "{}", report::chain(error));
     let pause = memory(&context).failed(uid(&registry));
     Action::requeue(pause)
 }
@@ -82,7 +100,9 @@ async fn keep(
     let pod = context.stores.pods.get(&ObjectRef::<Pod>::new(&plan.pod).within(namespace));
     let pod = pod.as_deref();
     let answer = ask(plan, pod).await;
-    let facts = Facts { plan, failure: failure.as_ref(), pod, answer: answer.as_ref() };
+    let now = Timestamp::now();
+    let cause = cause(context, plan, namespace, pod, now).await;
+    let facts = Facts { plan, failure: failure.as_ref(), pod, cause, answer: answer.as_ref(), now };
     let conditions = report::conditions(&facts);
     let places = Places { pod: plan.pod.clone(), host: plan.host.clone() };
     report_on(registry, context, Some(places), &conditions).await?;
@@ -92,6 +112,20 @@ async fn keep(
     let ready = conditions[0].state == State::True;
     let generation = registry.metadata.generation;
     Ok(Action::requeue(memory(context).pause(uid(registry), generation, ready)))
+}
+
+/// Looks further for what a pod that is missing or does not end waits for.
+async fn cause(
+    context: &Context,
+    plan: &SurrogatePlan,
+    namespace: &str,
+    pod: Option<&Pod>,
+    now: Timestamp,
+) -> Option<(Reason, String)> {
+    match pod {
+        None => refusal::refusal(&context.client, namespace, &plan.stateful_set, now).await,
+        Some(pod) => lost_node::take_off(&context.client, pod, now).await,
+    }
 }
 
 /// Carries out `plan`, unless all is as it was left.
@@ -162,3 +196,6 @@ fn memory(context: &Context) -> std::sync::MutexGuard<'_, crate::memory::Memory>
     // A poisoned lock is one of a reconciliation that panicked; what it remembered is still sound.
     context.memory.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests;

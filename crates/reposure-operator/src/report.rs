@@ -2,12 +2,14 @@
 
 use std::error::Error;
 
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::{api::core::v1::Pod, jiff::Timestamp};
 use reposure_admin::{AdminError, SurrogatePlan, plan::pod};
 use reposure_api::{ConditionType, NewCondition, Reason, SpecError, State};
 use reposure_parcel::status::{Reason as Seen, Status};
 
 use crate::probe::ProbeError;
+
+mod certificate;
 
 /// What was observed of a registry whose specification can be used.
 pub(crate) struct Facts<'a> {
@@ -15,35 +17,40 @@ pub(crate) struct Facts<'a> {
     /// Why the plan could not be carried out.
     pub(crate) failure: Option<&'a AdminError>,
     pub(crate) pod: Option<&'a Pod>,
+    /// Why there is no pod, or why it does not end, as far as that was found out.
+    pub(crate) cause: Option<(Reason, String)>,
     /// What the surrogate says, if its pod is the one of the plan and ready.
     pub(crate) answer: Option<&'a Result<Status, ProbeError>>,
+    /// When it was observed.
+    pub(crate) now: Timestamp,
 }
 
-/// Returns the three conditions of a registry, `Ready` first.
-pub(crate) fn conditions(facts: &Facts<'_>) -> [NewCondition; 3] {
+/// Returns the conditions of a registry, `Ready` first.
+pub(crate) fn conditions(facts: &Facts<'_>) -> [NewCondition; 5] {
     let surrogate = surrogate_ready(facts);
     let registry = registry_reachable(facts, &surrogate);
-    [ready(facts, &surrogate, &registry), surrogate, registry]
+    let authenticated = authenticated(facts, &registry);
+    let certificate = certificate::valid(facts, &registry);
+    let ready = ready(facts, [&surrogate, &registry, &authenticated, &certificate]);
+    [ready, surrogate, registry, authenticated, certificate]
 }
 
 /// Returns the conditions of a registry whose specification cannot be used.
-pub(crate) fn invalid(error: &SpecError) -> [NewCondition; 3] {
-    let condition = |type_, state| NewCondition::new(type_, state, Reason::InvalidSpec, error.to_string());
-    [
-        condition(ConditionType::Ready, State::False),
-        condition(ConditionType::SurrogateReady, State::Unknown),
-        condition(ConditionType::RegistryReachable, State::Unknown),
-    ]
+pub(crate) fn invalid(error: &SpecError) -> [NewCondition; 5] {
+    ConditionType::ALL.map(|type_| {
+        let state = if type_ == ConditionType::Ready { State::False } else { State::Unknown };
+        NewCondition::new(type_, state, Reason::InvalidSpec, error.to_string())
+    })
 }
 
-fn ready(facts: &Facts<'_>, surrogate: &NewCondition, registry: &NewCondition) -> NewCondition {
+fn ready(facts: &Facts<'_>, parts: [&NewCondition; 4]) -> NewCondition {
     let condition =
         |state, reason, message: &str| NewCondition::new(ConditionType::Ready, state, reason, message);
     if let Some(error) = facts.failure {
         let (reason, message) = failure(error);
         return condition(State::False, reason, &message);
     }
-    match [surrogate, registry].into_iter().find(|part| part.state != State::True) {
+    match parts.into_iter().find(|part| part.state != State::True) {
         None => condition(State::True, Reason::Ready, "images can be pushed and pulled"),
         // What is but unknown is not ready either: who waits for readiness must not take it for a failure though.
         Some(part) => condition(State::False, part.reason, &part.message),
@@ -59,7 +66,8 @@ fn surrogate_ready(facts: &Facts<'_>) -> NewCondition {
         return condition(State::False, reason, message);
     }
     let Some(pod) = facts.pod.filter(|pod| pod::is_ready(pod)) else {
-        let (reason, message) = pod::why_not_ready(facts.pod);
+        let known = facts.cause.clone();
+        let (reason, message) = known.unwrap_or_else(|| pod::why_not_ready(facts.pod));
         return condition(State::False, reason, message);
     };
     if !facts.plan.is_current(pod) {
@@ -85,6 +93,7 @@ fn registry_reachable(facts: &Facts<'_>, surrogate: &NewCondition) -> NewConditi
     match facts.answer {
         Some(Ok(status)) => {
             let (state, reason, message) = judge(status.registry.reason);
+            let reason = certificate::named(reason, status, facts.now);
             condition(state, reason, format!("{}: {message}", facts.plan.target))
         }
         Some(Err(error)) => condition(State::Unknown, Reason::StatusUnavailable, chain(error)),
@@ -92,9 +101,36 @@ fn registry_reachable(facts: &Facts<'_>, surrogate: &NewCondition) -> NewConditi
     }
 }
 
+fn authenticated(facts: &Facts<'_>, registry: &NewCondition) -> NewCondition {
+    let condition = |state, reason, message: &str| {
+        NewCondition::new(ConditionType::Authenticated, state, reason, message)
+    };
+    let seen = facts.answer.and_then(|answer| answer.as_ref().ok()).map(|status| status.registry.reason);
+    match seen {
+        Some(Seen::Unauthorized) if facts.plan.credentials => {
+            let message = "the registry refuses the credentials: see spec.authorizationSecret";
+            condition(State::False, Reason::Unauthorized, message)
+        }
+        Some(Seen::Unauthorized) => {
+            let message = "the registry asks for credentials: name them in spec.authorizationSecret";
+            condition(State::False, Reason::Unauthorized, message)
+        }
+        Some(Seen::CredentialsInvalid) => {
+            let message = "a Secret or ConfigMap that the specification names is missing or malformed";
+            condition(State::False, Reason::CredentialsInvalid, message)
+        }
+        Some(Seen::Ok) if facts.plan.credentials => {
+            condition(State::True, Reason::CredentialsAccepted, "the registry takes the credentials")
+        }
+        Some(Seen::Ok) => condition(State::True, Reason::Anonymous, "no credentials are named or asked for"),
+        _ => condition(State::Unknown, registry.reason, "the registry was not reached"),
+    }
+}
+
 fn judge(seen: Seen) -> (State, Reason, &'static str) {
     match seen {
-        Seen::Ok => (State::True, Reason::Reachable, "answers"),
+        // That it does not take the credentials is another condition's.
+        Seen::Ok | Seen::Unauthorized => (State::True, Reason::Reachable, "answers"),
         Seen::Pending => (State::Unknown, Reason::Pending, "not tried yet"),
         Seen::NameUnknown => (State::False, Reason::NameUnknown, "the name cannot be resolved"),
         Seen::ConnectionRefused => (State::False, Reason::ConnectionRefused, "refuses the connection"),
@@ -103,12 +139,10 @@ fn judge(seen: Seen) -> (State, Reason, &'static str) {
             let message = "shows a certificate that is not trusted: see spec.authenticationSecret";
             (State::False, Reason::CertificateUntrusted, message)
         }
-        Seen::Unauthorized => {
-            (State::False, Reason::Unauthorized, "refuses the credentials: see spec.authorizationSecret")
-        }
         Seen::CredentialsInvalid => {
-            let message = "a Secret or ConfigMap that the specification names is missing or malformed";
-            (State::False, Reason::CredentialsInvalid, message)
+            let message =
+                "not tried: a Secret or ConfigMap that the specification names is missing or malformed";
+            (State::Unknown, Reason::CredentialsInvalid, message)
         }
         Seen::NotARegistry => (State::False, Reason::NotARegistry, "answers, but not as a registry does"),
         Seen::ServerError => (State::False, Reason::ServerError, "answers with an error"),

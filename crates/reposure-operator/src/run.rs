@@ -6,9 +6,9 @@ use std::{
 };
 
 use anyhow::Context as _;
-use futures::{FutureExt as _, StreamExt as _};
+use futures::{FutureExt as _, StreamExt as _, future::join_all};
 use kube::{
-    Client,
+    Api, Client,
     runtime::{
         applier, controller,
         events::{Recorder, Reporter},
@@ -23,20 +23,33 @@ use tokio::{
 use crate::{
     args::Args,
     context::{Context, Stores},
-    health,
+    election::Election,
+    health::{self, Health},
     memory::Memory,
+    metrics::Metrics,
     reconcile::{on_error, reconcile},
+    standing::Standing,
     watch::watch,
 };
 
-/// The registries that are seen to at once.
-const CONCURRENCY: u16 = 8;
+/// The registries that are seen to at once, in all namespaces together.
+const CONCURRENCY: usize = 8;
 /// Triggers of one registry that come together are one: a rollout touches several objects at once.
 const DEBOUNCE: Duration = Duration::from_millis(200);
 /// How long what has begun may go on after a signal; the kubelet kills after 30 s.
 const DRAIN: Duration = Duration::from_secs(20);
 
-/// Sees to registries until SIGTERM or SIGINT, then ends what has begun.
+/// What all terms of an operator have in common.
+struct Operator {
+    args: Args,
+    client: Client,
+    /// The namespaces that are seen to; none for all.
+    namespaces: Vec<Option<String>>,
+    standing: Arc<Standing>,
+    metrics: Arc<Metrics>,
+}
+
+/// Stands for election, and sees to registries while it is won, until SIGTERM or SIGINT; then ends what has begun.
 ///
 /// # Errors
 /// If the cluster cannot be named, or the port of the health checks is taken.
@@ -48,22 +61,68 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         .await
         .with_context(|| format!("port {} of the health checks cannot be had", args.health_port))?;
     let end = on_signal()?;
-    let namespace = namespace(&args, &client);
-    tracing::info!(
-        namespace = namespace.as_deref().unwrap_or("(all)"),
-        image = args.image,
-        "seeing to registries"
-    );
-    let (stores, triggers) = watch(&client, namespace.as_deref());
-    let ready = ready(&stores);
-    let context = Arc::new(context(&args, client, stores));
-    let work = see_to(context, triggers, end.clone());
+    let (standing, metrics) = (Arc::new(Standing::default()), Arc::new(Metrics::new()));
+    let health = Health { standing: Arc::clone(&standing), metrics: Arc::clone(&metrics) };
+    let mut election = Election::new(Api::default_namespaced(client.clone()), identity(&args));
+    let operator = Operator { namespaces: namespaces(&args, &client), args, client, standing, metrics };
     tokio::select! {
-        never = health::serve(listener, ready) => match never {},
-        () = work => tracing::info!("ended"),
-        () = too_long(end) => tracing::warn!("ended with work left, after {} s", DRAIN.as_secs()),
+        never = health::serve(listener, health) => match never {},
+        () = operator.take_turns(&mut election, &end) => tracing::info!("ended"),
+        () = too_long(&end) => tracing::warn!("ended with work left, after {} s", DRAIN.as_secs()),
     }
+    // Whatever was seen to has ended or was dropped.
+    election.release().await;
     Ok(())
+}
+
+impl Operator {
+    /// Leads whenever the election is won, until `end`.
+    async fn take_turns(&self, election: &mut Election, end: &Receiver<bool>) {
+        loop {
+            tracing::info!("standing by");
+            tokio::select! {
+                () = election.win(|| self.standing.answered()) => {}
+                () = ended(end) => return,
+            }
+            tokio::select! {
+                () = self.lead(end) => return,
+                () = election.keep() => tracing::warn!("the Lease is lost"),
+            }
+            self.standing.stand_by();
+        }
+    }
+
+    /// Sees to registries until `end`, and ends what has begun. Dropped, it ends at once.
+    async fn lead(&self, end: &Receiver<bool>) {
+        let named: Vec<_> =
+            self.namespaces.iter().map(|namespace| namespace.as_deref().unwrap_or("(all)")).collect();
+        tracing::info!(namespaces = named.join(","), image = self.args.image, "seeing to registries");
+        let watched: Vec<_> =
+            self.namespaces.iter().map(|namespace| watch(&self.client, namespace.as_deref())).collect();
+        self.standing.lead(watched.iter().map(|(stores, _)| stores.clone()).collect());
+        join_all(watched.into_iter().map(|(stores, triggers)| {
+            let context = Arc::new(self.context(stores));
+            see_to(context, triggers, end, self.concurrency())
+        }))
+        .await;
+    }
+
+    fn concurrency(&self) -> u16 {
+        u16::try_from((CONCURRENCY / self.namespaces.len().max(1)).max(1)).unwrap_or(1)
+    }
+
+    fn context(&self, stores: Stores) -> Context {
+        let instance = self.args.pod_name.clone();
+        let reporter = Reporter { controller: OPERATOR_MANAGER.into(), instance };
+        Context {
+            recorder: Recorder::new(self.client.clone(), reporter),
+            client: self.client.clone(),
+            settings: self.args.settings(),
+            stores,
+            memory: Mutex::new(Memory::default()),
+            metrics: Arc::clone(&self.metrics),
+        }
+    }
 }
 
 async fn see_to(
@@ -71,10 +130,11 @@ async fn see_to(
     triggers: impl futures::Stream<
         Item = Result<controller::ReconcileRequest<reposure_api::Registry>, kube::runtime::watcher::Error>,
     >,
-    end: Receiver<bool>,
+    end: &Receiver<bool>,
+    concurrency: u16,
 ) {
     let store = context.stores.registries.clone();
-    let config = controller::Config::default().concurrency(CONCURRENCY).debounce(DEBOUNCE);
+    let config = controller::Config::default().concurrency(concurrency).debounce(DEBOUNCE);
     let queue = triggers.take_until(Box::pin(ended(end)));
     applier(
         |registry, context| reconcile(registry, context).boxed(),
@@ -97,27 +157,26 @@ async fn see_to(
     .await;
 }
 
-fn namespace(args: &Args, client: &Client) -> Option<String> {
+fn namespaces(args: &Args, client: &Client) -> Vec<Option<String>> {
     if args.all_namespaces {
-        return None;
+        return vec![None];
     }
-    Some(args.namespace.clone().unwrap_or_else(|| client.default_namespace().into()))
+    if args.namespace.is_empty() {
+        return vec![Some(client.default_namespace().into())];
+    }
+    let mut named = args.namespace.clone();
+    named.sort();
+    named.dedup();
+    named.into_iter().map(Some).collect()
 }
 
-fn context(args: &Args, client: Client, stores: Stores) -> Context {
-    let reporter = Reporter { controller: OPERATOR_MANAGER.into(), instance: args.pod_name.clone() };
-    Context {
-        recorder: Recorder::new(client.clone(), reporter),
-        client,
-        settings: args.settings(),
-        stores,
-        memory: Mutex::new(Memory::default()),
-    }
-}
-
-fn ready(stores: &Stores) -> health::Ready {
-    let stores = stores.clone();
-    Arc::new(move || matches!(stores.wait_until_ready().now_or_never(), Some(Ok(()))))
+/// Returns the pod's name, which a container that was started again keeps; elsewhere one of this process.
+fn identity(args: &Args) -> String {
+    let process = || {
+        let start = k8s_openapi::jiff::Timestamp::now().as_nanosecond();
+        format!("{OPERATOR_MANAGER}-{}-{start}", std::process::id())
+    };
+    args.pod_name.clone().unwrap_or_else(process)
 }
 
 /// Returns a value that becomes true at the first SIGTERM or SIGINT.
@@ -139,11 +198,12 @@ fn on_signal() -> anyhow::Result<Receiver<bool>> {
     Ok(receiver)
 }
 
-async fn ended(mut end: Receiver<bool>) {
+async fn ended(end: &Receiver<bool>) {
+    let mut end = end.clone();
     let _sender_gone = end.wait_for(|ended| *ended).await;
 }
 
-async fn too_long(end: Receiver<bool>) {
+async fn too_long(end: &Receiver<bool>) {
     ended(end).await;
     tokio::time::sleep(DRAIN).await;
 }

@@ -1,12 +1,12 @@
 //! The plan of the operator.
 
-use std::collections::BTreeMap;
-
 use k8s_openapi::{
     api::{
-        apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy},
+        apps::v1::{Deployment, DeploymentSpec},
+        coordination::v1::Lease,
         core::v1::{
             Container, EnvVar, EnvVarSource, ObjectFieldSelector, PodSpec, PodTemplateSpec, ServiceAccount,
+            TopologySpreadConstraint,
         },
     },
     apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta},
@@ -18,6 +18,7 @@ use reposure_api::{
 
 use super::{
     Plan,
+    architecture::affinity,
     hardening::{Bounds, container_security, http_probe, patient_probe, pod_security, pull_secrets},
     rbac,
     surrogate_pod::port,
@@ -33,11 +34,13 @@ const BOUNDS: Bounds =
     Bounds { cpu_request: "20m", cpu_limit: "1", memory_request: "32Mi", memory_limit: "128Mi" };
 
 /// Which registries an operator sees to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Scope {
     /// Those of its own namespace.
     #[default]
     Namespace,
+    /// Those of these namespaces.
+    Namespaces(Vec<String>),
     /// All of the cluster.
     Cluster,
 }
@@ -55,6 +58,10 @@ pub struct OperatorOptions {
     pub pull_secret: Option<String>,
     /// A ClusterRole that the operator is to have beside its own.
     pub role: Option<String>,
+    /// How many operators there are: one sees to registries, the others stand by.
+    pub replicas: u16,
+    /// What the image is built for, as nodes name it in the label `kubernetes.io/arch`; any node where it is empty.
+    pub architectures: Vec<String>,
     /// Whether the plan holds the definition of `Registry`, which only an administrator of the cluster may write.
     pub crd: bool,
 }
@@ -68,6 +75,8 @@ impl OperatorOptions {
             image: image(DEFAULT_IMAGE_HOST),
             pull_secret: None,
             role: None,
+            replicas: 1,
+            architectures: Vec::new(),
             crd: true,
         }
     }
@@ -78,7 +87,7 @@ pub fn image(host: &str) -> String {
     format!("{host}/reposure/reposure:{}", env!("CARGO_PKG_VERSION"))
 }
 
-/// Plans the operator: the definition of `Registry`, ServiceAccount, roles, bindings, Deployment.
+/// Plans the operator: the definition of `Registry`, ServiceAccount, roles, bindings, Lease, Deployment.
 pub fn operator(options: &OperatorOptions) -> Plan {
     let mut objects = Vec::<Object>::new();
     if options.crd {
@@ -86,6 +95,8 @@ pub fn operator(options: &OperatorOptions) -> Plan {
     }
     objects.push(service_account(options).into());
     objects.extend(rbac::objects(options));
+    // Without holder and times, which the operators write: it is here so that it goes with them.
+    objects.push(Lease { metadata: metadata(options, names::OPERATOR), spec: None }.into());
     objects.push(deployment(options).into());
     Plan::of(objects)
 }
@@ -117,9 +128,7 @@ fn deployment(options: &OperatorOptions) -> Deployment {
     Deployment {
         metadata: metadata(options, names::OPERATOR),
         spec: Some(DeploymentSpec {
-            replicas: Some(1),
-            // Two operators at once would write over each other's status.
-            strategy: Some(DeploymentStrategy { type_: Some("Recreate".into()), rolling_update: None }),
+            replicas: Some(options.replicas.into()),
             selector: LabelSelector {
                 match_labels: Some(selector(application, None)),
                 match_expressions: None,
@@ -140,8 +149,23 @@ fn pod(options: &OperatorOptions) -> PodSpec {
         image_pull_secrets: pull_secrets(options.pull_secret.as_deref()),
         security_context: Some(pod_security(None)),
         containers: vec![container(options)],
-        node_selector: Some(BTreeMap::from([("kubernetes.io/os".into(), "linux".into())])),
+        affinity: Some(affinity(&options.architectures)),
+        topology_spread_constraints: (options.replicas > 1).then(|| vec![apart()]),
         ..PodSpec::default()
+    }
+}
+
+/// Asks for another node for each, where there is one.
+fn apart() -> TopologySpreadConstraint {
+    TopologySpreadConstraint {
+        max_skew: 1,
+        topology_key: "kubernetes.io/hostname".into(),
+        when_unsatisfiable: "ScheduleAnyway".into(),
+        label_selector: Some(LabelSelector {
+            match_labels: Some(selector(Application::Operator, None)),
+            match_expressions: None,
+        }),
+        ..TopologySpreadConstraint::default()
     }
 }
 
@@ -163,13 +187,17 @@ fn container(options: &OperatorOptions) -> Container {
 }
 
 fn arguments(options: &OperatorOptions) -> Vec<String> {
-    let mut arguments = match options.scope {
+    let mut arguments = match &options.scope {
         Scope::Namespace => vec!["--namespace".into(), options.namespace.clone()],
+        Scope::Namespaces(namespaces) => vec!["--namespace".into(), namespaces.join(",")],
         Scope::Cluster => vec!["--all-namespaces".into()],
     };
     arguments.extend(["--image".into(), options.image.clone()]);
     if let Some(secret) = &options.pull_secret {
         arguments.extend(["--image-pull-secret".into(), secret.clone()]);
+    }
+    if !options.architectures.is_empty() {
+        arguments.extend(["--architectures".into(), options.architectures.join(",")]);
     }
     // Kubernetes puts the values in.
     let rest = ["--pod-ip", "$(POD_IP)", "--pod-name", "$(POD_NAME)", "--health-port"];

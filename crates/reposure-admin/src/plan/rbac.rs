@@ -12,27 +12,50 @@ use crate::object::Object;
 
 const READ: [&str; 3] = ["get", "list", "watch"];
 const KEEP: [&str; 5] = ["get", "list", "watch", "create", "patch"];
+/// The role for the Lease, which is in the operator's own namespace whatever it sees to.
+const ELECTION: &str = "reposure-operator-election";
 
 /// Returns the operator's roles and bindings.
 pub(crate) fn objects(options: &OperatorOptions) -> Vec<Object> {
-    let own = RoleKind::of(options.scope).reference(names::OPERATOR);
-    let mut objects = match options.scope {
-        Scope::Namespace => vec![
-            Object::from(Role { metadata: namespaced(options, names::OPERATOR), rules: Some(rules()) }),
-            binding(options, names::OPERATOR, own),
-        ],
-        Scope::Cluster => {
-            let metadata = clustered(options, names::OPERATOR);
-            vec![
-                Object::from(ClusterRole { metadata, rules: Some(rules()), aggregation_rule: None }),
-                binding(options, names::OPERATOR, own),
-            ]
+    let mut objects = vec![
+        Role { metadata: metadata(options, ELECTION), rules: Some(election_rules()) }.into(),
+        bind_in(options, &options.namespace, ELECTION, RoleKind::Namespace.reference(ELECTION)),
+    ];
+    match &options.scope {
+        Scope::Namespace => objects.extend(in_namespace(options, &options.namespace)),
+        Scope::Namespaces(namespaces) => {
+            objects.extend(namespaces.iter().flat_map(|namespace| in_namespace(options, namespace)));
         }
-    };
-    if let Some(role) = &options.role {
-        let name = format!("{}-{role}", names::OPERATOR);
-        objects.push(binding(options, &name, RoleKind::Cluster.reference(role)));
+        Scope::Cluster => objects.extend(in_cluster(options)),
     }
+    objects
+}
+
+fn in_namespace(options: &OperatorOptions, namespace: &str) -> Vec<Object> {
+    let metadata = ObjectMeta { namespace: Some(namespace.into()), ..metadata(options, names::OPERATOR) };
+    let mut objects = vec![
+        Role { metadata, rules: Some(rules()) }.into(),
+        bind_in(options, namespace, names::OPERATOR, RoleKind::Namespace.reference(names::OPERATOR)),
+    ];
+    objects.extend(options.role.as_ref().map(|role| {
+        let reference = RoleKind::Cluster.reference(role);
+        bind_in(options, namespace, &format!("{}-{role}", names::OPERATOR), reference)
+    }));
+    objects
+}
+
+fn in_cluster(options: &OperatorOptions) -> Vec<Object> {
+    let mut rules = rules();
+    rules.extend(lost_node_rules());
+    let metadata = clustered(options, names::OPERATOR);
+    let mut objects = vec![
+        ClusterRole { metadata, rules: Some(rules), aggregation_rule: None }.into(),
+        bind(options, names::OPERATOR, RoleKind::Cluster.reference(names::OPERATOR)),
+    ];
+    objects.extend(options.role.as_ref().map(|role| {
+        let name = format!("{}-{role}", names::OPERATOR);
+        bind(options, &name, RoleKind::Cluster.reference(role))
+    }));
     objects
 }
 
@@ -47,8 +70,25 @@ fn rules() -> Vec<PolicyRule> {
         rule("apps", &["statefulsets"], &KEEP),
         rule("", &["configmaps", "serviceaccounts"], &KEEP),
         rule("", &["services", "pods"], &READ),
+        // Why a pod was refused stands nowhere else.
+        rule("", &["events"], &["list"]),
         rule("events.k8s.io", &["events"], &["create", "patch"]),
     ]
+}
+
+/// To see that a node is lost, and to take the surrogate off it. Nodes belong to the cluster, and so do these rights.
+fn lost_node_rules() -> [PolicyRule; 2] {
+    [rule("", &["nodes"], &["get"]), rule("", &["pods"], &["delete"])]
+}
+
+fn election_rules() -> Vec<PolicyRule> {
+    let group = "coordination.k8s.io";
+    let own = PolicyRule {
+        resource_names: Some(vec![names::OPERATOR.into()]),
+        ..rule(group, &["leases"], &["get", "update"])
+    };
+    // What is to be created has no name yet that could be asked for.
+    vec![own, rule(group, &["leases"], &["create"])]
 }
 
 pub(super) fn rule(group: &str, resources: &[&str], verbs: &[&str]) -> PolicyRule {
@@ -68,13 +108,6 @@ enum RoleKind {
 }
 
 impl RoleKind {
-    const fn of(scope: Scope) -> Self {
-        match scope {
-            Scope::Namespace => Self::Namespace,
-            Scope::Cluster => Self::Cluster,
-        }
-    }
-
     fn reference(self, name: &str) -> RoleRef {
         let kind = match self {
             Self::Namespace => "Role",
@@ -84,23 +117,23 @@ impl RoleKind {
     }
 }
 
-fn binding(options: &OperatorOptions, name: &str, role_ref: RoleRef) -> Object {
-    let subjects = Some(vec![Subject {
+fn subjects(options: &OperatorOptions) -> Vec<Subject> {
+    vec![Subject {
         kind: "ServiceAccount".into(),
         name: names::OPERATOR.into(),
         namespace: Some(options.namespace.clone()),
         api_group: None,
-    }]);
-    match options.scope {
-        Scope::Namespace => RoleBinding { metadata: namespaced(options, name), role_ref, subjects }.into(),
-        Scope::Cluster => {
-            ClusterRoleBinding { metadata: clustered(options, name), role_ref, subjects }.into()
-        }
-    }
+    }]
 }
 
-fn namespaced(options: &OperatorOptions, name: &str) -> ObjectMeta {
-    metadata(options, name)
+fn bind_in(options: &OperatorOptions, namespace: &str, name: &str, role_ref: RoleRef) -> Object {
+    let metadata = ObjectMeta { namespace: Some(namespace.into()), ..metadata(options, name) };
+    RoleBinding { metadata, role_ref, subjects: Some(subjects(options)) }.into()
+}
+
+fn bind(options: &OperatorOptions, name: &str, role_ref: RoleRef) -> Object {
+    ClusterRoleBinding { metadata: clustered(options, name), role_ref, subjects: Some(subjects(options)) }
+        .into()
 }
 
 /// Returns the metadata of an object of the cluster.

@@ -13,6 +13,7 @@ use reposure_api::{
     Reason, Registry, SpecError, SurrogateNames, Target,
     labels::{self, Application, labels},
 };
+use reposure_parcel::config::Scheme;
 
 use super::{
     Plan,
@@ -31,14 +32,22 @@ pub struct Settings {
     pub pull_secret: Option<String>,
     /// The unspecified address of the family that the cluster's pods have: `0.0.0.0`, or `::` where they have no IPv4.
     pub listen: IpAddr,
+    /// What the image is built for, as nodes name it; any node where it is empty.
+    pub architectures: Vec<String>,
     /// Who keeps the objects. With [`Manager::Cli`] the ConfigMap holds the registry too, since no custom resource does.
     pub manager: Manager,
 }
 
 impl Settings {
-    /// Returns settings with `image`, for a cluster with IPv4, kept by `manager`.
+    /// Returns settings with `image`, which runs on any node, for a cluster with IPv4, kept by `manager`.
     pub fn new(image: impl Into<String>, manager: Manager) -> Self {
-        Self { image: image.into(), pull_secret: None, listen: Ipv4Addr::UNSPECIFIED.into(), manager }
+        Self {
+            image: image.into(),
+            pull_secret: None,
+            listen: Ipv4Addr::UNSPECIFIED.into(),
+            architectures: Vec::new(),
+            manager,
+        }
     }
 }
 
@@ -94,12 +103,18 @@ pub struct SurrogatePlan {
     pub plan: Plan,
     /// Where the registry is.
     pub target: Target,
+    /// The StatefulSet.
+    pub stateful_set: String,
     /// The pod.
     pub pod: String,
     /// What pods put before an image's name.
     pub host: String,
     /// What stands in the registry's way, for its conditions.
     pub problem: Option<(Reason, String)>,
+    /// Whether the registry is dialled by TLS.
+    pub tls: bool,
+    /// Whether credentials are named.
+    pub credentials: bool,
     image: String,
     hash: String,
 }
@@ -135,10 +150,13 @@ pub fn surrogate(
     objects.push(stateful_set(registry, &config, settings).into());
     Ok(SurrogatePlan {
         plan: Plan::of(objects),
+        stateful_set: SurrogateNames::new(name).stateful_set().into(),
         pod: SurrogateNames::new(name).pod(),
         host: target.image_host(observed.service.cluster_ip()),
         problem: problem(&target, &observed.service),
         target,
+        tls: config.upstream.scheme == Scheme::Https,
+        credentials: config.upstream.credentials.is_some(),
         image: settings.image.clone(),
         hash: hash(&config),
     })

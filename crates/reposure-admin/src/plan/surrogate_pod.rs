@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::{
     api::{
         apps::v1::{StatefulSet, StatefulSetSpec},
-        core::v1::{Container, ContainerPort, PodSpec, PodTemplateSpec, VolumeMount},
+        core::v1::{Container, ContainerPort, PodSpec, PodTemplateSpec, Toleration, VolumeMount},
     },
     apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta},
 };
@@ -16,6 +16,7 @@ use reposure_api::{
 use reposure_parcel::{config::Config, session, wire};
 
 use super::{
+    architecture::affinity,
     hardening::{Bounds, container_security, http_probe, patient_probe, pod_security, pull_secrets},
     surrogate::{Settings, metadata},
     surrogate_config::hash,
@@ -28,6 +29,9 @@ const BOUNDS: Bounds =
     Bounds { cpu_request: "100m", cpu_limit: "2", memory_request: "64Mi", memory_limit: "160Mi" };
 /// How long an ending surrogate may finish what it has begun, in seconds.
 const GRACE_SECONDS: i64 = 30;
+/// How long a surrogate stays on a node that is lost, in seconds: a node that restarts its kubelet is back by then, and without
+/// saying anything Kubernetes waits for 300.
+const LOST_NODE_SECONDS: i64 = 30;
 
 /// Returns the StatefulSet of one. `Parallel`, since otherwise a pod that never gets ready is not replaced by a newer
 /// one ([forced rollback](https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#forced-rollback)).
@@ -72,9 +76,22 @@ fn pod(registry: &Registry, config: &Config, settings: &Settings) -> PodSpec {
         termination_grace_period_seconds: Some(GRACE_SECONDS),
         image_pull_secrets: pull_secrets(settings.pull_secret.as_deref()),
         security_context: Some(pod_security(None)),
+        affinity: Some(affinity(&settings.architectures)),
+        tolerations: Some(["not-ready", "unreachable"].map(tolerated).into()),
         containers: vec![container(config, settings, mounts)],
         volumes: Some(volumes),
         ..PodSpec::default()
+    }
+}
+
+/// Bears the taint `name` of a node for [`LOST_NODE_SECONDS`].
+fn tolerated(name: &str) -> Toleration {
+    Toleration {
+        key: Some(format!("node.kubernetes.io/{name}")),
+        operator: Some("Exists".into()),
+        effect: Some("NoExecute".into()),
+        toleration_seconds: Some(LOST_NODE_SECONDS),
+        value: None,
     }
 }
 

@@ -40,6 +40,7 @@ fn has_named_rights_only() {
         "configmaps",
         "serviceaccounts",
         "events",
+        "pods",
     ];
     assert_eq!(written, expected);
 }
@@ -55,15 +56,18 @@ fn has_no_rights_in_the_cluster_when_for_one_namespace() {
         "ClusterRole reposure-edit",
         "ClusterRole reposure-admin",
         "ServiceAccount work/reposure-operator",
+        "Role work/reposure-operator-election",
+        "RoleBinding work/reposure-operator-election",
         "Role work/reposure-operator",
         "RoleBinding work/reposure-operator",
         "RoleBinding work/reposure-operator-view",
+        "Lease work/reposure-operator",
         "Deployment work/reposure-operator",
     ]
     "#);
     let objects = objects(&plan);
     assert_eq!(
-        objects[7]["roleRef"],
+        objects[9]["roleRef"],
         json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"})
     );
 }
@@ -75,5 +79,51 @@ fn sees_all_namespaces_when_for_the_cluster() {
     let deployment = objects(&plan).pop().unwrap();
     let container = &deployment["spec"]["template"]["spec"]["containers"][0];
     assert_eq!(container["args"][0], "--all-namespaces");
-    assert_eq!(deployment["spec"]["strategy"], json!({"type": "Recreate"}));
+    assert_eq!(deployment["spec"]["strategy"], Value::Null, "the others stand by while one is replaced");
+}
+
+#[test]
+fn has_rights_in_each_of_several_namespaces_and_the_lease_at_home() {
+    let scope = Scope::Namespaces(vec!["a".into(), "b".into()]);
+    let plan =
+        plan::operator(&OperatorOptions { scope, crd: false, replicas: 2, ..OperatorOptions::new("home") });
+    insta::assert_debug_snapshot!(names(&plan), @r#"
+    [
+        "ServiceAccount home/reposure-operator",
+        "Role home/reposure-operator-election",
+        "RoleBinding home/reposure-operator-election",
+        "Role a/reposure-operator",
+        "RoleBinding a/reposure-operator",
+        "Role b/reposure-operator",
+        "RoleBinding b/reposure-operator",
+        "Lease home/reposure-operator",
+        "Deployment home/reposure-operator",
+    ]
+    "#);
+    let objects = objects(&plan);
+    let election = &objects[1]["rules"];
+    assert_eq!(election[0]["resourceNames"], json!(["reposure-operator"]));
+    assert_eq!(election[1]["verbs"], json!(["create"]));
+    assert!(!objects[3]["rules"].to_string().contains("delete"), "pods are deleted for the cluster alone");
+    let deployment = &objects[8]["spec"];
+    assert_eq!(deployment["replicas"], 2);
+    assert_eq!(deployment["template"]["spec"]["containers"][0]["args"][1], "a,b");
+    assert_eq!(
+        deployment["template"]["spec"]["topologySpreadConstraints"][0]["topologyKey"],
+        "kubernetes.io/hostname"
+    );
+}
+
+#[test]
+fn runs_where_its_image_does() {
+    let affinity = |architectures: &[&str]| {
+        let architectures = architectures.iter().map(ToString::to_string).collect();
+        let options = OperatorOptions { architectures, ..OperatorOptions::new("work") };
+        let deployment = objects(&plan::operator(&options)).pop().unwrap();
+        deployment["spec"]["template"]["spec"]["affinity"]["nodeAffinity"]
+            ["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"][0]["matchExpressions"]
+            .clone()
+    };
+    assert_eq!(affinity(&[]).as_array().unwrap().len(), 1);
+    assert_eq!(affinity(&["amd64", "arm64"])[1]["values"], json!(["amd64", "arm64"]));
 }

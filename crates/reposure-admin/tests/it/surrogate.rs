@@ -93,6 +93,15 @@ fn makes_a_pod_with_files_only() {
           app.kubernetes.io/name: reposure-surrogate
           app.kubernetes.io/part-of: reposure
       spec:
+        affinity:
+          nodeAffinity:
+            requiredDuringSchedulingIgnoredDuringExecution:
+              nodeSelectorTerms:
+              - matchExpressions:
+                - key: kubernetes.io/os
+                  operator: In
+                  values:
+                  - linux
         automountServiceAccountToken: false
         containers:
         - args:
@@ -157,6 +166,15 @@ fn makes_a_pod_with_files_only() {
             type: RuntimeDefault
         serviceAccountName: reposure-surrogate-default
         terminationGracePeriodSeconds: 30
+        tolerations:
+        - effect: NoExecute
+          key: node.kubernetes.io/not-ready
+          operator: Exists
+          tolerationSeconds: 30
+        - effect: NoExecute
+          key: node.kubernetes.io/unreachable
+          operator: Exists
+          tolerationSeconds: 30
         volumes:
         - configMap:
             items:

@@ -1,9 +1,11 @@
 //! `reposure operator …`
 
 mod install;
+mod installed;
 mod logs;
 mod manifests;
 mod uninstall;
+mod upgrade;
 
 use anyhow::Result;
 use clap::Subcommand;
@@ -15,6 +17,7 @@ pub(super) use install::by_hand;
 #[derive(Debug, Subcommand)]
 pub(crate) enum OperatorCommand {
     Install(install::InstallArgs),
+    Upgrade(upgrade::UpgradeArgs),
     Uninstall(uninstall::UninstallArgs),
     Manifests(install::InstallArgs),
     Logs(logs::OperatorLogsArgs),
@@ -23,6 +26,7 @@ pub(crate) enum OperatorCommand {
 pub(super) async fn run(context: &Context, command: OperatorCommand) -> Result<()> {
     match command {
         OperatorCommand::Install(args) => install::run(context, &args).await,
+        OperatorCommand::Upgrade(args) => upgrade::run(context, &args).await,
         OperatorCommand::Uninstall(args) => uninstall::run(context, &args).await,
         OperatorCommand::Manifests(args) => manifests::run(context, &args).await,
         OperatorCommand::Logs(args) => logs::run(context, &args).await,

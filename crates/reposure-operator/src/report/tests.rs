@@ -6,11 +6,24 @@ use serde_json::{Value, json};
 
 use super::*;
 
+/// The beginning of 1970, as good as any time.
+const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
 fn planned(service: ServiceState) -> SurrogatePlan {
+    planned_with(service, &json!({"type": "oci", "indirect": {"service": "simple", "port": 5000}}))
+}
+
+/// Returns the plan of a registry that is dialled by TLS, with credentials.
+fn secured() -> SurrogatePlan {
+    let spec = json!({"type": "oci", "indirect": {"service": "simple", "port": 5000}, "scheme": "https",
+        "authorizationSecret": "credentials"});
+    planned_with(ServiceState::Unknown, &spec)
+}
+
+fn planned_with(service: ServiceState, spec: &Value) -> SurrogatePlan {
     let registry: Registry = serde_json::from_value(json!({
         "apiVersion": "reposure.puccini.cloud/v1alpha1", "kind": "Registry",
-        "metadata": {"name": "default", "namespace": "work"},
-        "spec": {"type": "oci", "indirect": {"service": "simple", "port": 5000}},
+        "metadata": {"name": "default", "namespace": "work"}, "spec": spec,
     }))
     .unwrap();
     plan::surrogate(&registry, &Observed { service }, &Settings::new("image", Manager::Operator)).unwrap()
@@ -34,8 +47,8 @@ fn status(registry: Seen, keys: Seen) -> Status {
     serde_json::from_value(status).unwrap()
 }
 
-/// Returns state and reason of `Ready`, `SurrogateReady` and `RegistryReachable`.
-fn short(facts: &Facts<'_>) -> [(State, Reason); 3] {
+/// Returns state and reason of each condition.
+fn short(facts: &Facts<'_>) -> [(State, Reason); 5] {
     conditions(facts).map(|condition| (condition.state, condition.reason))
 }
 
@@ -43,8 +56,8 @@ fn of(
     plan: &SurrogatePlan,
     pod: Option<&Pod>,
     answer: Option<&Result<Status, ProbeError>>,
-) -> [(State, Reason); 3] {
-    short(&Facts { plan, failure: None, pod, answer })
+) -> [(State, Reason); 5] {
+    short(&Facts { plan, failure: None, pod, cause: None, answer, now: NOW })
 }
 
 #[test]
@@ -54,6 +67,8 @@ fn all_is_well() {
         (State::True, Reason::Ready),
         (State::True, Reason::SurrogateRunning),
         (State::True, Reason::Reachable),
+        (State::True, Reason::Anonymous),
+        (State::True, Reason::PlainHttp),
     ];
     for keys in [Seen::Ok, Seen::Pending] {
         assert_eq!(of(&plan, Some(&ready_pod(&plan)), Some(&Ok(status(Seen::Ok, keys)))), expected);
@@ -85,7 +100,6 @@ fn what_the_surrogate_says_of_the_registry_is_the_reason() {
     let plan = planned(ServiceState::Unknown);
     let pod = ready_pod(&plan);
     let cases = [
-        (Seen::Unauthorized, State::False, Reason::Unauthorized),
         (Seen::CertificateUntrusted, State::False, Reason::CertificateUntrusted),
         (Seen::Pending, State::Unknown, Reason::Pending),
         (Seen::Failed, State::False, Reason::Failed),
@@ -129,14 +143,77 @@ fn a_missing_right_is_named() {
     let refused =
         kube::core::Status { code: 403, message: "forbidden".into(), ..kube::core::Status::default() };
     let error = AdminError::new(Verb::Patch, &object, kube::Error::Api(Box::new(refused)));
-    let found = conditions(&Facts { plan: &plan, failure: Some(&error), pod: None, answer: None });
+    let found = conditions(&Facts {
+        plan: &plan,
+        failure: Some(&error),
+        pod: None,
+        cause: None,
+        answer: None,
+        now: NOW,
+    });
     assert_eq!((found[0].state, found[0].reason), (State::False, Reason::Denied));
     insta::assert_snapshot!(found[0].message, @"not allowed to patch ConfigMap work/reposure-surrogate-default: forbidden; a Role in namespace work must allow create and patch on configmaps");
 }
 
 #[test]
 fn an_invalid_specification_says_so() {
-    let [ready, surrogate, _] = invalid(&SpecError::NoTarget);
+    let [ready, surrogate, ..] = invalid(&SpecError::NoTarget);
     assert_eq!((ready.state, ready.reason), (State::False, Reason::InvalidSpec));
     assert_eq!(surrogate.state, State::Unknown);
+}
+
+/// Returns what a surrogate says whose registry shows a certificate that is good until so many days after [`NOW`], of 60.
+#[expect(clippy::unnecessary_wraps, reason = "it is what a probe gives")]
+fn shown(registry: Seen, days: i64) -> Result<Status, ProbeError> {
+    let day = |day: i64| Timestamp::from_second(day * 24 * 3600).unwrap().to_string();
+    let certificate = json!({"notBefore": day(days - 60), "notAfter": day(days)});
+    let mut status = status(registry, Seen::Ok);
+    status.certificate = serde_json::from_value(certificate).unwrap();
+    Ok(status)
+}
+
+#[test]
+fn a_certificate_is_good_until_it_is_not() {
+    let plan = secured();
+    let cases = [
+        (Seen::Ok, 30, State::True, Reason::CertificateTrusted),
+        (Seen::Ok, 9, State::True, Reason::CertificateExpiresSoon),
+        (Seen::CertificateUntrusted, 30, State::False, Reason::CertificateUntrusted),
+        (Seen::CertificateUntrusted, -1, State::False, Reason::CertificateExpired),
+        (Seen::CertificateUntrusted, 61, State::False, Reason::CertificateExpired),
+    ];
+    for (seen, days, state, reason) in cases {
+        let found = of(&plan, Some(&ready_pod(&plan)), Some(&shown(seen, days)));
+        assert_eq!(found[4], (state, reason), "{seen:?}, {days} days");
+        let ready = if state == State::True { Reason::Ready } else { reason };
+        assert_eq!(found[0], (state, ready), "{seen:?}, {days} days");
+    }
+    let silent = of(&plan, Some(&ready_pod(&plan)), Some(&Ok(status(Seen::Ok, Seen::Ok))));
+    assert_eq!(silent[4], (State::True, Reason::CertificateTrusted), "a surrogate of an earlier version");
+    let away = of(&plan, Some(&ready_pod(&plan)), Some(&Ok(status(Seen::Timeout, Seen::Ok))));
+    assert_eq!(away[4], (State::Unknown, Reason::Timeout));
+}
+
+#[test]
+fn a_registry_that_refuses_the_credentials_is_reached_all_the_same() {
+    let plan = secured();
+    let pod = ready_pod(&plan);
+    let refused = of(&plan, Some(&pod), Some(&shown(Seen::Unauthorized, 30)));
+    assert_eq!(refused[0], (State::False, Reason::Unauthorized));
+    assert_eq!(refused[2], (State::True, Reason::Reachable));
+    assert_eq!(refused[3], (State::False, Reason::Unauthorized));
+    let missing = of(&plan, Some(&pod), Some(&Ok(status(Seen::CredentialsInvalid, Seen::Ok))));
+    assert_eq!(missing[0], (State::False, Reason::CredentialsInvalid));
+    assert_eq!(missing[3], (State::False, Reason::CredentialsInvalid));
+    let taken = of(&plan, Some(&pod), Some(&shown(Seen::Ok, 30)));
+    assert_eq!(taken[3], (State::True, Reason::CredentialsAccepted));
+}
+
+#[test]
+fn what_keeps_a_pod_from_being_is_named() {
+    let plan = planned(ServiceState::Unknown);
+    let cause = Some((Reason::QuotaExceeded, "exceeded quota: small".into()));
+    let found = conditions(&Facts { plan: &plan, failure: None, pod: None, cause, answer: None, now: NOW });
+    assert_eq!((found[0].reason, found[1].reason), (Reason::QuotaExceeded, Reason::QuotaExceeded));
+    assert_eq!(found[0].message, "exceeded quota: small");
 }

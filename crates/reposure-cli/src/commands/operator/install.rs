@@ -1,5 +1,7 @@
 //! `reposure operator install`
 
+use std::time::Duration;
+
 use anyhow::{Context as _, Result};
 use clap::Args;
 use kube::Resource as _;
@@ -22,6 +24,15 @@ pub(crate) struct InstallArgs {
     /// See to the registries of all namespaces, not only of this one
     #[arg(long, short = 'c')]
     cluster: bool,
+    /// See to the registries of these namespaces, not only of this one
+    #[arg(long, value_name = "NAMESPACE", value_delimiter = ',', conflicts_with = "cluster")]
+    watch: Vec<String>,
+    /// How many operators run: one sees to registries, the others stand by
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=9))]
+    replicas: u16,
+    /// What the image is built for, as nodes name it (amd64, arm64); any node by default
+    #[arg(long, value_name = "ARCHITECTURE", value_delimiter = ',')]
+    architectures: Vec<String>,
     /// Bind this cluster role to the operator too
     #[arg(long, short = 'e', value_name = "NAME")]
     role: Option<String>,
@@ -41,11 +52,21 @@ pub(crate) struct InstallArgs {
 impl InstallArgs {
     pub(super) fn options(&self, namespace: &str) -> OperatorOptions {
         OperatorOptions {
-            scope: if self.cluster { Scope::Cluster } else { Scope::Namespace },
+            scope: self.scope(),
+            replicas: self.replicas,
+            architectures: self.architectures.clone(),
             image: self.image.clone().unwrap_or_else(|| plan::image(&self.registry)),
             pull_secret: self.image_pull_secret.clone(),
             role: self.role.clone(),
             ..OperatorOptions::new(namespace)
+        }
+    }
+
+    fn scope(&self) -> Scope {
+        match &self.watch[..] {
+            _ if self.cluster => Scope::Cluster,
+            [] => Scope::Namespace,
+            namespaces => Scope::Namespaces(namespaces.to_vec()),
         }
     }
 }
@@ -53,7 +74,7 @@ impl InstallArgs {
 pub(super) async fn run(context: &Context, args: &InstallArgs) -> Result<()> {
     let cluster = context.cluster().await?;
     let options = args.options(&cluster.namespace);
-    define(&cluster, args).await?;
+    define(&cluster, args.wait.timeout).await?;
     let rest = plan::operator(&OperatorOptions { crd: false, ..options });
     let applied =
         apply::apply_all(&cluster.client, &rest, &by_hand()).await.context("cannot install the operator")?;
@@ -66,9 +87,9 @@ pub(super) async fn run(context: &Context, args: &InstallArgs) -> Result<()> {
 }
 
 /// Writes the definition of `Registry` and who may use it. Whoever may not goes on where it is there, and else gets it for an administrator.
-async fn define(cluster: &Cluster, args: &InstallArgs) -> Result<()> {
+pub(super) async fn define(cluster: &Cluster, limit: Duration) -> Result<()> {
     match apply::apply_all(&cluster.client, &plan::definition(), &by_hand()).await {
-        Ok(_) => Ok(wait::crd_established(&cluster.client, args.wait.timeout).await?),
+        Ok(_) => Ok(wait::crd_established(&cluster.client, limit).await?),
         Err(AdminError::Denied { .. }) if is_defined(cluster).await => Ok(()),
         Err(error @ AdminError::Denied { .. }) => {
             output::write(&manifests::crd()?)?;

@@ -7,8 +7,9 @@ use kube::{
     api::{DeleteParams, ListParams},
 };
 use reposure_admin::{OperatorOptions, Scope, Verb, apply, plan, wait};
-use reposure_api::Registry;
+use reposure_api::{Registry, names};
 
+use super::installed;
 use crate::{
     args::WaitArgs,
     commands::report,
@@ -18,7 +19,7 @@ use crate::{
 
 /// Remove the operator
 ///
-/// The definition of Registry stays, and with it the registries of other namespaces, unless --all is given.
+/// The definition of Registry stays, and with it the registries of other namespaces, unless --all is given. Images stay in any case.
 #[derive(Debug, Args)]
 pub(crate) struct UninstallArgs {
     /// Remove an operator that sees to all namespaces
@@ -33,7 +34,8 @@ pub(crate) struct UninstallArgs {
 
 pub(super) async fn run(context: &Context, args: &UninstallArgs) -> Result<()> {
     let cluster = context.cluster().await?;
-    let registries = registries(&cluster, args.cluster).await?;
+    let scope = scope(&cluster, args).await?;
+    let registries = seen_to(&cluster, &scope).await?;
     if !args.all && !registries.is_empty() {
         let names: Vec<String> = registries.iter().map(label).collect();
         let message = format!("the operator still sees to {}", names.join(", "));
@@ -42,16 +44,17 @@ pub(super) async fn run(context: &Context, args: &UninstallArgs) -> Result<()> {
     for registry in &registries {
         delete(&cluster, registry, args).await?;
     }
-    let scope = if args.cluster { Scope::Cluster } else { Scope::Namespace };
     let options = OperatorOptions { scope, crd: false, ..OperatorOptions::new(&cluster.namespace) };
     let plan = plan::operator(&options);
     let mut deleted =
         apply::delete_all(&cluster.client, &plan).await.context("cannot remove the operator")?;
-    if args.all && self::registries(&cluster, true).await.is_ok_and(|left| left.is_empty()) {
+    let undefine = args.all && seen_to(&cluster, &Scope::Cluster).await.is_ok_and(|left| left.is_empty());
+    if undefine {
         let definition = apply::delete_all(&cluster.client, &plan::definition()).await;
         deleted.extend(definition.context("cannot remove the definition of Registry")?);
     }
     report::changes(context, &deleted)?;
+    say_what_stays(undefine);
     if args.wait.wait {
         for object in plan.objects() {
             wait::deleted(&cluster.client, object, args.wait.timeout).await?;
@@ -60,9 +63,45 @@ pub(super) async fn run(context: &Context, args: &UninstallArgs) -> Result<()> {
     Ok(())
 }
 
-async fn registries(cluster: &Cluster, all: bool) -> Result<Vec<Registry>> {
+/// Returns what the operator sees to, as its Deployment says; where there is none any more, as the arguments do.
+async fn scope(cluster: &Cluster, args: &UninstallArgs) -> Result<Scope> {
+    if args.cluster {
+        return Ok(Scope::Cluster);
+    }
+    let options = installed::options(cluster).await.context("cannot see how the operator is installed")?;
+    match options.map(|options| options.scope) {
+        Some(Scope::Cluster) => {
+            let message = format!("the {} here sees to all namespaces", names::OPERATOR);
+            Err(Failure::new(Kind::Conflict, message).hint("give --cluster to remove it").into())
+        }
+        Some(scope) => Ok(scope),
+        None => Ok(Scope::Namespace),
+    }
+}
+
+/// Says on standard error what is not taken.
+fn say_what_stays(undefined: bool) {
+    let definition = if undefined { "" } else { "the definition of Registry with its roles, " };
+    eprintln!("what stays: {definition}registries' servers and their images, and Secrets");
+}
+
+async fn seen_to(cluster: &Cluster, scope: &Scope) -> Result<Vec<Registry>> {
     let client = cluster.client.clone();
-    let api: Api<Registry> = if all { Api::all(client) } else { Api::namespaced(client, &cluster.namespace) };
+    let apis: Vec<Api<Registry>> = match scope {
+        Scope::Cluster => vec![Api::all(client)],
+        Scope::Namespace => vec![cluster.api()],
+        Scope::Namespaces(named) => {
+            named.iter().map(|namespace| Api::namespaced(client.clone(), namespace)).collect()
+        }
+    };
+    let mut registries = Vec::new();
+    for api in apis {
+        registries.extend(listed(cluster, &api).await?);
+    }
+    Ok(registries)
+}
+
+async fn listed(cluster: &Cluster, api: &Api<Registry>) -> Result<Vec<Registry>> {
     match api.list(&ListParams::default()).await {
         Ok(list) => Ok(list.items),
         // Without a definition there is nothing that it could see to.

@@ -1,0 +1,75 @@
+//! How an operator was installed, as its Deployment says.
+
+use anyhow::Result;
+use k8s_openapi::api::apps::v1::Deployment;
+use reposure_admin::{OperatorOptions, Scope, Verb};
+use reposure_api::names;
+
+use crate::context::Cluster;
+
+/// Reads how the operator in the namespace was installed; none if there is none.
+///
+/// # Errors
+/// When it may not be read.
+pub(super) async fn options(cluster: &Cluster) -> Result<Option<OperatorOptions>> {
+    let found = cluster.api::<Deployment>().get_opt(names::OPERATOR).await;
+    let found = found.map_err(|error| cluster.failed::<Deployment>(Verb::Get, names::OPERATOR, error))?;
+    Ok(found.as_ref().map(|deployment| of(deployment, &cluster.namespace)))
+}
+
+/// Takes back what `plan::operator` made of options. The role that was bound beside its own is not told, and stays bound.
+fn of(deployment: &Deployment, namespace: &str) -> OperatorOptions {
+    let spec = deployment.spec.as_ref();
+    let pod = spec.and_then(|spec| spec.template.spec.as_ref());
+    let container = pod.and_then(|pod| pod.containers.first());
+    let args = container.and_then(|container| container.args.as_deref()).unwrap_or_default();
+    let value = |flag: &str| {
+        let position = args.iter().position(|arg| arg == flag)?;
+        args.get(position + 1).map(String::as_str)
+    };
+    let list = |flag| {
+        value(flag).map(|text| text.split(',').map(Into::into).collect::<Vec<_>>()).unwrap_or_default()
+    };
+    let scope = match list("--namespace") {
+        _ if args.iter().any(|arg| arg == "--all-namespaces") => Scope::Cluster,
+        named if named.is_empty() || named == [namespace] => Scope::Namespace,
+        named => Scope::Namespaces(named),
+    };
+    let replicas = spec.and_then(|spec| spec.replicas).and_then(|number| u16::try_from(number).ok());
+    let new = OperatorOptions::new(namespace);
+    OperatorOptions {
+        scope,
+        image: container.and_then(|container| container.image.clone()).unwrap_or_else(|| new.image.clone()),
+        pull_secret: value("--image-pull-secret").map(Into::into),
+        replicas: replicas.unwrap_or(new.replicas),
+        architectures: list("--architectures"),
+        crd: false,
+        ..new
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use reposure_admin::plan;
+
+    use super::*;
+
+    #[test]
+    fn what_was_installed_is_read_back() {
+        for scope in [Scope::Namespace, Scope::Cluster, Scope::Namespaces(vec!["a".into(), "b".into()])] {
+            let options = OperatorOptions {
+                scope,
+                image: "host/image:1".into(),
+                pull_secret: Some("secret".into()),
+                replicas: 3,
+                architectures: vec!["amd64".into(), "arm64".into()],
+                crd: false,
+                ..OperatorOptions::new("work")
+            };
+            let plan = plan::operator(&options);
+            let last = plan.objects().last().unwrap().to_dynamic().unwrap();
+            let deployment: Deployment = last.try_parse().unwrap();
+            assert_eq!(of(&deployment, "work"), options);
+        }
+    }
+}

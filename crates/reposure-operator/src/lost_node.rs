@@ -1,0 +1,115 @@
+//! Takes a surrogate off a node that is lost.
+//!
+//! Kubernetes deletes the pods of such a node, but waits for ever for the node to say that they have ended, and a StatefulSet has no
+//! second pod of a name. Two surrogates at once do no harm: a surrogate keeps nothing but unfinished uploads.
+
+use std::time::Duration;
+
+use k8s_openapi::{
+    api::core::v1::{Node, Pod},
+    jiff::{SignedDuration, Timestamp},
+};
+use kube::{
+    Api, Client,
+    api::{DeleteParams, Preconditions},
+};
+use reposure_api::Reason;
+use tokio::time::timeout;
+
+/// How long a node must have been lost: one that restarts is back before.
+const LOST: SignedDuration = SignedDuration::from_secs(60);
+/// How long a request may take.
+const LIMIT: Duration = Duration::from_secs(5);
+
+/// Deletes `pod` by force if it should have ended by now and its node has been lost for a minute. Says what is known of it; nothing
+/// while all goes its way, or where nodes may not be read, which only an operator for the whole cluster may.
+///
+/// Dropping the future leaves it deleted or not; the call can be repeated.
+pub(crate) async fn take_off(client: &Client, pod: &Pod, now: Timestamp) -> Option<(Reason, String)> {
+    let node_name = overdue(pod, now)?;
+    let node = Api::<Node>::all(client.clone());
+    let since = match timeout(LIMIT, node.get(node_name)).await {
+        Ok(Ok(node)) => lost_since(&node)?,
+        Ok(Err(error)) => {
+            tracing::debug!(node = node_name, "the node cannot be read: {error}");
+            return None;
+        }
+        Err(_elapsed) => return None,
+    };
+    if now.duration_since(since) >= LOST {
+        delete(client, pod, node_name).await;
+    }
+    Some((Reason::NodeLost, format!("its node {node_name} has not been ready since {since}")))
+}
+
+/// Returns the node of a pod that should have ended by now.
+fn overdue(pod: &Pod, now: Timestamp) -> Option<&str> {
+    let end = pod.metadata.deletion_timestamp.as_ref()?.0;
+    let node = pod.spec.as_ref()?.node_name.as_deref()?;
+    (now > end).then_some(node)
+}
+
+/// Returns since when a node has not been ready; none if it is.
+fn lost_since(node: &Node) -> Option<Timestamp> {
+    let conditions = node.status.as_ref()?.conditions.as_deref()?;
+    let ready = conditions.iter().find(|condition| condition.type_ == "Ready")?;
+    if ready.status == "True" {
+        return None;
+    }
+    Some(ready.last_transition_time.as_ref()?.0)
+}
+
+async fn delete(client: &Client, pod: &Pod, node: &str) {
+    let name = pod.metadata.name.as_deref().unwrap_or_default();
+    let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
+    let parameters = DeleteParams {
+        grace_period_seconds: Some(0),
+        // Not the one that has taken its place meanwhile.
+        preconditions: Some(Preconditions { uid: pod.metadata.uid.clone(), resource_version: None }),
+        ..DeleteParams::default()
+    };
+    let api = Api::<Pod>::namespaced(client.clone(), namespace);
+    match timeout(LIMIT, api.delete(name, &parameters)).await {
+        Ok(Ok(_)) => tracing::warn!(pod = name, node, "the surrogate is taken off a node that is lost"),
+        Ok(Err(error)) => tracing::warn!(pod = name, node, "the pod cannot be taken off: {error}"),
+        Err(_elapsed) => tracing::warn!(pod = name, node, "the pod cannot be taken off: no answer"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn at(time: &str) -> Timestamp {
+        time.parse().unwrap()
+    }
+
+    fn pod(metadata: &Value) -> Pod {
+        serde_json::from_value(json!({"metadata": metadata, "spec": {"containers": [], "nodeName": "n"}}))
+            .unwrap()
+    }
+
+    #[test]
+    fn only_a_pod_that_should_have_ended_is_looked_at() {
+        let going = pod(&json!({"deletionTimestamp": "2026-01-01T00:00:30Z"}));
+        assert_eq!(overdue(&going, at("2026-01-01T00:00:20Z")), None, "it may still end by itself");
+        assert_eq!(overdue(&going, at("2026-01-01T00:00:31Z")), Some("n"));
+        assert_eq!(overdue(&pod(&json!({})), at("2026-01-01T00:00:31Z")), None);
+    }
+
+    #[test]
+    fn a_node_is_lost_when_it_is_not_ready_or_says_nothing() {
+        let node = |status: &str| -> Node {
+            let ready =
+                json!({"type": "Ready", "status": status, "lastTransitionTime": "2026-01-01T00:00:00Z"});
+            serde_json::from_value(json!({"metadata": {}, "status": {"conditions": [ready]}})).unwrap()
+        };
+        assert_eq!(lost_since(&node("True")), None);
+        for status in ["False", "Unknown"] {
+            assert_eq!(lost_since(&node(status)), Some(at("2026-01-01T00:00:00Z")));
+        }
+        assert_eq!(lost_since(&Node::default()), None);
+    }
+}
