@@ -1,6 +1,6 @@
 //! Reposure against its peers, as ratios of one run: images to and from a registry on the cluster of `make cluster`, the same
-//! over a long way, archives to a registry on this machine, the lists of one, and what
-//! the gate before it costs.
+//! over a long way, archives to a registry on this machine, the lists of one, and what the gate before it costs; and an operator
+//! with hundreds of registries.
 //!
 //! Runs are interleaved, so that a slow minute of the machine hits all of them; medians are compared, never single times.
 
@@ -12,6 +12,7 @@ mod lists;
 mod memory;
 mod peer;
 mod race;
+mod scale;
 mod scene;
 mod table;
 mod task;
@@ -36,6 +37,7 @@ enum Command {
     Archives(archives::ArchivesArgs),
     Gate(gate::GateArgs),
     Lists(lists::ListsArgs),
+    Operator(scale::ScaleArgs),
     Wan(wan::WanArgs),
 }
 
@@ -56,6 +58,7 @@ fn main() -> Result<()> {
         Command::Archives(args) => archives::run(&args),
         Command::Gate(args) => gate::run(&args),
         Command::Lists(args) => lists::run(&args),
+        Command::Operator(args) => scale::run(&args),
         Command::Wan(args) => wan::run(&args),
     }
 }

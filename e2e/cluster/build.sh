@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Builds everything that the cluster and the tests run and that no package brings, from Go modules into build/bin.
 # Each tool has a module of its own below build/src, so that their dependencies never meet. What is there in the right
-# version is left alone: a second run takes a second. With the argument registry3, that alone.
+# version is left alone: a second run takes a second. With the argument registry3 or kwok, that alone; the latter fakes nodes, for
+# the benchmark of the operator.
 set -euo pipefail
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -113,6 +114,10 @@ build_others() {
 mkdir -p "$BIN" "$SRC"
 if [[ ${1:-} == registry3 ]]; then
 	build_distribution
+	exit
+fi
+if [[ ${1:-} == kwok ]]; then
+	build_tool kwok sigs.k8s.io/kwok "$KWOK_VERSION" kwok=/cmd/kwok
 	exit
 fi
 # Side by side, since linking and downloading leave processors idle. Both end before this does, whatever becomes of one.

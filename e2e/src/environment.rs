@@ -68,6 +68,34 @@ impl Environment {
         Run::new(self.root.join("e2e/cluster/cluster.sh")).args(["restart", component]).ok().map(drop)
     }
 
+    /// Stops a component of the local cluster.
+    ///
+    /// # Errors
+    /// When the script fails.
+    pub fn stop(&self, component: &str) -> Result<()> {
+        self.script().args(["stop", component]).ok().map(drop)
+    }
+
+    /// Starts a component of the local cluster that was stopped.
+    ///
+    /// # Errors
+    /// When the script fails, or the component does not come.
+    pub fn start(&self, component: &str) -> Result<()> {
+        self.script().args(["start", component]).ok().map(drop)
+    }
+
+    /// Kills the API server of the local cluster and starts it again with these arguments beside its usual ones.
+    ///
+    /// # Errors
+    /// When the script fails, or the API server does not come back.
+    pub fn restart_apiserver_with(&self, arguments: &str) -> Result<()> {
+        self.script().env("APISERVER_ARGS", arguments).args(["restart", "apiserver"]).ok().map(drop)
+    }
+
+    fn script(&self) -> Run {
+        Run::new(self.root.join("e2e/cluster/cluster.sh"))
+    }
+
     /// Finds a program among the ones that the local cluster was built with, else leaves it to the search path.
     pub fn tool(&self, program: &str) -> PathBuf {
         let built = self.root.join("build/bin").join(program);

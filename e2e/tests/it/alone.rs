@@ -1,6 +1,6 @@
 //! What disturbs every other test, and so runs after them, and only on the local cluster: see `scripts/e2e.sh`.
 
-use std::fs::File;
+use std::{fs::File, thread::sleep, time::Duration};
 
 use anyhow::{Result, ensure};
 use reposure_e2e::{Detour, Stage};
@@ -24,4 +24,114 @@ fn a_push_survives_the_crash_of_the_api_server() -> Result<()> {
         detour.reposure(stage, &["image", "pull", "default", "big:v1", "pulled.tar"]).ok()?;
         assert_pulled(stage, "pulled.tar", &image)
     })
+}
+
+/// Returns the sum of what the API server has counted of requests with this verb for this resource.
+fn requests(stage: &Stage, verb: &str, resource: &str) -> Result<u64> {
+    let metrics = stage.environment.kubectl().args(["get", "--raw", "/metrics"]).ok()?.text();
+    let (verb, resource) = (format!("verb=\"{verb}\""), format!("resource=\"{resource}\""));
+    let counts = metrics.lines().filter(|line| {
+        line.starts_with("apiserver_request_total{") && line.contains(&verb) && line.contains(&resource)
+    });
+    Ok(counts.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum::<f64>() as u64)
+}
+
+#[test]
+fn in_a_quiet_cluster_nothing_is_written_but_the_lease() -> Result<()> {
+    Stage::play("quiet", |stage| {
+        stage.kubectl(&["wait", "--for=condition=Ready", "registry/default", "--timeout=60s"]).ok()?;
+        // Until what the installation has stirred up is still.
+        sleep(Duration::from_secs(20));
+        let counted = || -> Result<Vec<u64>> {
+            let what = [
+                ("APPLY", "registries"),
+                ("APPLY", "configmaps"),
+                ("APPLY", "serviceaccounts"),
+                ("APPLY", "statefulsets"),
+                ("PATCH", "registries"),
+                ("POST", "events"),
+                ("PATCH", "events"),
+            ];
+            what.iter().map(|(verb, resource)| requests(stage, verb, resource)).collect()
+        };
+        let (before, leases) = (counted()?, requests(stage, "PUT", "leases")?);
+        // Longer than the pause between two looks at a registry that is ready.
+        sleep(Duration::from_secs(130));
+        ensure!(counted()? == before, "{before:?} became {:?}", counted()?);
+        let renewed = requests(stage, "PUT", "leases")? - leases;
+        ensure!(renewed >= 40, "the Lease was renewed {renewed} times");
+        Ok(())
+    })
+}
+
+#[test]
+fn owner_references_may_be_enforced_and_the_api_server_restarted() -> Result<()> {
+    Stage::play_bare("owners", |stage| {
+        let plugin = "--enable-admission-plugins=OwnerReferencesPermissionEnforcement";
+        stage.environment.restart_apiserver_with(plugin)?;
+        let done = (|| {
+            stage.install_operator()?;
+            stage.reposure(&["simple", "install", "--ephemeral", "--wait", "--timeout=2m"]).ok()?;
+            let create = ["registry", "create", "default", "--provider=simple", "--wait", "--timeout=2m"];
+            stage.reposure(&create).ok().map(drop)
+        })();
+        // With its usual plugins, and so away in between.
+        stage.environment.restart_apiserver_with("")?;
+        done?;
+        stage.kubectl(&["delete", "configmap", "reposure-surrogate-default"]).ok()?;
+        stage.until("the ConfigMap is back", || {
+            let args = ["get", "configmap", "reposure-surrogate-default", "-o", "name", "--ignore-not-found"];
+            Ok(!stage.kubectl(&args).ok()?.text().is_empty())
+        })?;
+        let path = "jsonpath={.items[*].status.containerStatuses[0].restartCount}";
+        let pods = ["get", "pods", "-l", "app.kubernetes.io/name=reposure-operator", "-o", path];
+        ensure!(stage.kubectl(&pods).ok()?.text() == "0", "the operator was started again");
+        Ok(())
+    })
+}
+
+#[test]
+fn a_surrogate_leaves_a_lost_node() -> Result<()> {
+    Stage::play_bare("lost-node", |stage| {
+        let install = ["operator", "install", "--cluster", "--wait", "--timeout=2m"];
+        // On the node that stays.
+        let done = stage.environment.kubectl().args(["cordon", "node2"]).ok().and_then(|_| {
+            stage.reposure(&install).args(stage.environment.image_args()).ok()?;
+            stage.reposure(&["simple", "install", "--ephemeral", "--wait", "--timeout=2m"]).ok()
+        });
+        stage.environment.kubectl().args(["uncordon", "node2"]).ok()?;
+        done?;
+        let done = lost_node(stage);
+        stage.environment.start("node2/kubelet")?;
+        stage.environment.kubectl().args(["uncordon", "node1"]).ok()?;
+        stage
+            .environment
+            .kubectl()
+            .args(["wait", "--for=condition=Ready", "nodes", "--all", "--timeout=120s"])
+            .ok()?;
+        let roles = ["delete", "clusterrole,clusterrolebinding", "reposure-operator"];
+        stage.environment.kubectl().args(roles).ok()?;
+        done
+    })
+}
+
+fn lost_node(stage: &Stage) -> Result<()> {
+    stage.environment.kubectl().args(["cordon", "node1"]).ok()?;
+    let create = ["registry", "create", "default", "--provider=simple", "--wait", "--timeout=2m"];
+    stage.reposure(&create).ok()?;
+    stage.environment.kubectl().args(["uncordon", "node1"]).ok()?;
+    let node = [
+        "get",
+        "pod",
+        "reposure-surrogate-default-0",
+        "-o",
+        "jsonpath={.spec.nodeName}",
+        "--ignore-not-found",
+    ];
+    ensure!(stage.kubectl(&node).ok()?.text() == "node2", "the surrogate is elsewhere");
+    stage.environment.stop("node2/kubelet")?;
+    // 50 s until Kubernetes takes the node for lost, 30 s that the surrogate bears it, 30 s of grace.
+    sleep(Duration::from_secs(90));
+    stage.until("the surrogate is on the other node", || Ok(stage.kubectl(&node).ok()?.text() == "node1"))?;
+    stage.kubectl(&["wait", "--for=condition=Ready", "registry/default", "--timeout=120s"]).ok().map(drop)
 }

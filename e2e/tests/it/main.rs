@@ -10,6 +10,7 @@ mod failures;
 mod lifecycle;
 mod middle;
 mod names;
+mod operator;
 mod places;
 mod resilience;
 mod rights;
