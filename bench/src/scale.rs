@@ -92,9 +92,9 @@ fn wait_until_ready(stage: &Stage, count: usize) -> Result<()> {
 
 /// Changes one registry, and returns after which time its status is of the change.
 fn change(stage: &Stage) -> Result<Duration> {
-    let patch = r#"{"spec": {"surrogatePort": 10255}}"#;
+    let other_port = r#"{"spec": {"surrogatePort": 10255}}"#;
     let start = Instant::now();
-    stage.kubectl(&["patch", "registry", "r7", "--type=merge", "-p", patch]).ok()?;
+    stage.kubectl(&["patch", "registry", "r7", "--type=merge", "-p", other_port]).ok()?;
     while start.elapsed() < PATIENCE {
         let path = "jsonpath={.metadata.generation} {.status.observedGeneration}";
         let seen = stage.kubectl(&["get", "registry", "r7", "-o", path]).ok()?.text();

@@ -177,8 +177,8 @@ fn credentials(stage: &Stage, user: &str, password: &str) -> Result<()> {
 
 /// Lets the simple registry know these users.
 fn users(stage: &Stage, users: &[(&str, &str)]) -> Result<()> {
-    let lines: String = users.iter().map(|(user, hash)| format!("{user}:{hash}\n")).collect();
-    secret(stage, "reposure-simple-htpasswd", "Opaque", &[("htpasswd", &lines)])
+    let lines: Vec<String> = users.iter().map(|(user, hash)| format!("{user}:{hash}")).collect();
+    secret(stage, "reposure-simple-htpasswd", "Opaque", &[("htpasswd", &lines.join("\n"))])
 }
 
 #[test]
