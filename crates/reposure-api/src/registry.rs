@@ -77,8 +77,9 @@ pub struct RegistrySpec {
     pub authentication_config_map: Option<String>,
 
     /// The Secret, in this namespace, with the credentials for the registry. Its type is
-    /// `kubernetes.io/dockerconfigjson`, `kubernetes.io/dockercfg` or `kubernetes.io/service-account-token`, or its keys
-    /// are `username` and `password`.
+    /// `kubernetes.io/dockerconfigjson`, `kubernetes.io/dockercfg`, `kubernetes.io/service-account-token`,
+    /// `kubernetes.io/basic-auth` or `kubernetes.io/tls` (a certificate that is shown to the registry), or its keys are
+    /// `token`, or `username` and `password`. A certificate, `tls.crt` and `tls.key`, may be there beside the others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
     pub authorization_secret: Option<String>,

@@ -108,8 +108,10 @@ fn a_quota_and_a_limit_range_are_named_where_they_are_in_the_way() -> Result<()>
         let patch = r#"{"spec": {"hard": {"pods": "5"}}}"#;
         stage.kubectl(&["patch", "resourcequota", "small", "--type=merge", "-p", patch]).ok()?;
         stage.kubectl(&["wait", "--for=condition=Ready", "registry/default", "--timeout=120s"]).ok()?;
-        let patch = r#"[{"op": "replace", "path": "/spec/limits/0/max/memory", "value": "100Mi"}, {"op": "remove", "path": "/spec/limits/0/default"}]"#;
-        stage.kubectl(&["patch", "limitrange", "range", "--type=json", "-p", patch]).ok()?;
+        let tight = r#"{"apiVersion": "v1", "kind": "LimitRange", "metadata": {"name": "tight"},
+            "spec": {"limits": [{"type": "Container", "max": {"memory": "100Mi"}}]}}"#;
+        fs::write(stage.path("tight.json"), tight)?;
+        stage.kubectl(&["apply", "-f", "tight.json"]).ok()?;
         stage.kubectl(&["delete", "pod", "reposure-surrogate-default-0"]).ok()?;
         until_reason(stage, "SurrogateReady", "AdmissionRefused")
     })

@@ -27,7 +27,7 @@ type Value = Result<Option<SecretSlice<u8>>, CredentialsError>;
 
 impl Content {
     /// Reads what `read` gives for the keys below `place`, the first that is there: `.dockerconfigjson`, `.dockercfg`, `token`,
-    /// `username` and `password`.
+    /// `username` and `password`; `tls.crt` and `tls.key` alone are nobody's, since what they say is said by TLS.
     pub(crate) fn read(place: &Path, read: impl Fn(&Path) -> Value) -> Result<Self, CredentialsError> {
         let parsers: [(_, Parser); 2] = [
             (".dockerconfigjson", DockerConfig::from_docker_config_json),
@@ -76,6 +76,9 @@ fn read_plain(place: &Path, read: impl Fn(&Path) -> Value) -> Result<Credentials
     match (text("username")?, text("password")?) {
         (Some(username), Some(password)) => {
             Ok(Credentials::Basic { username: username.expose_secret().into(), password })
+        }
+        _ if read(&place.join("tls.crt"))?.is_some() && read(&place.join("tls.key"))?.is_some() => {
+            Ok(Credentials::Anonymous)
         }
         _ => Err(CredentialsError::Nothing { path: place.into() }),
     }

@@ -21,7 +21,8 @@ const FRESH: Duration = Duration::from_secs(5);
 
 /// Credentials in a folder with the keys of a Secret as files.
 ///
-/// The first that is there counts: `.dockerconfigjson`, `.dockercfg`, `token`, `username` and `password`.
+/// The first that is there counts: `.dockerconfigjson`, `.dockercfg`, `token`, `username` and `password`. Where there is only a
+/// certificate for TLS, `tls.crt` and `tls.key`, there are no others; see [`ClientIdentity`](crate::direct::ClientIdentity).
 #[derive(Debug)]
 pub struct CredentialsFolder {
     path: PathBuf,
@@ -108,6 +109,15 @@ mod tests {
         let docker =
             folder(&[(".dockercfg", r#"{"r:5000": {"auth": "YW5uOmh1c2g="}}"#), ("username", "bob")]);
         assert_eq!(basic(docker.path()).await.unwrap(), "Basic YW5uOmh1c2g=");
+    }
+
+    #[tokio::test]
+    async fn a_certificate_needs_no_password() {
+        let certificate = folder(&[("tls.crt", "certificate"), ("tls.key", "key")]);
+        let credentials = CredentialsFolder::new(certificate.path(), "r").credentials(None).await.unwrap();
+        assert!(matches!(*credentials, Credentials::Anonymous));
+        let half = folder(&[("tls.crt", "certificate")]);
+        assert!(matches!(basic(half.path()).await.unwrap_err(), CredentialsError::Nothing { .. }));
     }
 
     #[tokio::test]

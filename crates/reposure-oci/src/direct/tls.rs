@@ -65,6 +65,13 @@ impl ClientIdentity {
     }
 }
 
+/// To see whether files have changed, which are one's own.
+impl PartialEq for ClientIdentity {
+    fn eq(&self, other: &Self) -> bool {
+        self.certificates == other.certificates && self.key.expose_secret() == other.key.expose_secret()
+    }
+}
+
 impl fmt::Debug for ClientIdentity {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("ClientIdentity").finish_non_exhaustive()

@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -11,15 +11,16 @@ use futures::future::BoxFuture;
 use http::{HeaderValue, Request, Response, header};
 use reposure_oci::{
     auth::{Credentials, CredentialsFolder, CredentialsSource, FixedCredentials},
-    direct::{DirectOptions, DirectTransport, PeerCertificate, TlsError, TrustAnchors},
+    direct::{ClientIdentity, DirectOptions, DirectTransport, PeerCertificate, TlsError, TrustAnchors},
     endpoint::{Endpoint, EndpointError, Scheme},
     transport::{Body, Transport, TransportError},
 };
 use reposure_parcel::config::{self, UpstreamConfig};
+use secrecy::{ExposeSecret as _, SecretSlice};
 use tokio::io::AsyncReadExt;
 
-/// The largest file of authorities, in bytes: what a ConfigMap can hold.
-const AUTHORITIES: u64 = 1 << 20;
+/// The largest file of certificates, in bytes: what a ConfigMap or a Secret can hold.
+const LARGEST: u64 = 1 << 20;
 /// After what time new connections are made, so that a certificate that was renewed is seen: a connection that is asked for the
 /// registry's health every few seconds is never idle for long enough to end.
 const CERTIFICATE_SEEN: Duration = Duration::from_secs(600);
@@ -30,17 +31,17 @@ pub(crate) enum RegistryError {
     /// The host is malformed.
     #[error("the registry's host is malformed")]
     Host(#[source] EndpointError),
-    /// The file of authorities cannot be read.
-    #[error("cannot read the registry's authorities at {path}")]
-    Authorities {
+    /// A file of certificates, or of the key to one, cannot be read.
+    #[error("cannot read the registry's certificates at {path}")]
+    Certificates {
         /// The file.
         path: PathBuf,
         /// What happened.
         #[source]
         source: io::Error,
     },
-    /// The authorities cannot be used.
-    #[error("the registry's authorities cannot be used")]
+    /// The authorities, or the certificate for the registry, cannot be used.
+    #[error("the registry's authorities, or the certificate for it, cannot be used")]
     Tls(#[source] TlsError),
 }
 
@@ -49,14 +50,23 @@ pub(crate) enum RegistryError {
 pub(crate) struct Registry {
     endpoint: Endpoint,
     authority_file: Option<PathBuf>,
+    credentials_folder: Option<PathBuf>,
     credentials: Arc<dyn CredentialsSource>,
     certificate: Arc<PeerCertificate>,
     state: Mutex<State>,
 }
 
+/// What files say of TLS.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Material {
+    trust: TrustAnchors,
+    /// The certificate that is shown to the registry.
+    identity: Option<ClientIdentity>,
+}
+
 #[derive(Debug)]
 struct State {
-    trust: TrustAnchors,
+    material: Material,
     /// The transport, or why there is none.
     transport: Result<Arc<DirectTransport>, Arc<RegistryError>>,
 }
@@ -77,24 +87,30 @@ impl Registry {
             None => Arc::new(FixedCredentials::from(Credentials::Anonymous)),
         };
         let authority_file = config.authority_file.clone();
-        let trust = read_trust(authority_file.as_ref()).await;
+        let credentials_folder = config.credentials.clone();
+        let material = read(authority_file.as_deref(), credentials_folder.as_deref()).await;
         let certificate = Arc::default();
-        let state = Mutex::new(State::new(trust, &endpoint, &credentials, &certificate));
-        Ok(Self { endpoint, authority_file, credentials, certificate, state })
+        let state = Mutex::new(State::new(material, &endpoint, &credentials, &certificate));
+        Ok(Self { endpoint, authority_file, credentials_folder, credentials, certificate, state })
     }
 
-    /// Reads the authorities again; to be called every few seconds. Requests under way go on as they began.
+    /// Reads the certificates again; to be called every few seconds. Requests under way go on as they began.
     pub(crate) async fn refresh(&self) {
-        let trust = read_trust(self.authority_file.as_ref()).await;
+        let read = read(self.authority_file.as_deref(), self.credentials_folder.as_deref()).await;
         let mut state = self.lock();
+        let is_well = state.transport.is_ok();
         // A file that cannot be read just now takes nothing away from what was read before.
-        let unchanged = match &trust {
-            Ok(trust) => state.transport.is_ok() && *trust == state.trust,
-            Err(_) => state.transport.is_ok(),
+        let unchanged = match &read {
+            Ok(material) => is_well && *material == state.material,
+            Err(_) => is_well,
         };
         let is_old = self.certificate.seen().is_some_and(|(time, _)| time.elapsed() > CERTIFICATE_SEEN);
-        if !unchanged || (is_old && trust.is_ok()) {
-            *state = State::new(trust, &self.endpoint, &self.credentials, &self.certificate);
+        if !unchanged || (is_old && read.is_ok()) {
+            let new = State::new(read, &self.endpoint, &self.credentials, &self.certificate);
+            // Nor does a certificate whose key is not there yet.
+            if new.transport.is_ok() || !is_well {
+                *state = new;
+            }
         }
     }
 
@@ -111,21 +127,22 @@ impl Registry {
 
 impl State {
     fn new(
-        trust: Result<TrustAnchors, RegistryError>,
+        material: Result<Material, RegistryError>,
         endpoint: &Endpoint,
         credentials: &Arc<dyn CredentialsSource>,
         certificate: &Arc<PeerCertificate>,
     ) -> Self {
-        let made = trust.and_then(|trust| {
+        let made = material.and_then(|material| {
             let mut options = DirectOptions::new(endpoint.clone());
-            options.trust = trust.clone();
+            options.trust = material.trust.clone();
+            options.identity.clone_from(&material.identity);
             options.credentials = credentials.clone();
             options.peer = Some(certificate.clone());
-            DirectTransport::new(options).map(|transport| (trust, transport)).map_err(RegistryError::Tls)
+            DirectTransport::new(options).map(|transport| (material, transport)).map_err(RegistryError::Tls)
         });
         match made {
-            Ok((trust, transport)) => Self { trust, transport: Ok(Arc::new(transport)) },
-            Err(error) => Self { trust: TrustAnchors::System, transport: Err(Arc::new(error)) },
+            Ok((material, transport)) => Self { material, transport: Ok(Arc::new(transport)) },
+            Err(error) => Self { material: Material::default(), transport: Err(Arc::new(error)) },
         }
     }
 }
@@ -142,16 +159,36 @@ pub(super) fn without_host(mut response: Response<Body>, path: &str) -> Response
     response
 }
 
-async fn read_trust(file: Option<&PathBuf>) -> Result<TrustAnchors, RegistryError> {
-    let Some(path) = file else { return Ok(TrustAnchors::System) };
-    let failed = |source| RegistryError::Authorities { path: path.clone(), source };
+async fn read(authority: Option<&Path>, folder: Option<&Path>) -> Result<Material, RegistryError> {
+    let trust = match authority {
+        Some(path) => TrustAnchors::Pem(read_file(path).await?),
+        None => TrustAnchors::System,
+    };
+    Ok(Material { trust, identity: read_identity(folder).await? })
+}
+
+/// Reads the keys of a Secret of type `kubernetes.io/tls`; one of another type has none.
+async fn read_identity(folder: Option<&Path>) -> Result<Option<ClientIdentity>, RegistryError> {
+    let Some(folder) = folder else { return Ok(None) };
+    let (certificate, key) = (folder.join("tls.crt"), folder.join("tls.key"));
+    if !tokio::fs::try_exists(&key).await.unwrap_or_default() {
+        return Ok(None);
+    }
+    let certificate = read_file(&certificate).await?;
+    let key: SecretSlice<u8> = read_file(&key).await?.into();
+    let identity = ClientIdentity::from_pem(&certificate, key.expose_secret());
+    identity.map(Some).map_err(RegistryError::Tls)
+}
+
+async fn read_file(path: &Path) -> Result<Vec<u8>, RegistryError> {
+    let failed = |source| RegistryError::Certificates { path: path.into(), source };
     let file = tokio::fs::File::open(path).await.map_err(failed)?;
     let mut pem = Vec::new();
-    let length = file.take(AUTHORITIES + 1).read_to_end(&mut pem).await.map_err(failed)?;
-    if length as u64 > AUTHORITIES {
+    let length = file.take(LARGEST + 1).read_to_end(&mut pem).await.map_err(failed)?;
+    if length as u64 > LARGEST {
         return Err(failed(io::ErrorKind::FileTooLarge.into()));
     }
-    Ok(TrustAnchors::Pem(pem))
+    Ok(pem)
 }
 
 impl Transport for Registry {
@@ -172,5 +209,29 @@ impl Transport for Registry {
                 }),
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_secret_for_tls_is_shown_to_the_registry_and_changes_with_its_files() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(read(None, Some(folder.path())).await.unwrap(), Material::default());
+        let write = || {
+            let made = rcgen::generate_simple_self_signed(vec!["client".to_owned()]).unwrap();
+            std::fs::write(folder.path().join("tls.crt"), made.cert.pem()).unwrap();
+            std::fs::write(folder.path().join("tls.key"), made.signing_key.serialize_pem()).unwrap();
+        };
+        write();
+        let first = read(None, Some(folder.path())).await.unwrap();
+        assert!(first.identity.is_some());
+        assert_eq!(read(None, Some(folder.path())).await.unwrap(), first);
+        write();
+        assert_ne!(read(None, Some(folder.path())).await.unwrap(), first);
+        std::fs::write(folder.path().join("tls.key"), "no key").unwrap();
+        assert!(matches!(read(None, Some(folder.path())).await, Err(RegistryError::Tls(_))));
     }
 }

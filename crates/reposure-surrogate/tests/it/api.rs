@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::{Method, Request, StatusCode};
 use reposure_oci::Digest;
 use reposure_parcel::{
-    config::Access,
+    config::{Access, Scheme},
     exists::{Exists, Missing},
     hello::Hello,
     limits, probe,
@@ -15,7 +15,7 @@ use reposure_parcel::{
     wire::{self, Right},
 };
 use reposure_surrogate::{StartError, Surrogate};
-use reposure_testing::{Fault, Injection};
+use reposure_testing::{Fault, Injection, MemoryRegistry, Options};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -71,6 +71,31 @@ async fn the_status_port_says_why_the_registry_is_away_and_serves_nothing_else()
         let answer = plain(&stage, path).await;
         assert!(answer.starts_with("HTTP/1.1 404") && answer.contains("reposure-version: 1"), "{answer}");
     }
+}
+
+#[tokio::test]
+async fn the_status_port_says_until_when_the_registrys_certificate_is_good() {
+    let registry = MemoryRegistry::start(Options { tls: true, ..Options::default() }).await.unwrap();
+    let files = tempfile::tempdir().unwrap();
+    let authority = files.path().join("ca.crt");
+    for (trusted, reason) in [(true, Reason::Ok), (false, Reason::CertificateUntrusted)] {
+        let mut config = config(&registry.host(), Access::Loopback);
+        config.upstream.scheme = Scheme::Https;
+        config.upstream.authority_file = Some(authority.clone());
+        let other = MemoryRegistry::start(Options { tls: true, ..Options::default() }).await.unwrap();
+        let signer = if trusted { &registry } else { &other };
+        std::fs::write(&authority, signer.authority().unwrap()).unwrap();
+        let stage = Stage { surrogate: Surrogate::start(config).await.unwrap(), ..Stage::start().await };
+        while status(&stage).await.registry.reason == Reason::Pending {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let status = status(&stage).await;
+        assert_eq!(status.registry.reason, reason);
+        // What cannot be trusted is told of too: why may be its time.
+        let certificate = status.certificate.unwrap();
+        assert!(certificate.not_before < certificate.not_after, "{certificate:?}");
+    }
+    assert_eq!(status(&Stage::start().await).await.certificate, None, "no TLS, no certificate");
 }
 
 #[tokio::test]
