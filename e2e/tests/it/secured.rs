@@ -112,10 +112,10 @@ fn secret(stage: &Stage, name: &str, key: &str) -> Result<Vec<u8>> {
 fn a_changed_password_and_certificate_break_no_push() -> Result<()> {
     Stage::play_bare("rotation", |stage| {
         stage.install_operator()?;
-        let authority = Authority::new(stage)?;
+        authority(stage)?;
         // The Service's address is in no certificate before there is a Service.
         stage.reposure(&["simple", "install", "--ephemeral"]).ok()?;
-        authority.issue(stage)?;
+        issue(stage)?;
         let first = fs::read_to_string(stage.path("tls.crt"))?;
         let installed = install(stage, &["--ephemeral", "--username=ann"])?;
         let old = installed.lines().last().context("nothing was printed")?.to_owned();
@@ -134,7 +134,7 @@ fn a_changed_password_and_certificate_break_no_push() -> Result<()> {
         );
 
         change_password(stage, "ann", "another one")?;
-        authority.issue(stage)?;
+        issue(stage)?;
         let second = fs::read_to_string(stage.path("tls.crt"))?;
         stage.until("the new password and the new certificate", || {
             // The kubelet looks at a pod's Secrets when the pod changes, and else once a minute.
@@ -195,38 +195,29 @@ fn patch(stage: &Stage, secret: &str, data: &Value) -> Result<()> {
     stage.kubectl(&["patch", "secret", secret, "--type=merge", "-p", &patch]).ok().map(drop)
 }
 
-/// An authority of the test's own.
-struct Authority;
+/// Makes an authority of the test's own.
+fn authority(stage: &Stage) -> Result<()> {
+    let args = ["-subj", "/CN=authority", "-keyout", "ca.key", "-out", "ca.pem"];
+    request(stage, "basicConstraints=critical,CA:TRUE", &args)
+}
 
-impl Authority {
-    fn new(stage: &Stage) -> Result<Self> {
-        request(
-            stage,
-            "basicConstraints=critical,CA:TRUE",
-            &["-subj", "/CN=authority", "-keyout", "ca.key", "-out", "ca.pem"],
-        )?;
-        Ok(Self)
+/// Has it make a certificate for the registry, and the Secret with it, or changes the one that is there.
+fn issue(stage: &Stage) -> Result<()> {
+    let service = ["get", "service", "reposure-simple", "-o", "jsonpath={.spec.clusterIP}"];
+    let address = stage.kubectl(&service).ok()?.text();
+    let names = format!("subjectAltName=DNS:reposure-simple.{}.svc,IP:{address}", stage.namespace);
+    let by = ["-subj", "/CN=registry", "-CA", "ca.pem", "-CAkey", "ca.key"];
+    let files = ["-keyout", "tls.key", "-out", "tls.crt"];
+    request(stage, &format!("basicConstraints=critical,CA:FALSE\n{names}"), &[&by[..], &files].concat())?;
+    let name = "reposure-simple-authentication";
+    let read = |file: &str| fs::read(stage.path(file)).map(|bytes| STANDARD.encode(bytes));
+    let data = json!({"tls.crt": read("tls.crt")?, "tls.key": read("tls.key")?, "ca.crt": read("ca.pem")?});
+    if stage.kubectl(&["get", "secret", name]).output()?.code == Some(0) {
+        return patch(stage, name, &data);
     }
-
-    /// Makes a certificate for the registry, and the Secret with it, or changes the one that is there.
-    fn issue(&self, stage: &Stage) -> Result<()> {
-        let service = ["get", "service", "reposure-simple", "-o", "jsonpath={.spec.clusterIP}"];
-        let address = stage.kubectl(&service).ok()?.text();
-        let names = format!("subjectAltName=DNS:reposure-simple.{}.svc,IP:{address}", stage.namespace);
-        let by = ["-subj", "/CN=registry", "-CA", "ca.pem", "-CAkey", "ca.key"];
-        let files = ["-keyout", "tls.key", "-out", "tls.crt"];
-        request(stage, &format!("basicConstraints=critical,CA:FALSE\n{names}"), &[&by[..], &files].concat())?;
-        let name = "reposure-simple-authentication";
-        let read = |file: &str| fs::read(stage.path(file)).map(|bytes| STANDARD.encode(bytes));
-        let data =
-            json!({"tls.crt": read("tls.crt")?, "tls.key": read("tls.key")?, "ca.crt": read("ca.pem")?});
-        if stage.kubectl(&["get", "secret", name]).output()?.code == Some(0) {
-            return patch(stage, name, &data);
-        }
-        let secret = json!({"apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls",
+    let secret = json!({"apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls",
             "metadata": {"name": name}, "data": data});
-        stage.kubectl(&["create", "-f", "-"]).stdin(secret.to_string()).ok().map(drop)
-    }
+    stage.kubectl(&["create", "-f", "-"]).stdin(secret.to_string()).ok().map(drop)
 }
 
 /// Makes a key and a certificate with these extensions.
