@@ -47,6 +47,8 @@ pub const RESULTS: &str = "/reposure/v1/results";
 pub const STATUS: &str = "/status";
 /// The path that is 200 as long as the surrogate runs, on the status port.
 pub const ALIVE: &str = "/alive";
+/// The path of what Prometheus may know, on the status port.
+pub const METRICS: &str = "/metrics";
 
 /// The port of the API: private GKE clusters open only 443 and 10250 from the control plane to pods.
 pub const PORT: u16 = 10250;

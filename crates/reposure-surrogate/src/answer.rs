@@ -24,6 +24,14 @@ pub(crate) fn json<T: Serialize>(status: StatusCode, message: &T) -> Answer {
     answer
 }
 
+/// Answers with metrics.
+pub(crate) fn metrics(text: String) -> Answer {
+    let mut answer = Response::new(transport::full(text));
+    let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    answer.headers_mut().insert(header::CONTENT_TYPE, kind);
+    answer
+}
+
 /// Answers with a status alone.
 pub(crate) fn empty(status: StatusCode) -> Answer {
     let mut answer = Response::new(transport::empty());

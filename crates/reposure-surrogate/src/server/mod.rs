@@ -3,6 +3,7 @@
 mod api;
 mod connection;
 mod listener;
+mod metrics;
 mod session;
 mod status;
 

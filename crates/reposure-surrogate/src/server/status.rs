@@ -10,7 +10,7 @@ use reposure_parcel::{
     wire,
 };
 
-use super::connection::marked;
+use super::{connection::marked, metrics};
 use crate::{
     answer::{self, Answer},
     app::App,
@@ -21,6 +21,7 @@ use crate::{
 pub(crate) fn answer(app: &Arc<App>, request: &Request<Incoming>) -> Answer {
     marked(match (request.method(), request.uri().path()) {
         (&Method::GET, wire::STATUS) => answer::json(StatusCode::OK, &status(app)),
+        (&Method::GET, wire::METRICS) => answer::metrics(metrics::text(&status(app))),
         (&Method::GET, wire::ALIVE) => answer::empty(StatusCode::OK),
         (method, path) => {
             answer::problem(&Problem::new(Code::NotFound, format!("there is no {method} {path} here")))

@@ -67,6 +67,8 @@ async fn the_status_port_says_why_the_registry_is_away_and_serves_nothing_else()
     }
     assert_eq!(status(&stage).await.registry.reason, Reason::ConnectionRefused);
     assert!(plain(&stage, wire::ALIVE).await.starts_with("HTTP/1.1 200"));
+    let metrics = plain(&stage, wire::METRICS).await;
+    assert!(metrics.contains("\nreposure_surrogate_registry_up 0\n"), "{metrics}");
     for path in ["/", "/v2/", wire::HELLO, wire::UPLOADS] {
         let answer = plain(&stage, path).await;
         assert!(answer.starts_with("HTTP/1.1 404") && answer.contains("reposure-version: 1"), "{answer}");
