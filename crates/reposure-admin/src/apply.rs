@@ -104,6 +104,24 @@ pub async fn apply(client: &Client, object: &Object, options: &ApplyOptions) -> 
     Ok(Applied { object: name, change, resource_version: after })
 }
 
+/// Lets go of everything that `manager` keeps of the object of the name of `object`: what nobody else keeps goes, the rest stays.
+/// Nothing happens if there is none.
+///
+/// # Errors
+/// [`AdminError`] names the object and the verb. It needs the rights to get and patch.
+pub async fn release(client: &Client, object: &Object, manager: Manager) -> Result<(), AdminError> {
+    let (name, resource) = (object.name(), object.resource());
+    let api = api(client, &resource, name.namespace.as_deref());
+    let found = api.get_metadata_opt(&name.name).await;
+    if found.map_err(|error| AdminError::new(Verb::Get, &name, error))?.is_none() {
+        return Ok(());
+    }
+    let nothing = DynamicObject::new(&name.name, &resource);
+    let parameters = PatchParams::apply(manager.as_str()).force();
+    let done = api.patch(&name.name, &parameters, &Patch::Apply(&nothing)).await;
+    done.map(drop).map_err(|error| AdminError::new(Verb::Patch, &name, error))
+}
+
 /// Creates `object` unless there is one of its name, which then stays as it is.
 ///
 /// # Errors

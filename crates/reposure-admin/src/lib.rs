@@ -5,6 +5,7 @@
 //! | [`plan`] | the objects of a surrogate, of the operator and of the built-in registry; no IO |
 //! | [`manifests`] | plans as YAML |
 //! | [`install`] | what takes more than one plan |
+//! | [`standalone`] | a surrogate that no operator keeps: made by the user's own rights, and handed to an operator |
 //! | [`apply`] | applying and deleting objects by server-side apply |
 //! | [`wait`] | waiting for what was applied, with a deadline |
 //! | [`error`] | what went wrong, with the object, the verb and what to try |
@@ -17,6 +18,7 @@ pub mod install;
 pub mod manifests;
 pub mod object;
 pub mod plan;
+pub mod standalone;
 pub mod wait;
 
 pub use apply::{Applied, ApplyOptions, Change};

@@ -5,11 +5,14 @@ mod architecture;
 mod certificate;
 mod definition;
 mod hardening;
+mod local_hosting;
 mod operator;
 pub mod pod;
+mod provider;
 mod rbac;
 mod registry;
 mod simple;
+mod standalone;
 mod surrogate;
 mod surrogate_config;
 mod surrogate_pod;
@@ -18,11 +21,14 @@ mod volumes;
 pub use architecture::own_architecture;
 pub use certificate::{CertificateError, simple_certificate};
 pub use definition::definition;
+pub use local_hosting::{LOCAL_HOSTING, LOCAL_HOSTING_NAMESPACE, LocalHosting, LocalHostingError};
 pub use operator::{DEFAULT_IMAGE_HOST, OperatorOptions, Scope, image, operator};
-pub use registry::{Provider, RegistryOptions, openshift_access, registry, standalone_registry};
+pub use provider::{ADDON_SERVICE, MICROK8S_NAMESPACE, MINIKUBE_NAMESPACE, Provider};
+pub use registry::{RegistryOptions, openshift_access, registry};
 pub use simple::{
     PasswordError, S3, SimpleOptions, SimplePasswords, Storage, simple, simple_passwords, simple_service,
 };
+pub use standalone::{standalone_owner, standalone_registry, standalone_selector, standalone_settings};
 pub use surrogate::{Observed, ServiceState, Settings, SurrogatePlan, surrogate};
 pub use surrogate_config::upload_strategy;
 

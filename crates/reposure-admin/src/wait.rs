@@ -12,7 +12,7 @@ use k8s_openapi::{
     },
     apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
 };
-use kube::{Api, Client, Resource, api::ApiResource};
+use kube::{Api, Client, Resource, api::ApiResource, core::NamespaceResourceScope};
 use reposure_api::{ConditionType, Registry, State, conditions};
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep};
@@ -136,6 +136,32 @@ pub async fn pod_ready(
         Progress::Waiting(format!("{reason}: {message}"))
     };
     until(&api, Some(namespace), name, "ready", limit, probe).await
+}
+
+/// Waits until the object `name` is owned by whoever has this UID, and controlled so.
+///
+/// # Errors
+/// [`AdminError::Deadline`] after `limit`; other [`AdminError`]s when the API server refuses to answer.
+pub async fn owned<K>(
+    client: &Client,
+    namespace: &str,
+    name: &str,
+    uid: &str,
+    limit: Duration,
+) -> Result<(), AdminError>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
+{
+    let api = Api::<K>::namespaced(client.clone(), namespace);
+    let probe = |object: K| {
+        let owners = object.meta().owner_references.iter().flatten();
+        let mut controllers = owners.filter(|owner| owner.controller == Some(true));
+        if controllers.any(|owner| owner.uid == uid) {
+            return Progress::Done(());
+        }
+        Progress::Waiting("no operator has taken it over: is one installed for this namespace?".into())
+    };
+    until(&api, Some(namespace), name, "kept by an operator", limit, probe).await
 }
 
 /// Waits until there is no object of the name of `object`.

@@ -89,6 +89,17 @@ pub struct RegistrySpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authorization_service_account: Option<bool>,
 
+    /// What the registry is, where that makes a difference: `openshift` takes names of two parts alone, and lists and deletes by
+    /// image streams; `harbor` and `quay` have rules of their own for names and users.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider: Option<RegistryProvider>,
+
+    /// What pods put before an image's name, where nodes reach the registry at another `host` or `host:port` than the surrogate:
+    /// `localhost:32000` on MicroK8s. By default the Service's cluster IP and port, or the direct host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 259), regex(pattern = r"^[^/\s]+$"))]
+    pub image_host: Option<String>,
+
     /// In which form blobs are sent to the registry, `auto` by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub upload: Option<UploadStrategy>,
@@ -106,6 +117,18 @@ pub enum RegistryType {
     /// It speaks the OCI Distribution API.
     #[default]
     Oci,
+}
+
+/// A registry that differs from others in more than in where it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum RegistryProvider {
+    /// OpenShift's internal registry.
+    Openshift,
+    /// Harbor.
+    Harbor,
+    /// Quay.
+    Quay,
 }
 
 /// How a registry is dialled.
@@ -169,7 +192,7 @@ pub struct RegistryStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub surrogate_pod: Option<String>,
 
-    /// What pods put before an image's name: the Service's cluster IP and port, or the direct host.
+    /// What pods put before an image's name: `spec.imageHost`, or the Service's cluster IP and port, or the direct host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
 
@@ -232,6 +255,8 @@ mod tests {
         for (name, field) in spec["properties"].as_object().unwrap() {
             assert!(field["description"].is_string(), "{name}");
         }
+        assert_eq!(spec["properties"]["provider"]["enum"], json!(["openshift", "harbor", "quay"]));
+        assert_eq!(spec["properties"]["imageHost"]["maxLength"], json!(259));
         let rules = spec["x-kubernetes-validations"].as_array().unwrap();
         assert_eq!(rules[0]["rule"], "has(self.direct) != has(self.indirect)");
         assert_eq!(rules.len(), 3);

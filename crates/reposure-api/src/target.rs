@@ -2,12 +2,14 @@
 
 use std::{fmt, net::IpAddr};
 
-use crate::registry::{IndirectService, RegistryScheme, RegistrySpec};
+use crate::registry::{IndirectService, RegistryProvider, RegistryScheme, RegistrySpec};
 
 /// The longest DNS label, of a Service or a namespace ([RFC 1123](https://www.rfc-editor.org/rfc/rfc1123)).
 const LABEL_LENGTH: usize = 63;
 /// The longest DNS name, of a Secret or a ConfigMap.
 const NAME_LENGTH: usize = 253;
+/// The Service of OpenShift's internal registry, as its certificate names it; a port, or the rest of the cluster's domain, follows.
+const OPENSHIFT: &str = "image-registry.openshift-image-registry.svc";
 
 /// Where a registry is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +42,9 @@ pub enum SpecError {
     /// `direct.host` is no host.
     #[error("direct.host {0:?} is neither HOST nor HOST:PORT")]
     Host(String),
+    /// `imageHost` is no host.
+    #[error("imageHost {0:?} is neither HOST nor HOST:PORT")]
+    ImageHost(String),
     /// A field does not hold the name of an object.
     #[error("{field} {value:?} is no valid name")]
     Name {
@@ -115,6 +120,9 @@ impl RegistrySpec {
         if self.surrogate_port.is_some_and(|port| port < 1024 || port == 10251) {
             return Err(SpecError::SurrogatePort(self.surrogate_port.unwrap_or_default()));
         }
+        if let Some(host) = self.image_host.as_deref().and_then(given).filter(|host| !is_host(host)) {
+            return Err(SpecError::ImageHost(host.into()));
+        }
         match (&self.direct, &self.indirect) {
             (None, None) => Err(SpecError::NoTarget),
             (Some(_), Some(_)) => Err(SpecError::TwoTargets),
@@ -132,6 +140,21 @@ impl RegistrySpec {
             None if self.authority().is_some() => RegistryScheme::Https,
             None => target.default_scheme(),
         }
+    }
+
+    /// Returns what pods put before an image's name: `imageHost`, or what `target` makes of the cluster IP of its Service.
+    pub fn image_host(&self, target: &Target, cluster_ip: Option<IpAddr>) -> String {
+        let own = self.image_host.as_deref().and_then(given);
+        own.map_or_else(|| target.image_host(cluster_ip), Into::into)
+    }
+
+    /// Tells whether it is OpenShift's internal registry; one of an earlier version is known by its host alone.
+    pub fn is_openshift(&self) -> bool {
+        let host = self.direct.as_ref().map(|direct| direct.host.as_str()).unwrap_or_default();
+        self.provider == Some(RegistryProvider::Openshift)
+            || host
+                .strip_prefix(OPENSHIFT)
+                .is_some_and(|rest| !rest.starts_with(|next| next != ':' && next != '.'))
     }
 
     /// Returns what holds the certificate to trust, and its key within.
@@ -333,6 +356,31 @@ mod tests {
         spec.authorization_secret = Some("s".into());
         spec.authorization_service_account = Some(true);
         assert!(matches!(spec.target("work"), Err(SpecError::Exclusive("authorizationSecret", _))));
+    }
+
+    #[test]
+    fn nodes_may_reach_a_registry_elsewhere() {
+        let mut spec = indirect("container-registry", "registry", 5000);
+        let target = spec.target("work").unwrap();
+        let address = Some(IpAddr::from([10, 1, 2, 3]));
+        assert_eq!(spec.image_host(&target, address), "10.1.2.3:5000");
+        spec.image_host = Some("localhost:32000".into());
+        assert_eq!(spec.image_host(&target, address), "localhost:32000");
+        spec.image_host = Some("http://localhost".into());
+        assert_eq!(spec.target("work"), Err(SpecError::ImageHost("http://localhost".into())));
+    }
+
+    #[test]
+    fn openshift_is_known_by_its_field_or_its_host() {
+        for host in
+            [OPENSHIFT.to_owned(), format!("{OPENSHIFT}:5000"), format!("{OPENSHIFT}.cluster.local:5000")]
+        {
+            assert!(direct(&host).is_openshift(), "{host}");
+        }
+        let other = format!("{OPENSHIFT}x:5000");
+        assert!(!direct(&other).is_openshift() && !indirect("", "a", 1).is_openshift());
+        let named = RegistrySpec { provider: Some(RegistryProvider::Openshift), ..indirect("", "a", 1) };
+        assert!(named.is_openshift());
     }
 
     #[test]

@@ -1,31 +1,11 @@
-//! A `Registry` made from options, and the providers that are known.
+//! A `Registry` made from options.
 
-use k8s_openapi::api::{
-    core::v1::ConfigMap,
-    rbac::v1::{RoleBinding, RoleRef, Subject},
-};
+use k8s_openapi::api::rbac::v1::{RoleBinding, RoleRef, Subject};
 use kube::core::ObjectMeta;
-use reposure_api::{
-    DirectHost, IndirectService, Registry, RegistrySpec, SurrogateNames, Target, labels, names,
-};
-use serde::Deserialize;
+use reposure_api::{DirectHost, Registry, RegistrySpec, SurrogateNames, Target, labels};
 
-use super::surrogate_config::REGISTRY_KEY;
+use super::provider::at_service;
 use crate::object::{Manager, Object};
-
-/// A registry that is known by name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Provider {
-    /// The built-in one, in the namespace of the `Registry`.
-    Simple {
-        /// Whether it speaks TLS.
-        tls: bool,
-    },
-    /// Minikube's add-on.
-    Minikube,
-    /// OpenShift's internal registry.
-    OpenShift,
-}
 
 /// What `Registry` is to be created.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,30 +19,6 @@ pub struct RegistryOptions {
 }
 
 impl RegistryOptions {
-    /// Returns the registry that `provider` provides.
-    pub fn of_provider(namespace: impl Into<String>, name: impl Into<String>, provider: Provider) -> Self {
-        let namespace = namespace.into();
-        let spec = match provider {
-            Provider::Simple { tls } => RegistrySpec {
-                indirect: Some(service(None, names::SIMPLE, names::SIMPLE_PORT)),
-                authentication_secret: tls.then(|| names::SIMPLE_AUTHENTICATION.into()),
-                ..RegistrySpec::default()
-            },
-            Provider::Minikube => RegistrySpec {
-                indirect: Some(service(Some("kube-system"), "registry", 80)),
-                ..RegistrySpec::default()
-            },
-            Provider::OpenShift => RegistrySpec {
-                // By host: nodes know this name and no address of it, and the certificate is for this name.
-                direct: Some(DirectHost { host: "image-registry.openshift-image-registry.svc:5000".into() }),
-                authentication_config_map: Some("openshift-service-ca.crt".into()),
-                authorization_service_account: Some(true),
-                ..RegistrySpec::default()
-            },
-        };
-        Self { namespace, name: name.into(), spec }
-    }
-
     /// Returns the registry at `target`.
     pub fn at(namespace: impl Into<String>, name: impl Into<String>, target: Target) -> Self {
         let namespace = namespace.into();
@@ -72,10 +28,7 @@ impl RegistryOptions {
             }
             Target::Service { namespace: of, name, port } => {
                 let of = (of != namespace).then_some(of);
-                RegistrySpec {
-                    indirect: Some(service(of.as_deref(), &name, port)),
-                    ..RegistrySpec::default()
-                }
+                at_service(of.as_deref(), &name, port)
             }
         };
         Self { namespace, name: name.into(), spec }
@@ -124,21 +77,4 @@ pub fn openshift_access(registry: &Registry) -> Object {
         }]),
     }
     .into()
-}
-
-/// Reads the registry that the command line tool keeps in a surrogate's ConfigMap; none if an operator keeps it.
-pub fn standalone_registry(config_map: &ConfigMap) -> Option<Registry> {
-    #[derive(Deserialize)]
-    struct Kept {
-        name: String,
-        spec: RegistrySpec,
-    }
-    let text = config_map.data.as_ref()?.get(REGISTRY_KEY)?;
-    let Kept { name, spec } = serde_json::from_str(text).ok()?;
-    let namespace = config_map.metadata.namespace.clone()?;
-    Some(registry(&RegistryOptions { namespace, name, spec }))
-}
-
-fn service(namespace: Option<&str>, name: &str, port: u16) -> IndirectService {
-    IndirectService { namespace: namespace.map(Into::into), service: name.into(), port }
 }

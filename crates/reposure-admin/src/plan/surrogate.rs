@@ -88,7 +88,8 @@ impl ServiceState {
         Self::Found { cluster_ip, ports: ports.filter_map(|port| u16::try_from(port.port).ok()).collect() }
     }
 
-    const fn cluster_ip(&self) -> Option<IpAddr> {
+    /// Returns the address, if it is known.
+    pub const fn cluster_ip(&self) -> Option<IpAddr> {
         match self {
             Self::Found { cluster_ip, .. } => *cluster_ip,
             _ => None,
@@ -152,7 +153,7 @@ pub fn surrogate(
         plan: Plan::of(objects),
         stateful_set: SurrogateNames::new(name).stateful_set().into(),
         pod: SurrogateNames::new(name).pod(),
-        host: target.image_host(observed.service.cluster_ip()),
+        host: registry.spec.image_host(&target, observed.service.cluster_ip()),
         problem: problem(&target, &observed.service),
         target,
         tls: config.upstream.scheme == Scheme::Https,

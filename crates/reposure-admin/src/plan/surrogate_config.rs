@@ -8,21 +8,18 @@ use reposure_parcel::{
     config::{Access, Config, Scheme, ServiceAccounts, UploadStrategy, UpstreamConfig},
     session, wire,
 };
-use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 use super::{
+    standalone::kept,
     surrogate::{Settings, metadata},
     volumes,
 };
-use crate::object::Manager;
 
 /// The API server, as every pod can name it.
 const API_SERVER: &str = "https://kubernetes.default.svc";
 /// The key of the configuration.
 const CONFIG_KEY: &str = "config.json";
-/// The key of the registry itself, where no operator and so no custom resource keeps it.
-pub(crate) const REGISTRY_KEY: &str = "registry.json";
 
 /// Returns the configuration of the surrogate of `registry`, which is at `target`.
 pub(crate) fn config(registry: &Registry, target: &Target, settings: &Settings) -> Config {
@@ -81,10 +78,7 @@ fn access(namespace: &str, name: &str) -> Access {
 pub(crate) fn config_map(registry: &Registry, config: &Config, settings: &Settings) -> ConfigMap {
     let names = SurrogateNames::new(&config.registry);
     let mut data = BTreeMap::from([(CONFIG_KEY.into(), text(config))]);
-    if settings.manager == Manager::Cli {
-        let registry = json!({"name": config.registry, "spec": registry.spec});
-        data.insert(REGISTRY_KEY.into(), registry.to_string());
-    }
+    data.extend(kept(registry, settings));
     ConfigMap {
         metadata: metadata(registry, names.config_map(), settings),
         data: Some(data),
