@@ -89,11 +89,6 @@ pub struct RegistrySpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authorization_service_account: Option<bool>,
 
-    /// What the registry is, where that makes a difference: `openshift` takes names of two parts alone, and lists and deletes by
-    /// image streams; `harbor` and `quay` have rules of their own for names and users.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub provider: Option<RegistryProvider>,
-
     /// What pods put before an image's name, where nodes reach the registry at another `host` or `host:port` than the surrogate:
     /// `localhost:32000` on MicroK8s. By default the Service's cluster IP and port, or the direct host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -117,18 +112,6 @@ pub enum RegistryType {
     /// It speaks the OCI Distribution API.
     #[default]
     Oci,
-}
-
-/// A registry that differs from others in more than in where it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum RegistryProvider {
-    /// OpenShift's internal registry.
-    Openshift,
-    /// Harbor.
-    Harbor,
-    /// Quay.
-    Quay,
 }
 
 /// How a registry is dialled.
@@ -255,7 +238,6 @@ mod tests {
         for (name, field) in spec["properties"].as_object().unwrap() {
             assert!(field["description"].is_string(), "{name}");
         }
-        assert_eq!(spec["properties"]["provider"]["enum"], json!(["openshift", "harbor", "quay"]));
         assert_eq!(spec["properties"]["imageHost"]["maxLength"], json!(259));
         let rules = spec["x-kubernetes-validations"].as_array().unwrap();
         assert_eq!(rules[0]["rule"], "has(self.direct) != has(self.indirect)");

@@ -2,14 +2,12 @@
 
 use std::{fmt, net::IpAddr};
 
-use crate::registry::{IndirectService, RegistryProvider, RegistryScheme, RegistrySpec};
+use crate::registry::{IndirectService, RegistryScheme, RegistrySpec};
 
 /// The longest DNS label, of a Service or a namespace ([RFC 1123](https://www.rfc-editor.org/rfc/rfc1123)).
 const LABEL_LENGTH: usize = 63;
 /// The longest DNS name, of a Secret or a ConfigMap.
 const NAME_LENGTH: usize = 253;
-/// The Service of OpenShift's internal registry, as its certificate names it; a port, or the rest of the cluster's domain, follows.
-const OPENSHIFT: &str = "image-registry.openshift-image-registry.svc";
 
 /// Where a registry is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -146,15 +144,6 @@ impl RegistrySpec {
     pub fn image_host(&self, target: &Target, cluster_ip: Option<IpAddr>) -> String {
         let own = self.image_host.as_deref().and_then(given);
         own.map_or_else(|| target.image_host(cluster_ip), Into::into)
-    }
-
-    /// Tells whether it is OpenShift's internal registry; one of an earlier version is known by its host alone.
-    pub fn is_openshift(&self) -> bool {
-        let host = self.direct.as_ref().map(|direct| direct.host.as_str()).unwrap_or_default();
-        self.provider == Some(RegistryProvider::Openshift)
-            || host
-                .strip_prefix(OPENSHIFT)
-                .is_some_and(|rest| !rest.starts_with(|next| next != ':' && next != '.'))
     }
 
     /// Returns what holds the certificate to trust, and its key within.
@@ -368,19 +357,6 @@ mod tests {
         assert_eq!(spec.image_host(&target, address), "localhost:32000");
         spec.image_host = Some("http://localhost".into());
         assert_eq!(spec.target("work"), Err(SpecError::ImageHost("http://localhost".into())));
-    }
-
-    #[test]
-    fn openshift_is_known_by_its_field_or_its_host() {
-        for host in
-            [OPENSHIFT.to_owned(), format!("{OPENSHIFT}:5000"), format!("{OPENSHIFT}.cluster.local:5000")]
-        {
-            assert!(direct(&host).is_openshift(), "{host}");
-        }
-        let other = format!("{OPENSHIFT}x:5000");
-        assert!(!direct(&other).is_openshift() && !indirect("", "a", 1).is_openshift());
-        let named = RegistrySpec { provider: Some(RegistryProvider::Openshift), ..indirect("", "a", 1) };
-        assert!(named.is_openshift());
     }
 
     #[test]

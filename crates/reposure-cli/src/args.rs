@@ -151,7 +151,7 @@ pub(crate) fn parse_bucket(text: &str) -> Result<(String, String), String> {
 }
 
 /// Parses `90`, `30s`, `5m`, `1h`.
-fn parse_duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     if let Ok(seconds) = text.parse() {
         return Ok(Duration::from_secs(seconds));
     }

@@ -35,6 +35,7 @@ use tokio::time::timeout;
 use crate::{
     context::{Cluster, Context},
     exit::{Failure, Kind},
+    standalone,
 };
 
 use memory::ChannelMemory;
@@ -104,8 +105,23 @@ fn local(address: SocketAddr) -> Result<Local, Failure> {
 
 /// Finds a registry by its name.
 pub(crate) async fn find(cluster: &Cluster, name: &str) -> Result<Registry> {
-    let found = cluster.api::<Registry>().get_opt(name).await;
-    found_or_missing(cluster, name, found).await
+    let api = cluster.api::<Registry>();
+    match tokio::join!(api.get_opt(name), standalone::find(cluster, name)) {
+        (Ok(Some(registry)), _) => Ok(registry),
+        (_, Some(kept)) => Ok(kept),
+        (found, None) => found_or_missing(cluster, name, found).await,
+    }
+}
+
+/// Asks the surrogate of a registry who it is.
+pub(crate) async fn hello(
+    cluster: &Cluster,
+    registry: &Sought,
+    choice: ChannelChoice,
+) -> Result<Hello, LadderError> {
+    let pod = registry.pod();
+    let session = destination(cluster, registry, &pod, Right::Pull).climb(choice, None).await?;
+    Ok(session.hello().clone())
 }
 
 async fn found_or_missing(
@@ -196,6 +212,9 @@ fn unreached(
         return because(message, error).hint(roles);
     }
     match conditions::find(registry.conditions(), ConditionType::Ready) {
+        None if registry.is_standalone() => {
+            because(message, error).hint(format!("reposure registry describe {name}"))
+        }
         None if registry.is_known() => {
             because(format!("{message}: no operator has seen the registry yet"), error)
                 .hint(format!("reposure operator install --wait --namespace {namespace}"))

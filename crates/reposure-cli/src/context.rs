@@ -130,6 +130,11 @@ fn read(path: &Path) -> Result<Kubeconfig> {
 }
 
 impl Cluster {
+    /// Returns the same cluster, seen from another namespace.
+    pub(crate) fn in_namespace(&self, namespace: String) -> Self {
+        Self { api_server: self.api_server.clone(), client: self.client.clone(), namespace }
+    }
+
     /// Returns the objects of a kind in the namespace.
     pub(crate) fn api<K>(&self) -> Api<K>
     where

@@ -6,6 +6,7 @@
 //! | `commands` | a folder per noun, a file per verb |
 //! | `context` | kubeconfig, namespace and output of one run |
 //! | `connect` | from a registry's name to a session with its surrogate |
+//! | `standalone` | registries that no operator sees to |
 //! | `daemon` | where docker and podman listen |
 //! | `folders` | where files of the user's are |
 //! | `format` | the formats of standard output |
@@ -35,6 +36,7 @@ mod place;
 mod printable;
 mod reference;
 mod run;
+mod standalone;
 
 pub use exit::Kind;
 pub use reference::reference;

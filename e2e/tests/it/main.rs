@@ -15,5 +15,6 @@ mod places;
 mod resilience;
 mod rights;
 mod secured;
+mod standalone;
 mod surrogate;
 mod traffic;

@@ -1,6 +1,6 @@
 //! The registries that are known by name.
 
-use reposure_api::{DirectHost, IndirectService, RegistryProvider, RegistryScheme, RegistrySpec, names};
+use reposure_api::{DirectHost, IndirectService, RegistryScheme, RegistrySpec, names};
 
 use super::local_hosting::LocalHosting;
 
@@ -60,7 +60,6 @@ fn openshift() -> RegistrySpec {
         direct: Some(DirectHost { host: OPENSHIFT_HOST.into() }),
         authentication_config_map: Some(OPENSHIFT_AUTHORITY.into()),
         authorization_service_account: Some(true),
-        provider: Some(RegistryProvider::Openshift),
         ..RegistrySpec::default()
     }
 }

@@ -1,5 +1,6 @@
 //! `reposure registry …`
 
+mod adopt;
 mod create;
 mod delete;
 mod describe;
@@ -14,7 +15,8 @@ use crate::context::Context;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum RegistryCommand {
-    Create(create::CreateArgs),
+    Create(Box<create::CreateArgs>),
+    Adopt(adopt::AdoptArgs),
     #[command(visible_alias = "rm")]
     Delete(delete::DeleteArgs),
     #[command(visible_alias = "ls")]
@@ -26,7 +28,8 @@ pub(crate) enum RegistryCommand {
 
 pub(super) async fn run(context: &Context, command: RegistryCommand) -> Result<()> {
     match command {
-        RegistryCommand::Create(args) => create::run(context, args).await,
+        RegistryCommand::Create(args) => create::run(context, *args).await,
+        RegistryCommand::Adopt(args) => adopt::run(context, &args).await,
         RegistryCommand::Delete(args) => delete::run(context, &args).await,
         RegistryCommand::List(args) => list::run(context, &args).await,
         RegistryCommand::Describe(args) => describe::run(context, &args).await,

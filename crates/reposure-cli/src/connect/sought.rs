@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::ResourceExt as _;
 use reposure_api::{
     Registry, SurrogateNames,
     conditions::{self, ConditionType, State},
@@ -18,6 +19,7 @@ use super::{LOOK_DEADLINE, found_or_missing};
 use crate::{
     context::Cluster,
     exit::{API_SERVER, Failure, Kind},
+    standalone,
 };
 
 /// Asks for a registry; once more where the link breaks, as it may at any time.
@@ -51,14 +53,25 @@ pub(crate) struct Sought {
 
 impl Sought {
     pub(crate) async fn find(cluster: &Cluster, name: &str) -> Result<Self> {
-        match get(cluster, name).await? {
-            Err(kube::Error::Api(status)) if status.code == 403 => {
-                Ok(Self { name: name.into(), known: None })
-            }
-            found => {
-                Ok(Self { name: name.into(), known: Some(found_or_missing(cluster, name, found).await?) })
-            }
-        }
+        // At once, since on a long way each round trip counts.
+        let (found, kept) = tokio::join!(get(cluster, name), standalone::find(cluster, name));
+        let known = match (found?, kept) {
+            (Ok(Some(registry)), _) => Some(registry),
+            (_, Some(kept)) => Some(kept),
+            (Err(kube::Error::Api(status)), None) if status.code == 403 => None,
+            (found, None) => Some(found_or_missing(cluster, name, found).await?),
+        };
+        Ok(Self { name: name.into(), known })
+    }
+
+    /// Takes a registry that was found before.
+    pub(crate) fn known_as(registry: Registry) -> Self {
+        Self { name: registry.name_any(), known: Some(registry) }
+    }
+
+    /// Tells whether it is known that no operator sees to it.
+    pub(crate) fn is_standalone(&self) -> bool {
+        self.known.as_ref().is_some_and(standalone::is_standalone)
     }
 
     /// Returns the surrogate's pod: the one that the operator has published, or the one that it gives this name by itself.
@@ -98,6 +111,8 @@ impl Sought {
 
     /// Tells whether there was a surrogate when its operator last looked, as far as that may be known.
     pub(super) fn is_expected(&self) -> bool {
-        !self.is_known() || conditions::state(self.conditions(), ConditionType::SurrogateReady) == State::True
+        !self.is_known()
+            || self.is_standalone()
+            || conditions::state(self.conditions(), ConditionType::SurrogateReady) == State::True
     }
 }

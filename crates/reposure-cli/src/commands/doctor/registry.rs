@@ -18,6 +18,7 @@ pub(super) async fn examine(cluster: &Cluster, name: &str, checks: &mut Vec<Chec
         _ if !sought.is_known() => {
             Check::warning(title, "you may not read it, so that its names are guessed")
         }
+        None if sought.is_standalone() => Check::ok(title, "no operator sees to it"),
         None => Check::failed(Kind::Unreachable, title, "no operator has seen it")
             .hint(format!("reposure operator install --wait --namespace {}", cluster.namespace)),
         Some(ready) if ready.status == "True" => Check::ok(title, "ready"),

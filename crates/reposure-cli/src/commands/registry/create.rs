@@ -1,19 +1,25 @@
 //! `reposure registry create NAME`
 
+mod provider;
+mod simple;
+mod standalone;
+
 use anyhow::{Context as _, Result};
 use clap::{ArgGroup, Args, ValueEnum};
-use k8s_openapi::api::{apps::v1::Deployment, core::v1::Secret};
+use kube::ResourceExt as _;
 use reposure_admin::{Provider, RegistryOptions, apply, plan, wait};
-use reposure_api::{RegistryScheme, Target, UploadStrategy, names};
+use reposure_api::{Registry, RegistryScheme, Target, UploadStrategy, names};
 
 use crate::{
     args::WaitArgs,
     commands::{operator::by_hand, report},
     context::{Cluster, Context},
+    exit::{Failure, Kind},
 };
 
-/// The key of the authority in the Secret of the simple registry, as cert-manager has it too.
-const AUTHORITY_KEY: &str = "ca.crt";
+use provider::{ProviderName, unreachable};
+use simple::Simple;
+use standalone::StandaloneArgs;
 
 /// Tell Reposure of a registry, by a provider, a Service or a host
 #[derive(Debug, Args)]
@@ -48,21 +54,16 @@ pub(crate) struct CreateArgs {
     /// The Secret with the credentials for the registry
     #[arg(long, value_name = "SECRET")]
     authorization_secret: Option<String>,
+    /// What pods put before an image's name, where nodes reach the registry elsewhere than its surrogate
+    #[arg(long, value_name = "HOST[:PORT]")]
+    image_host: Option<String>,
     /// In which form blobs are sent to the registry, instead of the one that it turns out to take
     #[arg(long, value_name = "FORM")]
     upload: Option<Upload>,
     #[command(flatten)]
+    standalone: StandaloneArgs,
+    #[command(flatten)]
     wait: WaitArgs,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum ProviderName {
-    /// The one of `reposure simple install`
-    Simple,
-    /// Minikube's add-on
-    Minikube,
-    /// OpenShift's internal registry
-    Openshift,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -95,20 +96,17 @@ impl From<Upload> for UploadStrategy {
 }
 
 impl CreateArgs {
-    fn options(&self, namespace: &str, simple: Simple) -> RegistryOptions {
-        let mut options = self.of_target(namespace, simple.tls);
+    async fn options(&self, cluster: &Cluster) -> Result<RegistryOptions> {
+        let mut options = self.of_target(cluster).await?;
         let spec = &mut options.spec;
-        if simple.has_authority {
-            spec.authentication_secret_data_key = Some(AUTHORITY_KEY.into());
-        }
-        if simple.password {
-            spec.authorization_secret = Some(names::SIMPLE_AUTHORIZATION.into());
-        }
         if let Some(scheme) = self.scheme {
             spec.scheme = Some(match scheme {
                 Scheme::Http => RegistryScheme::Http,
                 Scheme::Https => RegistryScheme::Https,
             });
+        }
+        if self.image_host.is_some() {
+            spec.image_host.clone_from(&self.image_host);
         }
         spec.upload = self.upload.map(Into::into);
         if self.authentication_secret.is_some() {
@@ -120,17 +118,21 @@ impl CreateArgs {
             spec.authorization_secret.clone_from(&self.authorization_secret);
             spec.authorization_service_account = None;
         }
-        options
+        Ok(options)
     }
 
-    fn of_target(&self, namespace: &str, simple_tls: bool) -> RegistryOptions {
-        let provider = match self.provider {
-            Some(ProviderName::Simple) => Provider::Simple { tls: simple_tls },
-            Some(ProviderName::Minikube) => Provider::Minikube,
-            Some(ProviderName::Openshift) => Provider::OpenShift,
-            None => return RegistryOptions::at(namespace, &self.name, self.target(namespace)),
+    async fn of_target(&self, cluster: &Cluster) -> Result<RegistryOptions> {
+        let (namespace, name) = (cluster.namespace.clone(), self.name.clone());
+        let Some(provider) = self.provider else {
+            let target = self.target(&namespace);
+            return Ok(RegistryOptions::at(namespace, name, target));
         };
-        RegistryOptions::of_provider(namespace, &self.name, provider)
+        let provider = provider.provider(cluster).await?;
+        let mut spec = provider.spec().ok_or_else(|| unreachable(&provider))?;
+        if let Provider::Simple { .. } = provider {
+            Simple::find(cluster).await.unwrap_or_default().amend(&mut spec);
+        }
+        Ok(RegistryOptions { namespace, name, spec })
     }
 
     fn target(&self, namespace: &str) -> Target {
@@ -145,58 +147,39 @@ impl CreateArgs {
     }
 }
 
-/// How the simple registry was installed.
-#[derive(Clone, Copy, Debug, Default)]
-struct Simple {
-    tls: bool,
-    /// Whether an authority is named beside its certificate, which else has to be trusted by itself.
-    has_authority: bool,
-    password: bool,
-}
-
-/// Looks how the simple registry was installed. Whoever may not see that names the Secrets for the surrogate by --authentication-secret
-/// and --authorization-secret.
-async fn look_at_simple(cluster: &Cluster) -> Simple {
-    let found = cluster.api::<Deployment>().get_opt(names::SIMPLE).await;
-    let spec = found.ok().flatten().and_then(|deployment| deployment.spec?.template.spec);
-    let volumes = spec.and_then(|spec| spec.volumes).unwrap_or_default();
-    let secrets: Vec<_> = volumes.into_iter().filter_map(|volume| volume.secret?.secret_name).collect();
-    let has = |secret: &str| secrets.iter().any(|name| name == secret);
-    let tls = has(names::SIMPLE_AUTHENTICATION);
-    Simple { tls, has_authority: tls && has_authority(cluster).await, password: has(names::SIMPLE_HTPASSWD) }
-}
-
-async fn has_authority(cluster: &Cluster) -> bool {
-    let secret = cluster.api::<Secret>().get_opt(names::SIMPLE_AUTHENTICATION).await.ok().flatten();
-    secret.and_then(|secret| secret.data).is_some_and(|data| data.contains_key(AUTHORITY_KEY))
-}
-
 pub(super) async fn run(context: &Context, args: CreateArgs) -> Result<()> {
     let cluster = context.cluster().await?;
-    let simple = match args.provider {
-        Some(ProviderName::Simple) => look_at_simple(&cluster).await,
-        _ => Simple::default(),
-    };
-    let options = args.options(&cluster.namespace, simple);
-    let openshift = matches!(args.provider, Some(ProviderName::Openshift));
+    let options = args.options(&cluster).await?;
+    // Whoever shows its own token to the registry needs rights there.
+    let openshift = options.spec.authorization_service_account == Some(true);
     let registry = plan::registry(&options);
-    let applied = apply::apply(&cluster.client, &registry.clone().into(), &by_hand())
-        .await
-        .with_context(|| format!("cannot create registry {}", args.name))?;
-    let mut all = vec![applied];
+    if args.standalone.standalone {
+        standalone::create(context, &cluster, &registry, &args.standalone, args.wait).await?;
+    } else {
+        define(context, &cluster, &registry).await?;
+    }
     if openshift {
         let access = plan::openshift_access(&registry);
-        all.push(
-            apply::apply(&cluster.client, &access, &by_hand())
-                .await
-                .context("cannot give the surrogate access")?,
-        );
+        let given = apply::apply(&cluster.client, &access, &by_hand()).await;
+        report::changes(context, &[given.context("cannot give the surrogate access")?])?;
     }
-    report::changes(context, &all)?;
-    if args.wait.wait {
+    if args.wait.wait && !args.standalone.standalone {
         wait::registry_ready(&cluster.client, &cluster.namespace, &args.name, args.wait.timeout)
             .await
             .context("the registry is known, but cannot be used")?;
     }
     Ok(())
+}
+
+/// Makes the `Registry`, for an operator.
+async fn define(context: &Context, cluster: &Cluster, registry: &Registry) -> Result<()> {
+    let name = registry.name_any();
+    if crate::standalone::find(cluster, &name).await.is_some() {
+        let message = format!("there is a standalone registry {name} in namespace {}", cluster.namespace);
+        return Err(Failure::new(Kind::Conflict, message)
+            .hint(format!("--standalone to change it, or reposure registry adopt {name}"))
+            .into());
+    }
+    let applied = apply::apply(&cluster.client, &registry.clone().into(), &by_hand()).await;
+    report::changes(context, &[applied.with_context(|| format!("cannot create registry {name}"))?])
 }

@@ -2,19 +2,19 @@
 
 use anyhow::{Context as _, Result};
 use clap::Args;
-use kube::{
-    Api, ResourceExt,
-    api::{DeleteParams, ListParams},
-};
-use reposure_admin::{Verb, wait};
-use reposure_api::{Registry, registry::RegistrySpec};
+use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::ConfigMap};
+use kube::{Api, ResourceExt, api::DeleteParams, core::ObjectMeta};
+use reposure_admin::{Verb, apply, plan, wait};
+use reposure_api::{Registry, SurrogateNames, registry::RegistrySpec};
 
 use crate::{
     args::WaitArgs,
     connect,
     context::{Cluster, Context},
-    output,
+    output, standalone,
 };
+
+use super::list;
 
 /// Let Reposure forget a registry; the registry itself and its images stay
 #[derive(Debug, Args)]
@@ -33,9 +33,7 @@ pub(super) async fn run(context: &Context, args: &DeleteArgs) -> Result<()> {
     let cluster = context.cluster().await?;
     let api: Api<Registry> = cluster.api();
     let names = if args.all {
-        let list = api.list(&ListParams::default()).await;
-        let list = list.map_err(|error| cluster.failed::<Registry>(Verb::List, "*", error));
-        let list = list.context("cannot list registries")?;
+        let list = list::find(&cluster, false).await.context("cannot list registries")?;
         list.iter().map(ResourceExt::name_any).collect()
     } else {
         args.names.clone()
@@ -48,6 +46,11 @@ pub(super) async fn run(context: &Context, args: &DeleteArgs) -> Result<()> {
 }
 
 async fn delete(cluster: &Cluster, api: &Api<Registry>, name: &str, args: &DeleteArgs) -> Result<()> {
+    if let Some(config_map) = standalone::config_map(cluster, name).await
+        && plan::standalone_registry(&config_map).is_some()
+    {
+        return delete_standalone(cluster, name, config_map, args).await;
+    }
     // In the foreground, so that the registry is gone when its surrogate is.
     match api.delete(name, &DeleteParams::foreground()).await {
         Err(kube::Error::Api(status)) if status.code == 404 => {
@@ -63,6 +66,27 @@ async fn delete(cluster: &Cluster, api: &Api<Registry>, name: &str, args: &Delet
         let mut registry = Registry::new(name, RegistrySpec::default());
         registry.metadata.namespace = Some(cluster.namespace.clone());
         wait::deleted(&cluster.client, &registry.into(), args.wait.timeout).await?;
+    }
+    Ok(())
+}
+
+/// Deletes what keeps a registry, and what that owns with it.
+async fn delete_standalone(
+    cluster: &Cluster,
+    name: &str,
+    config_map: ConfigMap,
+    args: &DeleteArgs,
+) -> Result<()> {
+    let deleted = apply::delete(&cluster.client, &config_map.into()).await;
+    deleted.with_context(|| format!("cannot delete registry {name}"))?;
+    if args.wait.wait {
+        let metadata = ObjectMeta {
+            name: Some(SurrogateNames::new(name).stateful_set().into()),
+            namespace: Some(cluster.namespace.clone()),
+            ..ObjectMeta::default()
+        };
+        let set = StatefulSet { metadata, ..StatefulSet::default() };
+        wait::deleted(&cluster.client, &set.into(), args.wait.timeout).await?;
     }
     Ok(())
 }

@@ -13,6 +13,7 @@ use crate::{
     context::{Cluster, Context},
     format::Format,
     output::{self, Rows},
+    standalone,
 };
 
 /// Show a registry, its conditions and what happened to it
@@ -24,7 +25,8 @@ pub(crate) struct DescribeArgs {
 
 pub(super) async fn run(context: &Context, args: &DescribeArgs) -> Result<()> {
     let cluster = context.cluster().await?;
-    let registry = connect::find(&cluster, &args.name).await?;
+    let mut registry = connect::find(&cluster, &args.name).await?;
+    standalone::look_at(context, &cluster, &mut registry).await;
     match context.format() {
         format @ (Format::Json | Format::Yaml) => output::structured(format, &registry),
         Format::Name => output::print(&format!("registry/{}\n", registry.name_any())),
@@ -53,6 +55,8 @@ fn text(registry: &Registry, events: &[Event]) -> String {
     let names = SurrogateNames::new(&registry.name_any());
     line("Name:", &registry.name_any());
     line("Namespace:", &registry.namespace().unwrap_or_default());
+    let keeper = if standalone::is_standalone(registry) { "nobody: it is standalone" } else { "an operator" };
+    line("Kept by:", keeper);
     line("Host:", status.host.as_deref().unwrap_or("not known yet"));
     line("Registry:", &target(&registry.spec));
     line("Certificate:", registry.spec.authentication_secret.as_deref().unwrap_or("none"));

@@ -16,7 +16,7 @@ use crate::{
     connect,
     context::{Cluster, Context},
     exit::{Failure, Kind},
-    output,
+    output, standalone,
 };
 
 /// Print a fact of a registry, for scripts
@@ -45,7 +45,8 @@ enum Fact {
 
 pub(super) async fn run(context: &Context, args: &InfoArgs) -> Result<()> {
     let cluster = context.cluster().await?;
-    let registry = connect::find(&cluster, &args.name).await?;
+    let mut registry = connect::find(&cluster, &args.name).await?;
+    standalone::look_at(context, &cluster, &mut registry).await;
     let value = match args.fact {
         Fact::Host => registry.status.as_ref().and_then(|status| status.host.clone()),
         Fact::Cert => certificate(&cluster, &registry).await?,

@@ -3,15 +3,16 @@
 use anyhow::{Context as _, Result};
 use clap::Args;
 use kube::{Api, ResourceExt as _, api::ListParams};
-use reposure_admin::Verb;
+use reposure_admin::{AdminError, Verb};
 use reposure_api::{
     Registry,
     conditions::{self, ConditionType},
 };
 
 use crate::{
-    context::Context,
+    context::{Cluster, Context},
     output::{self, Rows},
+    standalone,
 };
 
 /// List registries
@@ -24,21 +25,39 @@ pub(crate) struct ListArgs {
 
 pub(super) async fn run(context: &Context, args: &ListArgs) -> Result<()> {
     let cluster = context.cluster().await?;
-    let api: Api<Registry> =
-        if args.all_namespaces { Api::all(cluster.client.clone()) } else { cluster.api() };
-    let registries = match api.list(&ListParams::default()).await {
-        Ok(list) => list.items,
-        Err(error) => {
-            Err(cluster.failed::<Registry>(Verb::List, "*", error)).context("cannot list registries")?
-        }
-    };
-    let mut rows = Rows::new(&["NAME", "HOST", "READY", "REASON", "NAMESPACE", "SURROGATE", "MESSAGE"], 4);
+    let mut registries = find(&cluster, args.all_namespaces).await.context("cannot list registries")?;
+    standalone::look_at_all(context, &cluster, &mut registries).await;
+    let headings = &["NAME", "HOST", "READY", "REASON", "NAMESPACE", "SURROGATE", "KEPT BY", "MESSAGE"];
+    let mut rows = Rows::new(headings, 4);
     for registry in &registries {
         rows.push(row(registry));
     }
     let names: Vec<String> =
         registries.iter().map(|registry| format!("registry/{}", registry.name_any())).collect();
     output::list(context.format(), &registries, &names, &rows)
+}
+
+/// Lists what operators see to, and what none does. Where the kind is not defined, or may not be listed, the latter are all there are.
+pub(super) async fn find(cluster: &Cluster, all_namespaces: bool) -> Result<Vec<Registry>, AdminError> {
+    let api: Api<Registry> = if all_namespaces { Api::all(cluster.client.clone()) } else { cluster.api() };
+    let parameters = ListParams::default();
+    let (listed, kept) = tokio::join!(api.list(&parameters), standalone::list(cluster, all_namespaces));
+    match (listed, kept) {
+        (Ok(list), kept) => {
+            let known = |one: &Registry, other: &Registry| {
+                (one.name_any(), one.namespace()) == (other.name_any(), other.namespace())
+            };
+            let kept = kept.unwrap_or_default().into_iter();
+            let kept: Vec<_> = kept.filter(|kept| !list.items.iter().any(|one| known(one, kept))).collect();
+            Ok(list.items.into_iter().chain(kept).collect())
+        }
+        (Err(kube::Error::Api(status)), Ok(kept))
+            if status.code == 404 || status.code == 403 && !kept.is_empty() =>
+        {
+            Ok(kept)
+        }
+        (Err(error), _) => Err(cluster.failed::<Registry>(Verb::List, "*", error)),
+    }
 }
 
 fn row(registry: &Registry) -> Vec<String> {
@@ -54,6 +73,7 @@ fn row(registry: &Registry) -> Vec<String> {
         of_ready(|ready| &ready.reason),
         registry.namespace().unwrap_or_default(),
         status.surrogate_pod.unwrap_or_default(),
+        if standalone::is_standalone(registry) { "nobody" } else { "operator" }.into(),
         of_ready(|ready| &ready.message),
     ]
 }

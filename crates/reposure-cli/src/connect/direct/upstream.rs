@@ -63,7 +63,9 @@ fn unreadable(namespace: &str, name: &str) -> Failure {
 /// its operator has published.
 async fn dialled(target: &Target, registry: &Registry) -> String {
     let name = target.dial_host();
-    let published = registry.status.as_ref().and_then(|status| status.host.clone());
+    // What nodes alone reach is no address for others.
+    let published = registry.status.as_ref().filter(|_| registry.spec.image_host.is_none());
+    let published = published.and_then(|status| status.host.clone());
     match (target, published) {
         (Target::Service { .. }, Some(address)) if address != name && !is_known(&name).await => {
             tracing::info!("{name} is not known here; {address} is its published address");

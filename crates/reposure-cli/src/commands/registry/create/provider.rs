@@ -1,0 +1,140 @@
+//! The providers by name, and what is looked for in the cluster to know of them.
+
+use anyhow::{Context as _, Result};
+use clap::ValueEnum;
+use k8s_openapi::api::core::v1::{ConfigMap, Service};
+use kube::Api;
+use reposure_admin::{
+    Provider, Verb,
+    plan::{
+        ADDON_SERVICE, LOCAL_HOSTING, LOCAL_HOSTING_NAMESPACE, LocalHosting, MICROK8S_NAMESPACE,
+        MINIKUBE_NAMESPACE,
+    },
+};
+
+use crate::{
+    context::Cluster,
+    exit::{Failure, Kind},
+};
+
+use super::simple::Simple;
+
+/// A registry that is known by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum ProviderName {
+    /// What is found, in this order: simple, openshift, microk8s, minikube, local
+    Auto,
+    /// The one of `reposure simple install`
+    Simple,
+    /// Minikube's add-on
+    Minikube,
+    /// MicroK8s' add-on
+    Microk8s,
+    /// OpenShift's internal registry
+    Openshift,
+    /// That of a local cluster: kind, k3d, Tilt and others tell of it in kube-public/local-registry-hosting
+    Local,
+}
+
+/// The providers that `auto` looks for, in this order.
+const FOUND: [ProviderName; 5] = [
+    ProviderName::Simple,
+    ProviderName::Openshift,
+    ProviderName::Microk8s,
+    ProviderName::Minikube,
+    ProviderName::Local,
+];
+
+impl ProviderName {
+    /// Looks in the cluster for what is to be known of the provider.
+    pub(super) async fn provider(self, cluster: &Cluster) -> Result<Provider> {
+        match self {
+            Self::Auto => auto(cluster).await,
+            // Whoever may not see whether it speaks TLS says so by --authentication-secret.
+            Self::Simple => Ok(simple(cluster).await.unwrap_or(Provider::Simple { tls: false })),
+            Self::Minikube => Ok(Provider::Minikube),
+            Self::Microk8s => Ok(Provider::MicroK8s),
+            Self::Openshift => Ok(Provider::OpenShift),
+            Self::Local => local(cluster).await.context("cannot learn where the local registry is"),
+        }
+    }
+
+    /// Returns the provider if it is there, as far as that may be seen.
+    async fn find(self, cluster: &Cluster) -> Option<Provider> {
+        match self {
+            Self::Auto => None,
+            Self::Simple => simple(cluster).await,
+            Self::Openshift => has_image_streams(cluster).await.then_some(Provider::OpenShift),
+            Self::Microk8s => has_service(cluster, MICROK8S_NAMESPACE).await.then_some(Provider::MicroK8s),
+            Self::Minikube => has_service(cluster, MINIKUBE_NAMESPACE).await.then_some(Provider::Minikube),
+            Self::Local => local(cluster).await.ok().filter(|provider| provider.spec().is_some()),
+        }
+    }
+
+    fn name(self) -> String {
+        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+    }
+}
+
+/// Takes the first provider that is there, and says which, and what else there is.
+async fn auto(cluster: &Cluster) -> Result<Provider> {
+    let found = futures::future::join_all(FOUND.map(|name| name.find(cluster))).await;
+    let mut found = FOUND.into_iter().zip(found).filter_map(|(name, provider)| Some((name, provider?)));
+    let Some((name, provider)) = found.next() else {
+        let message = "there is no registry that is known by name, or you may not see it";
+        return Err(Failure::new(Kind::NotFound, message)
+            .hint("reposure simple install, or --host or --service of a registry that is there")
+            .into());
+    };
+    let others: Vec<String> = found.map(|(name, _)| name.name()).collect();
+    let others = if others.is_empty() {
+        String::new()
+    } else {
+        format!("; there is {} too: --provider chooses", others.join(", "))
+    };
+    eprintln!("found provider {}{others}", name.name());
+    Ok(provider)
+}
+
+/// Finds the built-in registry, and whether it was installed with TLS.
+async fn simple(cluster: &Cluster) -> Option<Provider> {
+    Simple::find(cluster).await.map(|simple| Provider::Simple { tls: simple.tls })
+}
+
+/// Reads what the cluster says of its local registry.
+async fn local(cluster: &Cluster) -> Result<Provider> {
+    let api: Api<ConfigMap> = Api::namespaced(cluster.client.clone(), LOCAL_HOSTING_NAMESPACE);
+    let name = format!("{LOCAL_HOSTING_NAMESPACE}/{LOCAL_HOSTING}");
+    let found = api.get_opt(LOCAL_HOSTING).await;
+    let found = found.map_err(|error| cluster.failed::<ConfigMap>(Verb::Get, &name, error))?;
+    let Some(config_map) = found else {
+        return Err(Failure::new(Kind::NotFound, format!("there is no ConfigMap {name}"))
+            .hint("--host of the registry, as pods reach it")
+            .into());
+    };
+    let hosting = LocalHosting::of(&config_map).with_context(|| format!("cannot read ConfigMap {name}"))?;
+    Ok(Provider::Local(hosting))
+}
+
+/// Says that pods do not reach what a cluster tells of.
+pub(super) fn unreachable(provider: &Provider) -> Failure {
+    let from_nodes = match provider {
+        Provider::Local(hosting) => hosting.image_host().unwrap_or("nowhere"),
+        _ => "nowhere",
+    };
+    let message = format!(
+        "the cluster says of its registry where nodes find it, {from_nodes}, and not where pods do: hostFromClusterNetwork is missing"
+    );
+    Failure::new(Kind::NotFound, message).hint("--host of the registry, as pods reach it")
+}
+
+async fn has_service(cluster: &Cluster, namespace: &str) -> bool {
+    let api: Api<Service> = Api::namespaced(cluster.client.clone(), namespace);
+    matches!(api.get_opt(ADDON_SERVICE).await, Ok(Some(_)))
+}
+
+/// Asks what the cluster serves, which anyone may.
+async fn has_image_streams(cluster: &Cluster) -> bool {
+    let groups = cluster.client.list_api_groups().await;
+    groups.is_ok_and(|list| list.groups.iter().any(|group| group.name == "image.openshift.io"))
+}
