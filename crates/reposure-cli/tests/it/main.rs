@@ -19,6 +19,7 @@ mod readers;
 mod reference;
 mod referrers;
 mod sources;
+mod standalone;
 mod targets;
 mod usage;
 mod verify;

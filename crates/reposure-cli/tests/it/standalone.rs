@@ -1,0 +1,80 @@
+//! Registries that no operator sees to: a `ConfigMap` keeps them.
+
+use reposure_testing::{
+    FakeApiServer, MemoryRegistry, Options,
+    api_server::{Failure, How},
+};
+use serde_json::json;
+
+use crate::{TestEnvironment, environment::Output};
+
+const CONFIG_MAP: &str = "/api/v1/namespaces/work/configmaps/reposure-surrogate-default";
+
+struct Scene {
+    environment: TestEnvironment,
+    api_server: FakeApiServer,
+    _registry: MemoryRegistry,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let environment = TestEnvironment::alone();
+        let (api_server, registry) =
+            (environment.api_server(), environment.other_registry(Options::default()));
+        let spec =
+            json!({"type": "oci", "direct": {"host": registry.host()}, "imageHost": "localhost:32000"});
+        let kept = json!({"name": "default", "spec": spec}).to_string();
+        let labels = json!({"app.kubernetes.io/managed-by": "reposure-cli", "app.kubernetes.io/name": "reposure-surrogate"});
+        let metadata = json!({"name": "reposure-surrogate-default", "namespace": "work", "labels": labels});
+        api_server.put_object(CONFIG_MAP, json!({"metadata": metadata, "data": {"registry.json": kept}}));
+        environment.write("file", "content");
+        Self { environment, api_server, _registry: registry }
+    }
+
+    fn run(&self, args: &[&str]) -> Output {
+        self.environment.run(&[args, &["-k", "config"]].concat())
+    }
+}
+
+#[test]
+fn it_is_found_where_the_kind_is_not_defined_and_where_it_may_not_be_read() {
+    let scene = Scene::new();
+    let pushed = scene.run(&["image", "push", "default", "app:v1", "file", "--channel=direct"]);
+    assert_eq!(pushed.code, 0, "{pushed}");
+    scene.api_server.fail(Failure::next("/registries/default", How::Status(403)));
+    let listed = scene.run(&["image", "list", "default", "--channel=direct"]);
+    assert_eq!((listed.code, listed.text().trim()), (0, "app:v1"), "{listed}");
+    let other = scene.run(&["image", "list", "other", "--channel=direct"]);
+    assert_eq!(other.code, 3, "{other}");
+}
+
+#[test]
+fn its_host_is_what_nodes_pull_from() {
+    let scene = Scene::new();
+    let host = scene.run(&["registry", "info", "default", "host"]);
+    assert_eq!((host.code, host.text().trim()), (0, "localhost:32000"), "{host}");
+}
+
+#[test]
+fn no_other_registry_takes_its_name() {
+    let scene = Scene::new();
+    let refused = scene.run(&["registry", "create", "default", "--host", "a"]);
+    assert_eq!(refused.code, 7, "{refused}");
+    assert!(refused.stderr.contains("reposure registry adopt default"), "{refused}");
+}
+
+#[test]
+fn an_operators_registry_is_not_adopted() {
+    let scene = Scene::new();
+    let nothing = scene.run(&["registry", "adopt", "other"]);
+    assert_eq!(nothing.code, 3, "{nothing}");
+    let path = "/apis/reposure.puccini.cloud/v1alpha1/namespaces/work/registries/second";
+    let spec = json!({"type": "oci", "direct": {"host": "a"}});
+    scene.api_server.put_object(
+        path,
+        json!({"apiVersion": "reposure.puccini.cloud/v1alpha1", "kind": "Registry",
+        "metadata": {"name": "second", "namespace": "work"}, "spec": spec}),
+    );
+    let kept = scene.run(&["registry", "adopt", "second"]);
+    assert_eq!(kept.code, 7, "{kept}");
+}
