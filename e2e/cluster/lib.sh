@@ -93,7 +93,13 @@ spawn() {
 	local name=$1 pid
 	shift
 	mkdir -p "$(dirname "$DIR/log/$name.log")" "$(dirname "$(record_of "$name")")"
-	setsid env -i PATH="$PATH" HOME="${HOME:-/root}" "$@" </dev/null >>"$DIR/log/$name.log" 2>&1 9>&- &
+	# Whatever is open here or was in the caller, a lock above all, would stay so as long as the component runs.
+	# shellcheck disable=SC2016 # for the shell that is started
+	setsid env -i PATH="$PATH" HOME="${HOME:-/root}" bash -c '
+		for descriptor in /proc/$$/fd/*; do
+			((${descriptor##*/} < 3)) || eval "exec ${descriptor##*/}>&-"
+		done
+		exec "$@"' bash "$@" </dev/null >>"$DIR/log/$name.log" 2>&1 9>&- &
 	pid=$!
 	echo "$pid $(start_time "$pid")" >"$(record_of "$name")"
 }
