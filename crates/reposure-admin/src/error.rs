@@ -18,6 +18,8 @@ pub enum Verb {
     Create,
     /// Change, or create by server-side apply.
     Patch,
+    /// Change what was read.
+    Update,
     /// Delete.
     Delete,
 }
@@ -30,6 +32,7 @@ impl Verb {
             Self::List => "list",
             Self::Create => "create",
             Self::Patch => "patch",
+            Self::Update => "update",
             Self::Delete => "delete",
         }
     }

@@ -7,6 +7,7 @@
 //! | [`install`] | what takes more than one plan |
 //! | [`standalone`] | a surrogate that no operator keeps: made by the user's own rights, and handed to an operator |
 //! | [`apply`] | applying and deleting objects by server-side apply |
+//! | [`grant`] | giving and taking the rights to pull, push and delete |
 //! | [`wait`] | waiting for what was applied, with a deadline |
 //! | [`error`] | what went wrong, with the object, the verb and what to try |
 //!
@@ -14,6 +15,7 @@
 
 pub mod apply;
 pub mod error;
+pub mod grant;
 pub mod install;
 pub mod manifests;
 pub mod object;

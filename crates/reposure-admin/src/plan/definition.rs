@@ -42,3 +42,39 @@ pub fn definition() -> Plan {
     });
     Plan::of(std::iter::once(Object::from(Registry::crd())).chain(roles))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A right to `pods/proxy` or `pods/exec` that names no pod would open every pod, and one to tokens every ServiceAccount.
+    #[test]
+    fn the_built_in_roles_gain_the_resource_and_events_alone() {
+        let plan = definition();
+        let roles: Vec<_> = plan
+            .objects()
+            .filter_map(|object| match object {
+                Object::ClusterRole(role) => Some(role),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(roles.len(), 3);
+        let group = Registry::group(&()).into_owned();
+        for role in roles {
+            let name = role.metadata.name.as_deref().unwrap_or_default();
+            for rule in role.rules.iter().flatten() {
+                let groups = rule.api_groups.clone().unwrap_or_default();
+                let resources = rule.resources.clone().unwrap_or_default();
+                let own = groups == [group.clone()]
+                    && resources.iter().all(|resource| resource.split('/').next() == Some("registries"));
+                // What an operator reports by; `admin` hands it on.
+                let events =
+                    name == "reposure-admin" && groups == ["events.k8s.io"] && resources == ["events"];
+                assert!(own || events, "{name} gains {rule:?}");
+                assert!(!rule.verbs.iter().any(|verb| verb == "*"), "{name} gains {rule:?}");
+                let reads = |verb: &String| ["get", "list", "watch"].contains(&verb.as_str());
+                assert!(name != "reposure-view" || rule.verbs.iter().all(reads), "{name} gains {rule:?}");
+            }
+        }
+    }
+}

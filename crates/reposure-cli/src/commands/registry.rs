@@ -1,12 +1,16 @@
 //! `reposure registry …`
 
+mod access;
 mod adopt;
 mod create;
 mod delete;
 mod describe;
+mod grant;
 mod info;
 mod list;
 mod logs;
+mod revoke;
+mod subject;
 
 use anyhow::Result;
 use clap::Subcommand;
@@ -24,6 +28,9 @@ pub(crate) enum RegistryCommand {
     Describe(describe::DescribeArgs),
     Info(info::InfoArgs),
     Logs(logs::RegistryLogsArgs),
+    Grant(grant::GrantArgs),
+    Revoke(revoke::RevokeArgs),
+    Access(access::AccessArgs),
 }
 
 pub(super) async fn run(context: &Context, command: RegistryCommand) -> Result<()> {
@@ -35,5 +42,8 @@ pub(super) async fn run(context: &Context, command: RegistryCommand) -> Result<(
         RegistryCommand::Describe(args) => describe::run(context, &args).await,
         RegistryCommand::Info(args) => info::run(context, &args).await,
         RegistryCommand::Logs(args) => logs::run(context, &args).await,
+        RegistryCommand::Grant(args) => grant::run(context, &args).await,
+        RegistryCommand::Revoke(args) => revoke::run(context, &args).await,
+        RegistryCommand::Access(args) => access::run(context, &args).await,
     }
 }

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use futures::future::try_join_all;
 use k8s_openapi::api::authorization::v1::{
-    ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
+    LocalSubjectAccessReview, ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
+    SubjectAccessReviewSpec,
 };
 use kube::{Api, Client, api::PostParams};
 use tokio::time::timeout;
@@ -21,6 +22,13 @@ pub(crate) enum ReviewError {
     Silent,
 }
 
+/// Somebody, as the API server knows him.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Identity {
+    pub(crate) user: Option<String>,
+    pub(crate) groups: Vec<String>,
+}
+
 /// A right that somebody may hold or not.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Review<'a> {
@@ -35,16 +43,8 @@ impl Review<'_> {
     ///
     /// See [Kubernetes, "Checking API access"](https://kubernetes.io/docs/reference/access-authn-authz/authorization/#checking-api-access).
     pub(crate) async fn ask(self, client: &Client, namespace: &str) -> Result<bool, ReviewError> {
-        let attributes = ResourceAttributes {
-            namespace: Some(namespace.into()),
-            verb: Some(self.verb.into()),
-            resource: Some(self.resource.into()),
-            subresource: Some(self.subresource.into()),
-            name: Some(self.name.into()),
-            ..ResourceAttributes::default()
-        };
         let spec = SelfSubjectAccessReviewSpec {
-            resource_attributes: Some(attributes),
+            resource_attributes: Some(self.attributes(namespace)),
             ..SelfSubjectAccessReviewSpec::default()
         };
         let review = SelfSubjectAccessReview { spec, ..SelfSubjectAccessReview::default() };
@@ -52,6 +52,41 @@ impl Review<'_> {
         let answer = timeout(DEADLINE, reviews.create(&PostParams::default(), &review)).await;
         let review = answer.map_err(|_| ReviewError::Silent)??;
         Ok(review.status.is_some_and(|status| status.allowed))
+    }
+
+    /// Asks whether somebody else holds it, which takes the right to create `localsubjectaccessreviews` in the namespace, as the
+    /// built-in role `admin` has it.
+    pub(crate) async fn ask_of(
+        self,
+        who: &Identity,
+        client: &Client,
+        namespace: &str,
+    ) -> Result<bool, ReviewError> {
+        let mut review = LocalSubjectAccessReview {
+            spec: SubjectAccessReviewSpec {
+                user: who.user.clone(),
+                groups: Some(who.groups.clone()),
+                resource_attributes: Some(self.attributes(namespace)),
+                ..SubjectAccessReviewSpec::default()
+            },
+            ..LocalSubjectAccessReview::default()
+        };
+        review.metadata.namespace = Some(namespace.into());
+        let reviews: Api<LocalSubjectAccessReview> = Api::namespaced(client.clone(), namespace);
+        let answer = timeout(DEADLINE, reviews.create(&PostParams::default(), &review)).await;
+        let review = answer.map_err(|_| ReviewError::Silent)??;
+        Ok(review.status.is_some_and(|status| status.allowed))
+    }
+
+    fn attributes(self, namespace: &str) -> ResourceAttributes {
+        ResourceAttributes {
+            namespace: Some(namespace.into()),
+            verb: Some(self.verb.into()),
+            resource: Some(self.resource.into()),
+            subresource: Some(self.subresource.into()),
+            name: Some(self.name.into()),
+            ..ResourceAttributes::default()
+        }
     }
 }
 
