@@ -54,7 +54,9 @@ pub struct Applied {
 /// Returns the reference that makes the objects of a surrogate go with their registry; none if the registry was not read
 /// from a cluster.
 pub fn owner(registry: &Registry) -> Option<OwnerReference> {
-    let reference = kube::Resource::controller_owner_ref(registry, &())?;
+    let Some(reference) = kube::Resource::controller_owner_ref(registry, &()) else {
+        return registry.metadata.owner_references.as_ref()?.first().cloned();
+    };
     Some(OwnerReference { block_owner_deletion: Some(true), ..reference })
 }
 

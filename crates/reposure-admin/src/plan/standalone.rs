@@ -58,6 +58,8 @@ pub fn standalone_registry(config_map: &ConfigMap) -> Option<Registry> {
         labels: config_map.metadata.labels.clone(),
         creation_timestamp: config_map.metadata.creation_timestamp.clone(),
         deletion_timestamp: config_map.metadata.deletion_timestamp.clone(),
+        // What is made for it goes with what keeps it.
+        owner_references: standalone_owner(&config_map.metadata).map(|owner| vec![owner]),
         ..ObjectMeta::default()
     };
     Some(Registry { metadata, spec, status: None })
