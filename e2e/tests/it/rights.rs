@@ -52,6 +52,10 @@ fn an_administrator_of_one_namespace_can_do_it_all() -> Result<()> {
         let pulled = reposure(&["image", "pull", "default", "app", "--unpack"]).ok()?;
         ensure!(pulled.text() == "content", "{pulled}");
         reposure(&["image", "delete", "default", "app"]).ok()?;
+        // Who grants needs to have what he grants.
+        reposure(&["registry", "grant", "default", "--admin", "--user=ann"]).ok()?;
+        let access = reposure(&["registry", "access", "default"]).ok()?;
+        ensure!(access.text().contains("ann"), "{access}");
         let refused = reposure(&["operator", "install", "--cluster"]).args(&image).output()?;
         ensure!(refused.code == Some(4), "a namespace's administrator installed for the cluster: {refused}");
         Ok(())

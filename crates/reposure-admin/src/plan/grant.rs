@@ -29,14 +29,16 @@ pub fn grant_role(registry: &Registry, level: Right) -> Role {
     // By its name, and not by what the status says, which others than the one who grants may write.
     let pod = surrogate.pod();
     let port = registry.spec.surrogate_port.unwrap_or(wire::PORT);
-    // Blobs of a registry that is reached by plain HTTP are read without TLS, by tickets.
-    let proxied = ["https", "http"].map(|scheme| format!("{scheme}:{pod}:{port}"));
+    let proxied = |scheme: &str| vec![format!("{scheme}:{pod}:{port}")];
     let group = Registry::group(&()).into_owned();
     let rules = vec![
-        named(rule("", &["pods/proxy"], proxy_verbs(level)), proxied.into()),
+        named(rule("", &["pods/proxy"], proxy_verbs(level)), proxied("https")),
+        // Blobs of a registry that is reached by plain HTTP are read without TLS, by tickets: who may not ask for one, as it takes
+        // POST, reads them over TLS.
+        named(rule("", &["pods/proxy"], &["get"]), proxied("http")),
         // A WebSocket is asked for by GET, which newer API servers take for a creation.
         named(rule("", &["pods/portforward"], &["get", "create"]), vec![pod.clone()]),
-        named(rule("", &["pods"], &["get"]), vec![pod]),
+        named(rule("", &["pods"], &["get"]), vec![pod.clone()]),
         named(rule("", &["serviceaccounts/token"], &["create"]), accounts(&surrogate, level)),
         named(rule(&group, &["registries"], &["get"]), vec![name]),
     ];
@@ -147,7 +149,8 @@ mod tests {
     #[test]
     fn a_reader_gets_and_has_one_token() {
         insta::assert_snapshot!(lines(&grant_role(&registry(), Right::Pull)), @r"
-        pods/proxy get https:reposure-surrogate-default-0:10250,http:reposure-surrogate-default-0:10250
+        pods/proxy get https:reposure-surrogate-default-0:10250
+        pods/proxy get http:reposure-surrogate-default-0:10250
         pods/portforward get,create reposure-surrogate-default-0
         pods get reposure-surrogate-default-0
         serviceaccounts/token create reposure-surrogate-default-pull
@@ -161,7 +164,9 @@ mod tests {
         registry.spec.surrogate_port = Some(8443);
         let push = lines(&grant_role(&registry, Right::Push));
         assert!(
-            push.starts_with("pods/proxy get,create,update https:reposure-surrogate-default-0:8443,"),
+            push.starts_with(
+                "pods/proxy get,create,update https:reposure-surrogate-default-0:8443\npods/proxy get http:"
+            ),
             "{push}"
         );
         assert!(push.contains("default-pull,reposure-surrogate-default-push\n"), "{push}");
