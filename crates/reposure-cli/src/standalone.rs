@@ -78,14 +78,14 @@ pub(crate) async fn wait(
     let begin = Instant::now();
     loop {
         let status = status(context, cluster, registry).await;
-        let Some(ready) = conditions::find(&status.conditions, ConditionType::Ready) else { return Ok(()) };
-        if ready.status == State::True.as_str() {
+        if conditions::state(&status.conditions, ConditionType::Ready) == State::True {
             return Ok(());
         }
         if begin.elapsed() >= limit {
+            let ready = conditions::find(&status.conditions, ConditionType::Ready);
+            let why = ready.map(|ready| format!(": {}: {}", ready.reason, ready.message)).unwrap_or_default();
             let (name, waited) = (registry.name_any(), limit.as_secs());
-            let message =
-                format!("registry {name} is not ready after {waited} s: {}: {}", ready.reason, ready.message);
+            let message = format!("registry {name} is not ready after {waited} s{why}");
             return Err(Failure::new(Kind::Unreachable, message)
                 .hint(format!("reposure registry describe {name}, reposure registry logs {name}"))
                 .into());

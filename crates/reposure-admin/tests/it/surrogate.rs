@@ -70,12 +70,18 @@ fn configures_the_surrogate() {
     "#);
 }
 
+/// The specification of the surrogate's `StatefulSet`.
+fn stateful_set() -> Value {
+    object(&planned(&registry(), ServiceState::Unknown).plan, "StatefulSet")["spec"].clone()
+}
+
 #[test]
-#[expect(clippy::too_many_lines, reason = "the pod as a whole is what matters")]
 fn makes_a_pod_with_files_only() {
-    let plan = planned(&registry(), ServiceState::Unknown).plan;
-    let set = object(&plan, "StatefulSet");
-    insta::assert_snapshot!(serde_saphyr::to_string(&set["spec"]).unwrap(), @r#"
+    let mut set = stateful_set();
+    // They have tests of their own.
+    let pod = set["template"]["spec"].as_object_mut().unwrap();
+    assert!(pod.shift_remove("containers").is_some() && pod.shift_remove("volumes").is_some());
+    insta::assert_snapshot!(serde_saphyr::to_string(&set).unwrap(), @r#"
     podManagementPolicy: Parallel
     replicas: 1
     selector:
@@ -103,62 +109,6 @@ fn makes_a_pod_with_files_only() {
                   values:
                   - linux
         automountServiceAccountToken: false
-        containers:
-        - args:
-          - --config
-          - /etc/reposure/config.json
-          command:
-          - /reposure-surrogate
-          - serve
-          image: image:1
-          imagePullPolicy: IfNotPresent
-          livenessProbe:
-            failureThreshold: 6
-            httpGet:
-              path: /alive
-              port: status
-            periodSeconds: 10
-            timeoutSeconds: 5
-          name: surrogate
-          ports:
-          - containerPort: 10250
-            name: api
-            protocol: TCP
-          - containerPort: 10251
-            name: status
-            protocol: TCP
-          readinessProbe:
-            httpGet:
-              path: /alive
-              port: status
-            periodSeconds: 5
-            timeoutSeconds: 3
-          resources:
-            limits:
-              cpu: "2"
-              memory: 160Mi
-            requests:
-              cpu: 100m
-              memory: 64Mi
-          securityContext:
-            allowPrivilegeEscalation: false
-            capabilities:
-              drop:
-              - ALL
-            readOnlyRootFilesystem: true
-          volumeMounts:
-          - mountPath: /etc/reposure
-            name: config
-            readOnly: true
-          - mountPath: /var/run/reposure/kubernetes
-            name: kubernetes
-            readOnly: true
-          - mountPath: /var/run/reposure/authority
-            name: authority
-            readOnly: true
-          - mountPath: /var/run/reposure/credentials
-            name: credentials
-            readOnly: true
         enableServiceLinks: false
         securityContext:
           runAsNonRoot: true
@@ -175,40 +125,108 @@ fn makes_a_pod_with_files_only() {
           key: node.kubernetes.io/unreachable
           operator: Exists
           tolerationSeconds: 30
-        volumes:
+    "#);
+}
+
+#[test]
+fn its_only_container_is_restricted() {
+    let containers = &stateful_set()["template"]["spec"]["containers"];
+    insta::assert_snapshot!(serde_saphyr::to_string(containers).unwrap(), @r#"
+    - args:
+      - --config
+      - /etc/reposure/config.json
+      command:
+      - /reposure-surrogate
+      - serve
+      image: image:1
+      imagePullPolicy: IfNotPresent
+      livenessProbe:
+        failureThreshold: 6
+        httpGet:
+          path: /alive
+          port: status
+        periodSeconds: 10
+        timeoutSeconds: 5
+      name: surrogate
+      ports:
+      - containerPort: 10250
+        name: api
+        protocol: TCP
+      - containerPort: 10251
+        name: status
+        protocol: TCP
+      readinessProbe:
+        httpGet:
+          path: /alive
+          port: status
+        periodSeconds: 5
+        timeoutSeconds: 3
+      resources:
+        limits:
+          cpu: "2"
+          memory: 160Mi
+        requests:
+          cpu: 100m
+          memory: 64Mi
+      securityContext:
+        allowPrivilegeEscalation: false
+        capabilities:
+          drop:
+          - ALL
+        readOnlyRootFilesystem: true
+      volumeMounts:
+      - mountPath: /etc/reposure
+        name: config
+        readOnly: true
+      - mountPath: /var/run/reposure/kubernetes
+        name: kubernetes
+        readOnly: true
+      - mountPath: /var/run/reposure/authority
+        name: authority
+        readOnly: true
+      - mountPath: /var/run/reposure/credentials
+        name: credentials
+        readOnly: true
+    "#);
+}
+
+#[test]
+fn its_volumes_are_files() {
+    let volumes = &stateful_set()["template"]["spec"]["volumes"];
+    insta::assert_snapshot!(serde_saphyr::to_string(volumes).unwrap(), @r#"
+    - configMap:
+        items:
+        - key: config.json
+          path: config.json
+        name: reposure-surrogate-default
+      name: config
+    - name: kubernetes
+      projected:
+        sources:
+        - serviceAccountToken:
+            expirationSeconds: 3600
+            path: token
         - configMap:
             items:
-            - key: config.json
-              path: config.json
-            name: reposure-surrogate-default
-          name: config
-        - name: kubernetes
-          projected:
-            sources:
-            - serviceAccountToken:
-                expirationSeconds: 3600
-                path: token
-            - configMap:
-                items:
-                - key: ca.crt
-                  path: ca.crt
-                name: kube-root-ca.crt
-            - downwardAPI:
-                items:
-                - fieldRef:
-                    fieldPath: metadata.uid
-                  path: pod-uid
-        - name: authority
-          secret:
-            items:
-            - key: tls.crt
+            - key: ca.crt
               path: ca.crt
-            optional: true
-            secretName: ca
-        - name: credentials
-          secret:
-            optional: true
-            secretName: credentials
+            name: kube-root-ca.crt
+        - downwardAPI:
+            items:
+            - fieldRef:
+                fieldPath: metadata.uid
+              path: pod-uid
+    - name: authority
+      secret:
+        items:
+        - key: tls.crt
+          path: ca.crt
+        optional: true
+        secretName: ca
+    - name: credentials
+      secret:
+        optional: true
+        secretName: credentials
     "#);
 }
 
