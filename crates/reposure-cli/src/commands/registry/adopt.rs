@@ -10,7 +10,7 @@ use kube::{
 };
 use reposure_admin::{
     AdminError, Manager, Observed, RegistryOptions, Settings, SurrogatePlan, Verb, apply, plan,
-    standalone as surrogates,
+    standalone as surrogates, wait,
 };
 use reposure_api::Registry;
 
@@ -22,6 +22,9 @@ use crate::{
     exit::{Failure, Kind},
     output, standalone,
 };
+
+/// How long the cluster may take to forget a `Registry` that nobody took over.
+const UNDO_LIMIT: Duration = Duration::from_secs(30);
 
 /// Hand a standalone registry to an operator
 ///
@@ -69,6 +72,8 @@ async fn hand_over(
             let orphan = DeleteParams { propagation_policy: policy, ..DeleteParams::default() };
             let undone = cluster.api::<Registry>().delete(&name, &orphan).await;
             undone.map_err(|error| cluster.failed::<Registry>(Verb::Delete, &name, error))?;
+            // The garbage collector takes a moment to let go of what it would have owned.
+            wait::deleted(&cluster.client, &registry.clone().into(), UNDO_LIMIT).await?;
             let message = format!("no operator takes registry {name} over, so that it stays standalone");
             let hint = format!("reposure operator install --wait --namespace {}", cluster.namespace);
             Err(Failure::because(message, error).hint(hint).into())
