@@ -7,7 +7,7 @@ mod standalone;
 use anyhow::{Context as _, Result};
 use clap::{ArgGroup, Args, ValueEnum};
 use kube::ResourceExt as _;
-use reposure_admin::{Provider, RegistryOptions, apply, plan, wait};
+use reposure_admin::{RegistryOptions, apply, plan, wait};
 use reposure_api::{Registry, RegistryScheme, Target, UploadStrategy, names};
 
 use crate::{
@@ -17,8 +17,7 @@ use crate::{
     exit::{Failure, Kind},
 };
 
-use provider::{ProviderName, unreachable};
-use simple::Simple;
+use provider::ProviderName;
 use standalone::StandaloneArgs;
 
 /// Tell Reposure of a registry, by a provider, a Service or a host
@@ -127,12 +126,7 @@ impl CreateArgs {
             let target = self.target(&namespace);
             return Ok(RegistryOptions::at(namespace, name, target));
         };
-        let provider = provider.provider(cluster).await?;
-        let mut spec = provider.spec().ok_or_else(|| unreachable(&provider))?;
-        if let Provider::Simple { .. } = provider {
-            Simple::find(cluster).await.unwrap_or_default().amend(&mut spec);
-        }
-        Ok(RegistryOptions { namespace, name, spec })
+        Ok(RegistryOptions { namespace, name, spec: provider.spec(cluster).await? })
     }
 
     fn target(&self, namespace: &str) -> Target {

@@ -11,6 +11,7 @@ use reposure_admin::{
         MINIKUBE_NAMESPACE,
     },
 };
+use reposure_api::RegistrySpec;
 
 use crate::{
     context::Cluster,
@@ -46,29 +47,30 @@ const FOUND: [ProviderName; 5] = [
 ];
 
 impl ProviderName {
-    /// Looks in the cluster for what is to be known of the provider.
-    pub(super) async fn provider(self, cluster: &Cluster) -> Result<Provider> {
-        match self {
-            Self::Auto => auto(cluster).await,
-            // Whoever may not see whether it speaks TLS says so by --authentication-secret.
-            Self::Simple => Ok(simple(cluster).await.unwrap_or(Provider::Simple { tls: false })),
-            Self::Minikube => Ok(Provider::Minikube),
-            Self::Microk8s => Ok(Provider::MicroK8s),
-            Self::Openshift => Ok(Provider::OpenShift),
-            Self::Local => local(cluster).await.context("cannot learn where the local registry is"),
-        }
+    /// Looks in the cluster for what is to be known of the provider, and returns how to reach its registry.
+    pub(super) async fn spec(self, cluster: &Cluster) -> Result<RegistrySpec> {
+        let provider = match self {
+            Self::Auto => return auto(cluster).await,
+            Self::Simple => return Ok(Simple::find(cluster).await.unwrap_or_default().spec()),
+            Self::Minikube => Provider::Minikube,
+            Self::Microk8s => Provider::MicroK8s,
+            Self::Openshift => Provider::OpenShift,
+            Self::Local => local(cluster).await.context("cannot learn where the local registry is")?,
+        };
+        Ok(provider.spec().ok_or_else(|| unreachable(&provider))?)
     }
 
-    /// Returns the provider if it is there, as far as that may be seen.
-    async fn find(self, cluster: &Cluster) -> Option<Provider> {
-        match self {
+    /// Returns how to reach the provider's registry if it is there, as far as that may be seen.
+    async fn find(self, cluster: &Cluster) -> Option<RegistrySpec> {
+        let provider = match self {
             Self::Auto => None,
-            Self::Simple => simple(cluster).await,
+            Self::Simple => return Simple::find(cluster).await.map(Simple::spec),
             Self::Openshift => has_image_streams(cluster).await.then_some(Provider::OpenShift),
             Self::Microk8s => has_service(cluster, MICROK8S_NAMESPACE).await.then_some(Provider::MicroK8s),
             Self::Minikube => has_service(cluster, MINIKUBE_NAMESPACE).await.then_some(Provider::Minikube),
-            Self::Local => local(cluster).await.ok().filter(|provider| provider.spec().is_some()),
-        }
+            Self::Local => local(cluster).await.ok(),
+        };
+        provider?.spec()
     }
 
     fn name(self) -> String {
@@ -77,10 +79,10 @@ impl ProviderName {
 }
 
 /// Takes the first provider that is there, and says which, and what else there is.
-async fn auto(cluster: &Cluster) -> Result<Provider> {
+async fn auto(cluster: &Cluster) -> Result<RegistrySpec> {
     let found = futures::future::join_all(FOUND.map(|name| name.find(cluster))).await;
-    let mut found = FOUND.into_iter().zip(found).filter_map(|(name, provider)| Some((name, provider?)));
-    let Some((name, provider)) = found.next() else {
+    let mut found = FOUND.into_iter().zip(found).filter_map(|(name, spec)| Some((name, spec?)));
+    let Some((name, spec)) = found.next() else {
         let message = "there is no registry that is known by name, or you may not see it";
         return Err(Failure::new(Kind::NotFound, message)
             .hint("reposure simple install, or --host or --service of a registry that is there")
@@ -93,12 +95,7 @@ async fn auto(cluster: &Cluster) -> Result<Provider> {
         format!("; there is {} too: --provider chooses", others.join(", "))
     };
     eprintln!("found provider {}{others}", name.name());
-    Ok(provider)
-}
-
-/// Finds the built-in registry, and whether it was installed with TLS.
-async fn simple(cluster: &Cluster) -> Option<Provider> {
-    Simple::find(cluster).await.map(|simple| Provider::Simple { tls: simple.tls })
+    Ok(spec)
 }
 
 /// Reads what the cluster says of its local registry.
@@ -117,7 +114,7 @@ async fn local(cluster: &Cluster) -> Result<Provider> {
 }
 
 /// Says that pods do not reach what a cluster tells of.
-pub(super) fn unreachable(provider: &Provider) -> Failure {
+fn unreachable(provider: &Provider) -> Failure {
     let from_nodes = match provider {
         Provider::Local(hosting) => hosting.image_host().unwrap_or("nowhere"),
         _ => "nowhere",

@@ -1,6 +1,7 @@
 //! How the simple registry was installed, as far as that may be seen.
 
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::Secret};
+use reposure_admin::Provider;
 use reposure_api::{RegistrySpec, names};
 
 use crate::context::Cluster;
@@ -11,7 +12,7 @@ const AUTHORITY_KEY: &str = "ca.crt";
 /// How the simple registry was installed.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Simple {
-    pub(super) tls: bool,
+    tls: bool,
     /// Whether an authority is named beside its certificate, which else has to be trusted by itself.
     has_authority: bool,
     password: bool,
@@ -30,14 +31,16 @@ impl Simple {
         Some(Self { tls, has_authority, password: has(names::SIMPLE_HTPASSWD) })
     }
 
-    /// Names what a surrogate needs for it.
-    pub(super) fn amend(self, spec: &mut RegistrySpec) {
+    /// Returns how to reach it, with what a surrogate needs for it.
+    pub(super) fn spec(self) -> RegistrySpec {
+        let mut spec = Provider::Simple { tls: self.tls }.spec().unwrap_or_default();
         if self.has_authority {
             spec.authentication_secret_data_key = Some(AUTHORITY_KEY.into());
         }
         if self.password {
             spec.authorization_secret = Some(names::SIMPLE_AUTHORIZATION.into());
         }
+        spec
     }
 }
 
