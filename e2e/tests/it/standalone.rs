@@ -77,6 +77,9 @@ fn a_standalone_registry_is_handed_to_an_operator() -> Result<()> {
         stage.reposure(&CREATE).args(stage.environment.image_args()).ok()?;
         fs::write(stage.path("file"), "content")?;
         stage.reposure(&["image", "push", "default", "app:v1", "file"]).ok()?;
+        // The kind is defined, and no operator is there.
+        let definition = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/crd.yaml");
+        stage.kubectl(&["apply", "--server-side", "--force-conflicts", "-f", definition]).ok()?;
         let alone = stage.reposure(&["registry", "adopt", "default", "--timeout=3s"]).output()?;
         ensure!(alone.code != Some(0) && alone.stderr.contains("operator install"), "{alone}");
         let left = stage.kubectl(&["get", "registries", "-o", "name"]).ok()?;
