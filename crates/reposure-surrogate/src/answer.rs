@@ -27,7 +27,7 @@ pub(crate) fn json<T: Serialize>(status: StatusCode, message: &T) -> Answer {
 /// Answers with metrics.
 pub(crate) fn metrics(text: String) -> Answer {
     let mut answer = Response::new(transport::full(text));
-    let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
     answer.headers_mut().insert(header::CONTENT_TYPE, kind);
     answer
 }

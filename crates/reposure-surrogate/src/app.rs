@@ -1,9 +1,6 @@
 //! What all requests share.
 
-use std::{
-    sync::{Arc, atomic::AtomicU64},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use reposure_oci::{direct::PeerCertificate, transport::Transport};
 use tokio::time::{Interval, MissedTickBehavior, interval};
@@ -11,6 +8,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 use crate::{
     access::{Gate, TicketOffice},
     results::Results,
+    server::Metrics,
     uploads::Uploads,
     upstream::{Client, Health},
 };
@@ -33,8 +31,7 @@ pub(crate) struct App {
     pub(crate) health: Health,
     pub(crate) uploads: Arc<Uploads>,
     pub(crate) results: Results,
-    /// The connections to the API's port that were accepted.
-    pub(crate) accepted: Arc<AtomicU64>,
+    pub(crate) metrics: Metrics,
 }
 
 impl App {

@@ -3,6 +3,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use http::{Request, Response};
+use prometheus_client::metrics::counter::Counter;
 use reposure_oci::{
     Body, DirectTransport, Transport,
     registry::{self, Limits},
@@ -15,7 +16,7 @@ use crate::{
     answer::chain,
     app::{self, App},
     results::Results,
-    server,
+    server::{self, Metrics},
     uploads::{Budget, Forms, Uploads},
     upstream::{Client, FixedRegistry, Health},
 };
@@ -68,7 +69,7 @@ impl Embedded {
             uploads: Arc::new(Uploads::new(client.clone(), forms, Budget::small())),
             client,
             results: Results::default(),
-            accepted: Arc::default(),
+            metrics: Metrics::new(Counter::default()),
         });
         let task = AbortOnDropHandle::new(tokio::spawn(look_after(app.clone())));
         Ok(Self { app, _task: task })

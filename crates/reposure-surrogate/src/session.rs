@@ -5,7 +5,7 @@
 //! the pipe of a client that is gone.
 
 use std::{
-    io::{self, Write as _},
+    io::{self, ErrorKind, Write as _},
     os::fd::AsFd,
     time::Duration,
 };
@@ -58,11 +58,22 @@ async fn copy(socket: &str) -> anyhow::Result<()> {
     };
     let mut up = std::pin::pin!(up);
     tokio::select! {
-        done = up.as_mut() => done.map(drop).context("the input broke"),
+        done = up.as_mut() => unless_left(done).context("the input broke"),
         done = down => {
             let _ = timeout(FAREWELL, up).await;
-            done.map(drop).context("the output broke")
+            unless_left(done).context("the output broke")
         }
+    }
+}
+
+/// Takes a peer who left for an end like any other: which of its pipes is seen to be closed first is chance, and who wrote to it
+/// in between gets an error.
+fn unless_left(copied: io::Result<u64>) -> io::Result<()> {
+    match copied {
+        Err(error) if !matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset) => {
+            Err(error)
+        }
+        _ => Ok(()),
     }
 }
 

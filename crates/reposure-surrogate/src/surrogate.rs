@@ -12,7 +12,7 @@ use crate::{
     access::{Gate, GateError, TicketOffice},
     app::{self, App},
     results::Results,
-    server::{self, ListenError, Listener, Protocol, SessionListener, SocketError},
+    server::{self, ListenError, Listener, Metrics, Protocol, SessionListener, SocketError},
     tls::{self, TlsError},
     uploads::{Budget, Forms, Uploads},
     upstream::{Client, Health, Registry, RegistryError},
@@ -94,7 +94,7 @@ impl Surrogate {
             uploads: Arc::new(Uploads::new(client.clone(), forms, Budget::new())),
             client,
             results: Results::default(),
-            accepted: api.accepted(),
+            metrics: Metrics::new(api.accepted()),
         });
         Ok(Self::serve(app, registry, api, status, sessions))
     }

@@ -3,6 +3,7 @@
 use std::{future::ready, sync::Arc};
 
 use http::{HeaderMap, Request, StatusCode, Uri};
+use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use reposure_oci::Body;
@@ -23,7 +24,10 @@ use crate::{
 /// Answers a request for the API that came to the port.
 pub(crate) async fn answer(app: Arc<App>, request: Request<Incoming>, wrapping: Wrapping) -> Answer {
     if wrapping == Wrapping::None {
-        return marked(tickets::answer(app, request.map(of_connection)).await);
+        let answer = tickets::answer(app.clone(), request.map(of_connection)).await;
+        // Whoever asks for a ticket may pull.
+        app.metrics.answered(Right::Pull, answer.status(), None, answer.size_hint().exact());
+        return marked(answer);
     }
     // Who has no token learns nothing, not even which paths there are.
     marked(match app.gate.admit(request.headers()).await {
@@ -52,7 +56,10 @@ pub(crate) async fn answer_embedded(app: Arc<App>, request: Request<Body>) -> An
 
 async fn answer_to(right: Right, app: Arc<App>, request: Request<Body>) -> Answer {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let answer = dispatch(right, app, request).await.unwrap_or_else(|problem| answer::problem(&problem));
+    let received = request.size_hint().exact();
+    let answer = dispatch(right, app.clone(), request).await;
+    let answer = answer.unwrap_or_else(|problem| answer::problem(&problem));
+    app.metrics.answered(right, answer.status(), received, answer.size_hint().exact());
     tracing::debug!(%method, path, status = answer.status().as_u16(), "answered");
     answer
 }

@@ -1,17 +1,10 @@
 //! One port.
 
-use std::{
-    io,
-    net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use http::Request;
 use hyper::body::Incoming;
+use prometheus_client::metrics::counter::Counter;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -44,7 +37,7 @@ pub(crate) struct Listener {
     address: SocketAddr,
     protocol: Protocol,
     connections: usize,
-    accepted: Arc<AtomicU64>,
+    accepted: Counter,
 }
 
 impl Listener {
@@ -53,7 +46,7 @@ impl Listener {
         let failed = |source| ListenError { address, source };
         let socket = TcpListener::bind(address).await.map_err(failed)?;
         let address = socket.local_addr().map_err(failed)?;
-        Ok(Self { socket, address, protocol, connections: CONNECTIONS, accepted: Arc::default() })
+        Ok(Self { socket, address, protocol, connections: CONNECTIONS, accepted: Counter::default() })
     }
 
     /// Takes so many connections at once.
@@ -66,8 +59,8 @@ impl Listener {
         self.address
     }
 
-    /// Returns the number of connections that were accepted so far.
-    pub(crate) fn accepted(&self) -> Arc<AtomicU64> {
+    /// Returns what counts the connections that are accepted.
+    pub(crate) fn accepted(&self) -> Counter {
         self.accepted.clone()
     }
 
@@ -106,7 +99,7 @@ impl Listener {
         let place = places.clone().acquire_owned().await.ok()?;
         match self.socket.accept().await {
             Ok((stream, _)) => {
-                self.accepted.fetch_add(1, Ordering::Relaxed);
+                self.accepted.inc();
                 Some((stream, place))
             }
             Err(error) => {

@@ -10,5 +10,6 @@ mod status;
 pub(crate) use api::{answer as answer_api, answer_embedded, answer_session};
 pub(crate) use connection::Protocol;
 pub(crate) use listener::{ListenError, Listener};
+pub(crate) use metrics::Metrics;
 pub(crate) use session::{SessionListener, SocketError, address as socket_address};
 pub(crate) use status::answer as answer_status;

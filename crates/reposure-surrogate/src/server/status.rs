@@ -1,6 +1,6 @@
 //! The status port: no token, no secrets.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::sync::Arc;
 
 use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
@@ -10,7 +10,7 @@ use reposure_parcel::{
     wire,
 };
 
-use super::{connection::marked, metrics};
+use super::connection::marked;
 use crate::{
     answer::{self, Answer},
     app::App,
@@ -21,7 +21,7 @@ use crate::{
 pub(crate) fn answer(app: &Arc<App>, request: &Request<Incoming>) -> Answer {
     marked(match (request.method(), request.uri().path()) {
         (&Method::GET, wire::STATUS) => answer::json(StatusCode::OK, &status(app)),
-        (&Method::GET, wire::METRICS) => answer::metrics(metrics::text(&status(app))),
+        (&Method::GET, wire::METRICS) => answer::metrics(app.metrics.text(&status(app))),
         (&Method::GET, wire::ALIVE) => answer::empty(StatusCode::OK),
         (method, path) => {
             answer::problem(&Problem::new(Code::NotFound, format!("there is no {method} {path} here")))
@@ -36,7 +36,7 @@ fn status(app: &App) -> Status {
         registry: app.health.check(),
         keys: app.gate.check(),
         certificate: certificate(app),
-        connections: app.accepted.load(Ordering::Relaxed),
+        connections: app.metrics.connections(),
         open_uploads: app.uploads.count(),
     }
 }

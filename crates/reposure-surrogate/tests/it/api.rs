@@ -101,6 +101,32 @@ async fn the_status_port_says_until_when_the_registrys_certificate_is_good() {
 }
 
 #[tokio::test]
+async fn a_registry_that_asks_for_a_certificate_is_shown_that_of_the_secret() {
+    let options = Options { tls: true, client_certificate: true, ..Options::default() };
+    let registry = MemoryRegistry::start(options).await.unwrap();
+    let files = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(files.path().join(name), text).unwrap();
+    write("ca.crt", registry.authority().unwrap());
+    let mut config = config(&registry.host(), Access::Loopback);
+    config.upstream.scheme = Scheme::Https;
+    config.upstream.authority_file = Some(files.path().join("ca.crt"));
+    config.upstream.credentials = Some(files.path().into());
+    for shown in [false, true] {
+        if shown {
+            let [certificate, key] = registry.client_certificate().unwrap();
+            write("tls.crt", certificate);
+            write("tls.key", key);
+        }
+        let surrogate = Surrogate::start(config.clone()).await.unwrap();
+        let stage = Stage { surrogate, ..Stage::start().await };
+        while status(&stage).await.registry.reason == Reason::Pending {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert_eq!(status(&stage).await.registry.reason == Reason::Ok, shown);
+    }
+}
+
+#[tokio::test]
 async fn finds_what_is_missing() {
     let stage = Stage::start().await;
     let there: Vec<Digest> =

@@ -24,7 +24,7 @@ use reposure_surrogate::Surrogate;
 use reposure_testing::{MemoryRegistry, Options};
 use tempfile::TempDir;
 use tokio::{
-    io::{AsyncRead, AsyncReadExt as _, AsyncWrite},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     process::{Child, Command},
     time::{sleep, timeout},
 };
@@ -149,6 +149,19 @@ async fn a_session_ends_with_its_input_though_nobody_reads_its_output() {
     connection.abort();
     let _ = connection.await;
     assert!(end(&mut child).await.code().is_some(), "a signal ended it");
+}
+
+/// Which of a client's pipes is seen to be closed first is chance.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_reads_no_more_is_no_failure() {
+    let stage = Stage::start().await;
+    let mut child = stage.session();
+    let (mut output, mut input) = (child.stdout.take().unwrap(), child.stdin.take().unwrap());
+    greeted(&mut output).await;
+    drop(output);
+    // The surrogate answers the preface and these empty settings, for nobody to read.
+    input.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
+    assert!(end(&mut child).await.success());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -12,6 +12,8 @@ pub struct Options {
     pub listen: SocketAddr,
     /// Whether to speak TLS, with a certificate of an authority made at start.
     pub tls: bool,
+    /// Whether TLS asks for a certificate of that authority.
+    pub client_certificate: bool,
     /// Who may come in.
     pub auth: Auth,
     /// How it departs from the specification, at first.
@@ -23,6 +25,7 @@ impl Default for Options {
         Self {
             listen: (Ipv4Addr::LOCALHOST, 0).into(),
             tls: false,
+            client_certificate: false,
             auth: Auth::Open,
             quirks: Quirks::default(),
         }

@@ -37,6 +37,7 @@ use super::{
 pub struct MemoryRegistry {
     shared: Arc<Shared>,
     authority: Option<String>,
+    client: Option<[String; 2]>,
     task: AbortHandle,
 }
 
@@ -48,11 +49,15 @@ impl MemoryRegistry {
     pub async fn start(options: Options) -> io::Result<Self> {
         let listener = TcpListener::bind(options.listen).await?;
         let address = listener.local_addr()?;
-        let identity = options.tls.then(|| Identity::new(address)).transpose()?;
+        let make = if options.client_certificate { Identity::asking } else { Identity::new };
+        let identity = options.tls.then(|| make(address)).transpose()?;
         let shared = Arc::new(Shared::new(address, options.tls, options.auth, options.quirks));
-        let (acceptor, authority) = identity.map(|identity| (identity.acceptor, identity.authority)).unzip();
+        let (acceptor, authority, client) = match identity {
+            Some(identity) => (Some(identity.acceptor), Some(identity.authority), identity.client),
+            None => (None, None, None),
+        };
         let task = tokio::spawn(accept(listener, acceptor, Arc::clone(&shared))).abort_handle();
-        Ok(Self { shared, authority, task })
+        Ok(Self { shared, authority, client, task })
     }
 
     /// Returns where it listens.
@@ -73,6 +78,11 @@ impl MemoryRegistry {
     /// Returns the PEM of the authority, where it speaks TLS.
     pub fn authority(&self) -> Option<&str> {
         self.authority.as_deref()
+    }
+
+    /// Returns PEM of a certificate that TLS asks for, where it does, and of its key.
+    pub fn client_certificate(&self) -> Option<&[String; 2]> {
+        self.client.as_ref()
     }
 
     /// Changes how it departs from the specification, from the next request on.
