@@ -5,6 +5,7 @@
 mod authority;
 mod credentials;
 mod readable;
+mod secret;
 mod upstream;
 
 use std::{
@@ -15,6 +16,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use reposure_admin::plan::upload_strategy;
+use reposure_api::RegistryScheme;
 use reposure_client::{channel::Direct, session::Session, token::NoTokens};
 use reposure_oci::{
     DirectOptions, DirectTransport,
@@ -31,6 +33,7 @@ use crate::{
     exit::{Failure, Kind, OTHER_CHANNEL},
 };
 
+use secret::RegistrySecret;
 use upstream::Upstream;
 
 /// How long a registry may take to be found where nobody asked for this channel: as long as a name may take to be resolved.
@@ -62,8 +65,13 @@ pub(crate) async fn open(
     let upstream = Upstream::of(cluster, sought).await?;
     let mut options = DirectOptions::new(upstream.endpoint()?);
     options.trust = authority::trust(&upstream, context.global.registry_ca.as_deref()).await?;
-    options.credentials = Arc::new(credentials::DirectCredentials::find(&upstream).await?);
-    let transport = DirectTransport::new(options).context("cannot use the registry's authority")?;
+    let secret = RegistrySecret::find(&upstream).await?;
+    if upstream.scheme == RegistryScheme::Https {
+        options.identity = secret.as_ref().map(RegistrySecret::identity).transpose()?.flatten();
+    }
+    options.credentials = Arc::new(credentials::DirectCredentials::find(&upstream, secret.as_ref()).await?);
+    let transport = DirectTransport::new(options)
+        .context("cannot use the registry's authority or its certificate for us")?;
     let (namespace, name) = (&cluster.namespace, &sought.name);
     let upload = upload_strategy(upstream.registry.spec.upload);
     let channel = Direct::open(namespace, name, transport, upload).await;

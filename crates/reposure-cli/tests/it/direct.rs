@@ -154,6 +154,20 @@ fn tls_is_checked_against_what_is_named() {
 }
 
 #[test]
+fn a_registry_that_asks_for_a_certificate_is_shown_that_of_the_secret() {
+    let options = Options { tls: true, client_certificate: true, ..Options::default() };
+    let spec = json!({"scheme": "https", "authenticationSecret": "ca", "authorizationSecret": "own"});
+    let scene = Scene::new(options, &spec);
+    scene.put_secret("ca", &[("tls.crt", scene.registry.authority().unwrap())]);
+    assert_says(&scene.push(&[]), 5, &["there is no Secret own", "cannot reach registry default"]);
+    let [certificate, key] = scene.registry.client_certificate().unwrap().clone();
+    scene.put_secret("own", &[("tls.crt", certificate.as_str()), ("tls.key", key.as_str())]);
+    assert_says(&scene.push(&[]), 0, &["the registry is shown the certificate of Secret own"]);
+    scene.put_secret("own", &[("tls.crt", certificate.as_str()), ("tls.key", "no key")]);
+    assert_says(&scene.push(&[]), 1, &["cannot use tls.crt and tls.key of Secret own"]);
+}
+
+#[test]
 fn an_authority_that_would_say_nothing_is_refused() {
     let scene = Scene::new(Options::default(), &json!({}));
     assert_says(&scene.push(&["--registry-ca", "ca.pem"]), 2, &["is dialled by plain HTTP"]);

@@ -1,14 +1,13 @@
 //! Who the user is at a registry: whom he has logged in as, or else whom the registry's Secret names, if he may read it, or nobody.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use futures::future::BoxFuture;
-use k8s_openapi::api::core::v1::Secret;
 use reposure_api::{RegistryScheme, target};
 use reposure_oci::auth::{Credentials, CredentialsError, CredentialsSource, SecretCredentials};
 
-use super::{readable::readable, upstream::Upstream};
+use super::{secret::RegistrySecret, upstream::Upstream};
 use crate::{exit, other_registry::TellingCredentials};
 
 /// The user's own credentials, and those of the registry's Secret behind them.
@@ -20,7 +19,7 @@ pub(super) struct DirectCredentials {
 
 impl DirectCredentials {
     /// Looks for credentials, and says which there are.
-    pub(super) async fn find(upstream: &Upstream<'_>) -> Result<Self> {
+    pub(super) async fn find(upstream: &Upstream<'_>, secret: Option<&RegistrySecret>) -> Result<Self> {
         let (host, user) = (&upstream.host, of_user(upstream));
         if let Some(own) = &user {
             let found = own.credentials(None).await.with_context(|| format!("cannot log in at {host}"))?;
@@ -29,7 +28,7 @@ impl DirectCredentials {
                 return Ok(Self { user, secret: None });
             }
         }
-        Ok(Self { user, secret: of_registry(upstream).await? })
+        Ok(Self { user, secret: of_registry(upstream, secret)? })
     }
 }
 
@@ -43,19 +42,16 @@ fn of_user(upstream: &Upstream<'_>) -> Option<TellingCredentials> {
     Some(TellingCredentials::of_host(host))
 }
 
-async fn of_registry(upstream: &Upstream<'_>) -> Result<Option<SecretCredentials>> {
-    let named = upstream.registry.spec.credentials();
-    if let Some(target::Credentials::Secret { name }) = named
-        && let Some(secret) = readable::<Secret>(upstream.cluster, name).await?
-    {
-        let data = secret.data.unwrap_or_default();
-        let data: BTreeMap<_, _> = data.into_iter().map(|(key, bytes)| (key, bytes.0.into())).collect();
-        let name = format!("Secret {name}");
-        tracing::info!("credentials for {} are those of {name}", upstream.host);
+fn of_registry(
+    upstream: &Upstream<'_>,
+    secret: Option<&RegistrySecret>,
+) -> Result<Option<SecretCredentials>> {
+    if let Some(secret) = secret {
+        tracing::info!("credentials for {} are those of {}", upstream.host, secret.name);
         // Its docker configuration names the host that the surrogate dials.
-        return Ok(Some(SecretCredentials::new(&name, &data, upstream.target.dial_host())?));
+        return Ok(Some(secret.credentials(&upstream.target.dial_host())?));
     }
-    let why = match named {
+    let why = match upstream.registry.spec.credentials() {
         Some(target::Credentials::ServiceAccount) => ", since those of the registry are its surrogate's own",
         _ => "",
     };
