@@ -139,16 +139,20 @@ impl Edit {
     }
 
     async fn add(&self, wanted: &RoleBinding) -> Result<Applied, AdminError> {
-        let Some(found) = self.get().await? else {
+        let Some(mut found) = self.get().await? else {
             let created = self.api.create(&parameters(), wanted).await;
             let created = created.map_err(|error| self.failed(Verb::Create, error))?;
             return Ok(self.applied(Change::Created, created.metadata));
         };
-        let more = wanted.subjects.as_deref().unwrap_or_default();
-        match plan::with(found.subjects.as_deref().unwrap_or_default(), more) {
-            Some(subjects) => self.write(found, subjects).await,
-            None => Ok(self.applied(Change::Unchanged, found.metadata)),
+        let before = found.subjects.clone().unwrap_or_default();
+        let more = plan::with(&before, wanted.subjects.as_deref().unwrap_or_default());
+        // One that is left from a registry of this name that has just been deleted would go with it.
+        let owners = &wanted.metadata.owner_references;
+        if more.is_none() && found.metadata.owner_references == *owners {
+            return Ok(self.applied(Change::Unchanged, found.metadata));
         }
+        found.metadata.owner_references.clone_from(owners);
+        self.write(found, more.unwrap_or(before)).await
     }
 
     async fn remove(&self, less: &[Subject]) -> Result<Applied, AdminError> {
