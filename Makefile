@@ -50,7 +50,7 @@ test: packages test-unit test-e2e ## Install what is missing, run every test, th
 
 .PHONY: test-unit
 test-unit: build/bin/registry3 ## Run all tests that need no cluster, but docker-registry
-	cargo test --release --locked --workspace --exclude reposure-e2e
+	cargo test --release --locked --workspace --exclude reposure-e2e --no-fail-fast
 
 .PHONY: test-e2e
 test-e2e: build image ## Run the end-to-end tests, on the cluster of REPOSURE_E2E_KUBECONFIG if it is set, else on the local one
