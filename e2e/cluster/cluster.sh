@@ -11,7 +11,7 @@ usage: cluster.sh COMMAND
   load ARCHIVE...             an image archive (docker or OCI) into every node's containerd; and, under the names in a
                               docker archive that mean Docker Hub, into the hub
   hub-push ARCHIVE NAME:TAG   an image archive into the registry that the nodes take for Docker Hub
-  trust HOST:PORT             let the nodes pull from HOST:PORT over plain HTTP
+  trust HOST:PORT [FILE]      let the nodes pull from HOST:PORT over plain HTTP, or over TLS with the authority in the file
   on-node NODE COMMAND...     run a command of this machine in a node's network (services and pods are reachable there)
   ctr NODE ARGUMENT...        containerd's client on a node
   components                  the names for the next four
@@ -220,6 +220,13 @@ on_node() {
 	exec nsenter "--net=$(netns_file "$node")" -- "$@"
 }
 
+trust() {
+	local node
+	for node in $(nodes); do
+		if (($# > 1)); then trust_authority "$node" "$@"; else trust_registry "$node" "$1"; fi
+	done
+}
+
 need() { (($1 >= $2)) || { usage >&2; exit 2; }; }
 
 main() {
@@ -248,7 +255,7 @@ main() {
 		case $command in
 		load) need $# 1; load "$@" ;;
 		hub-push) need $# 2; hub_push "$1" "$2" ;;
-		trust) need $# 1; for node in $(nodes); do trust_registry "$node" "$1"; done ;;
+		trust) need $# 1; trust "$@" ;;
 		on-node) need $# 2; on_node "$@" ;;
 		ctr) need $# 2; node_ctr "$@" ;;
 		components) startable_components ;;

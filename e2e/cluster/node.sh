@@ -90,6 +90,16 @@ trust_registry() {
 		"$upstream" "$upstream" >"$directory/hosts.toml"
 }
 
+# trust_authority NODE HOST:PORT FILE: the same over TLS, with a certificate that is signed by the one in the file.
+trust_authority() {
+	local directory
+	directory=$(node_dir "$1")/etc-containerd/certs.d/${2//:/_}_
+	mkdir -p "$directory"
+	cp "$3" "$directory/ca.crt"
+	printf 'server = "https://%s"\n\n[host."https://%s"]\n  capabilities = ["pull", "resolve"]\n  ca = "ca.crt"\n' \
+		"$2" "$2" >"$directory/hosts.toml"
+}
+
 # Whatever is in the node's network namespace or cgroup: shims, containers, and what "on-node" started.
 kill_node_processes() {
 	local pid

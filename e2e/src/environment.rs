@@ -1,6 +1,9 @@
 //! Where things are: the repository, the binaries, the cluster.
 
-use std::{env, path::PathBuf};
+use std::{
+    env,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context as _, Result, ensure};
 
@@ -57,7 +60,15 @@ impl Environment {
     /// # Errors
     /// When the script fails.
     pub fn trust(&self, host: &str) -> Result<()> {
-        Run::new(self.root.join("e2e/cluster/cluster.sh")).args(["trust", host]).ok().map(drop)
+        self.script().args(["trust", host]).ok().map(drop)
+    }
+
+    /// Tells the nodes of the local cluster to pull from `host` over TLS, with a certificate of the authority in a file.
+    ///
+    /// # Errors
+    /// When the script fails.
+    pub fn trust_authority(&self, host: &str, file: &Path) -> Result<()> {
+        self.script().args(["trust", host]).args([file]).ok().map(drop)
     }
 
     /// Kills a component of the local cluster and starts it again.
@@ -65,7 +76,7 @@ impl Environment {
     /// # Errors
     /// When the script fails, or the component does not come back.
     pub fn restart(&self, component: &str) -> Result<()> {
-        Run::new(self.root.join("e2e/cluster/cluster.sh")).args(["restart", component]).ok().map(drop)
+        self.script().args(["restart", component]).ok().map(drop)
     }
 
     /// Stops a component of the local cluster.

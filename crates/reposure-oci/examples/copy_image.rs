@@ -34,7 +34,7 @@ pub(crate) async fn run(arguments: &[String]) -> Result<String, Box<dyn Error + 
     let endpoint: Endpoint = to_url.parse()?;
     let mut options = DirectOptions::new(endpoint.clone());
     if let Some(folder) = folder {
-        options.credentials = Arc::new(CredentialsFolder::new(folder, endpoint.host()));
+        options.credentials = Arc::new(CredentialsFolder::new(folder, [endpoint.host()]));
     }
     let target = Client::new(DirectTransport::new(options)?);
     let (from, to, options) = (from.parse()?, to.parse()?, PushOptions::default());

@@ -37,6 +37,9 @@ pub struct Config {
 pub struct UpstreamConfig {
     /// `host` or `host:port`, as dialled.
     pub host: String,
+    /// What images are named with, where that is another name: docker configurations may know the registry by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_host: Option<String>,
     /// How it is dialled.
     pub scheme: Scheme,
     /// A file with PEM certificates to trust instead of the public ones.

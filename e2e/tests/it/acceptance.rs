@@ -1,9 +1,10 @@
-//! The acceptance script of the first Reposure, without TLS and password.
+//! The acceptance script of the first Reposure, without TLS and password and with both.
 
 use std::fs;
 
 use anyhow::{Context as _, Result, ensure};
 use reposure_e2e::{SourceImage, Stage};
+use serde_json::json;
 
 #[test]
 fn an_image_pushed_from_outside_runs_on_every_node() -> Result<()> {
@@ -25,11 +26,46 @@ fn an_image_pushed_from_outside_runs_on_every_node() -> Result<()> {
         if stage.environment.local {
             stage.environment.trust(&host)?;
         }
-        let image = format!("{host}/catalog/myimage");
-        let nodes = stage.kubectl(&["get", "nodes", "-o", "jsonpath={.items[*].metadata.name}"]).ok()?.text();
-        for node in nodes.split_whitespace() {
-            runs(stage, node, &image, &stage.namespace)?;
+        runs_everywhere(stage, &format!("{host}/catalog/myimage"))
+    })
+}
+
+/// Step by step, by its commands.
+#[test]
+fn an_image_runs_from_a_registry_with_tls_and_passwords() -> Result<()> {
+    Stage::play_bare("script", |stage| {
+        let htpasswd = format!("--from-literal=htpasswd=username:{}", bcrypt::hash("password", 10)?);
+        let users = ["create", "secret", "generic", "reposure-simple-htpasswd", &htpasswd];
+        stage.kubectl(&users).ok()?;
+        stage.install_operator()?;
+        let gate = stage.environment.image_args().pop().map(|image| format!("--gate-image={image}"));
+        let install = ["simple", "install", "--authentication", "--authorization", "--size=64Mi", "--wait"];
+        stage.reposure(&install).args(gate).ok()?;
+        let server = format!("--docker-server={}", stage.reposure(&["simple", "host"]).ok()?.text());
+        let user = ["--docker-username=username", "--docker-password=password"];
+        let secret = ["create", "secret", "docker-registry", "reposure-simple-authorization", &server];
+        stage.kubectl(&secret).args(user).ok()?;
+        let by = "--authorization-secret=reposure-simple-authorization";
+        stage.reposure(&["registry", "create", "default", "--provider=simple", by, "--wait"]).ok()?;
+
+        fs::write(stage.path("hello.txt"), "Hello from outside!\n")?;
+        stage.reposure(&["image", "push", "default", "catalog/hello", "hello.txt"]).ok()?;
+        let hello = stage.reposure(&["image", "pull", "default", "catalog/hello", "--unpack"]).ok()?;
+        ensure!(hello.stdout == b"Hello from outside!\n", "{hello}");
+        SourceImage::busybox(stage, &stage.namespace)?;
+        stage.reposure(&["image", "push", "default", "catalog/myimage", "busybox.tar"]).ok()?;
+
+        let host = stage.host()?;
+        let authority = stage.path("ca.crt");
+        fs::write(&authority, stage.reposure(&["registry", "info", "default", "cert"]).ok()?.stdout)?;
+        if stage.environment.local {
+            stage.environment.trust_authority(&host, &authority)?;
         }
+        let pull = json!({"imagePullSecrets": [{"name": "reposure-simple-authorization"}]}).to_string();
+        stage.kubectl(&["patch", "serviceaccount", "default", "-p", &pull]).ok()?;
+        runs_everywhere(stage, &format!("{host}/catalog/myimage"))?;
+        let listed = stage.reposure(&["image", "list", "default"]).ok()?;
+        ensure!(listed.text() == "catalog/hello:latest\ncatalog/myimage:latest", "{listed}");
         Ok(())
     })
 }
@@ -61,6 +97,11 @@ fn images_of_every_compression_are_read_and_run() -> Result<()> {
         }
         Ok(())
     })
+}
+
+fn runs_everywhere(stage: &Stage, image: &str) -> Result<()> {
+    let nodes = stage.kubectl(&["get", "nodes", "-o", "jsonpath={.items[*].metadata.name}"]).ok()?.text();
+    nodes.split_whitespace().try_for_each(|node| runs(stage, node, image, &stage.namespace))
 }
 
 /// Runs a pod on a node that prints what only the pushed image holds.

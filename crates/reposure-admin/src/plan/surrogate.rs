@@ -145,7 +145,8 @@ pub fn surrogate(
     let name = registry.metadata.name.as_deref().unwrap_or_default();
     let namespace = registry.metadata.namespace.as_deref().unwrap_or_default();
     let target = registry.spec.target(namespace)?;
-    let config = config(registry, &target, settings);
+    let host = registry.spec.image_host(&target, observed.service.cluster_ip());
+    let config = config(registry, &target, &host, settings);
     let mut objects = vec![config_map(registry, &config, settings).into()];
     objects.extend(service_accounts(registry, settings).into_iter().map(Into::into));
     objects.push(stateful_set(registry, &config, settings).into());
@@ -153,7 +154,7 @@ pub fn surrogate(
         plan: Plan::of(objects),
         stateful_set: SurrogateNames::new(name).stateful_set().into(),
         pod: SurrogateNames::new(name).pod(),
-        host: registry.spec.image_host(&target, observed.service.cluster_ip()),
+        host,
         problem: problem(&target, &observed.service),
         target,
         tls: config.upstream.scheme == Scheme::Https,

@@ -21,8 +21,8 @@ const API_SERVER: &str = "https://kubernetes.default.svc";
 /// The key of the configuration.
 const CONFIG_KEY: &str = "config.json";
 
-/// Returns the configuration of the surrogate of `registry`, which is at `target`.
-pub(crate) fn config(registry: &Registry, target: &Target, settings: &Settings) -> Config {
+/// Returns the configuration of the surrogate of `registry`, which is at `target`, and whose images are named with `image_host`.
+pub(crate) fn config(registry: &Registry, target: &Target, image_host: &str, settings: &Settings) -> Config {
     let name = registry.metadata.name.clone().unwrap_or_default();
     let namespace = registry.metadata.namespace.clone().unwrap_or_default();
     let scheme = match registry.spec.scheme(target) {
@@ -35,6 +35,7 @@ pub(crate) fn config(registry: &Registry, target: &Target, settings: &Settings) 
         status_listen: SocketAddr::new(settings.listen, wire::STATUS_PORT),
         upstream: UpstreamConfig {
             host: target.dial_host(),
+            image_host: other_name(registry, target, image_host),
             scheme,
             authority_file: registry.spec.authority().map(|_| volumes::AUTHORITY_FILE.into()),
             credentials: registry.spec.credentials().map(|_| volumes::CREDENTIALS.into()),
@@ -46,6 +47,12 @@ pub(crate) fn config(registry: &Registry, target: &Target, settings: &Settings) 
         namespace,
         registry: name,
     }
+}
+
+/// Returns `image_host` where credentials may be for that name. Others need no pod of their own when a Service changes its address.
+fn other_name(registry: &Registry, target: &Target, image_host: &str) -> Option<String> {
+    let is_another = image_host != target.dial_host();
+    (registry.spec.credentials().is_some() && is_another).then(|| image_host.into())
 }
 
 /// Returns how blobs go to a registry that is wished for so.

@@ -291,6 +291,21 @@ fn the_form_of_uploads_is_written_where_it_is_wished() {
 }
 
 #[test]
+fn credentials_may_be_for_the_address_that_images_are_named_with() {
+    let text = |registry: &Registry, service| {
+        let plan = planned(registry, service).plan;
+        object(&plan, "ConfigMap")["data"]["config.json"].as_str().unwrap().to_owned()
+    };
+    let found = service(&json!({"clusterIP": "10.96.1.2", "ports": [{"port": 5000}]}));
+    assert!(text(&registry(), found.clone()).contains(r#""imageHost": "10.96.1.2:5000""#));
+    assert!(!text(&registry(), ServiceState::Unknown).contains("imageHost"));
+    // So that another address of the Service is no other pod.
+    let mut open = registry();
+    open.spec.authorization_secret = None;
+    assert_eq!(text(&open, found), text(&open, ServiceState::Unknown));
+}
+
+#[test]
 fn another_specification_is_another_pod() {
     let mut changed = registry();
     changed.spec.surrogate_port = Some(8443);

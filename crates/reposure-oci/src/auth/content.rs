@@ -44,20 +44,20 @@ impl Content {
         read_plain(place, read).map(|credentials| Self::One(Arc::new(credentials)))
     }
 
-    /// Returns the credentials for a repository of `host`, or for the registry as such.
+    /// Returns the credentials for a repository of a registry, or for it as such, by the first of its names that is known.
     pub(crate) fn choose(
         &self,
-        host: &str,
+        hosts: &[String],
         repository: Option<&str>,
     ) -> Result<Arc<Credentials>, CredentialsError> {
         match self {
             Self::One(credentials) => Ok(Arc::clone(credentials)),
             Self::Docker(path, config) => {
                 let wrong = |source| CredentialsError::DockerConfig { path: path.clone(), source };
-                let found = config.find(host, repository).map_err(wrong)?;
-                found.map(Arc::new).ok_or_else(|| CredentialsError::NoEntry {
+                let found = hosts.iter().find_map(|host| config.find(host, repository).transpose());
+                found.transpose().map_err(wrong)?.map(Arc::new).ok_or_else(|| CredentialsError::NoEntry {
                     path: path.clone(),
-                    host: host.into(),
+                    host: hosts.join(" or "),
                     known: config.hosts().collect::<Vec<_>>().join(", "),
                 })
             }

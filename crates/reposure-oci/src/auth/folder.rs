@@ -26,16 +26,18 @@ const FRESH: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct CredentialsFolder {
     path: PathBuf,
-    host: String,
+    hosts: Vec<String>,
     read: Mutex<Option<(Instant, Arc<Content>)>>,
 }
 
 impl CredentialsFolder {
-    /// Takes the credentials of `host` (`host` or `host:port`, as docker configurations name it) from a folder.
+    /// Takes the credentials of a registry from a folder. `hosts` are its names (`host` or `host:port`): an entry for the first one that
+    /// a docker configuration knows counts.
     ///
     /// Nothing is read yet.
-    pub fn new(path: impl Into<PathBuf>, host: impl Into<String>) -> Self {
-        Self { path: path.into(), host: host.into(), read: Mutex::default() }
+    pub fn new(path: impl Into<PathBuf>, hosts: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        let hosts = hosts.into_iter().map(Into::into).collect();
+        Self { path: path.into(), hosts, read: Mutex::default() }
     }
 
     fn fresh(&self) -> Option<Arc<Content>> {
@@ -62,7 +64,7 @@ impl CredentialsSource for CredentialsFolder {
         &'a self,
         repository: Option<&'a str>,
     ) -> BoxFuture<'a, Result<Arc<Credentials>, CredentialsError>> {
-        Box::pin(async move { self.content().await?.choose(&self.host, repository) })
+        Box::pin(async move { self.content().await?.choose(&self.hosts, repository) })
     }
 }
 
@@ -98,7 +100,7 @@ mod tests {
     }
 
     async fn basic(folder: &Path) -> Result<http::HeaderValue, CredentialsError> {
-        let credentials = CredentialsFolder::new(folder, "r:5000").credentials(None).await?;
+        let credentials = CredentialsFolder::new(folder, ["r:5000"]).credentials(None).await?;
         Ok(credentials.basic().unwrap())
     }
 
@@ -114,7 +116,7 @@ mod tests {
     #[tokio::test]
     async fn a_certificate_needs_no_password() {
         let certificate = folder(&[("tls.crt", "certificate"), ("tls.key", "key")]);
-        let credentials = CredentialsFolder::new(certificate.path(), "r").credentials(None).await.unwrap();
+        let credentials = CredentialsFolder::new(certificate.path(), ["r"]).credentials(None).await.unwrap();
         assert!(matches!(*credentials, Credentials::Anonymous));
         let half = folder(&[("tls.crt", "certificate")]);
         assert!(matches!(basic(half.path()).await.unwrap_err(), CredentialsError::Nothing { .. }));

@@ -16,26 +16,27 @@ use super::{
 /// The first that is there counts: `.dockerconfigjson`, `.dockercfg`, `token`, `username` and `password`.
 #[derive(Debug)]
 pub struct SecretCredentials {
-    host: String,
+    hosts: Vec<String>,
     content: Content,
 }
 
 impl SecretCredentials {
-    /// Takes the credentials of `host` (`host` or `host:port`, as docker configurations name it) from the data of a Secret that is
-    /// called `name` in errors.
+    /// Takes the credentials of a registry from the data of a Secret that is called `name` in errors. `hosts` are the registry's
+    /// names (`host` or `host:port`): an entry for the first one that a docker configuration knows counts.
     ///
     /// # Errors
     /// When it holds none, or they are malformed.
     pub fn new(
         name: &str,
         data: &BTreeMap<String, SecretSlice<u8>>,
-        host: impl Into<String>,
+        hosts: impl IntoIterator<Item = impl Into<String>>,
     ) -> Result<Self, CredentialsError> {
         let read = |path: &Path| {
             let value = path.file_name().and_then(|key| key.to_str()).and_then(|key| data.get(key));
             Ok(value.map(|bytes| bytes.expose_secret().to_vec().into()))
         };
-        Ok(Self { host: host.into(), content: Content::read(Path::new(name), read)? })
+        let hosts = hosts.into_iter().map(Into::into).collect();
+        Ok(Self { hosts, content: Content::read(Path::new(name), read)? })
     }
 }
 
@@ -44,7 +45,7 @@ impl CredentialsSource for SecretCredentials {
         &'a self,
         repository: Option<&'a str>,
     ) -> BoxFuture<'a, Result<Arc<Credentials>, CredentialsError>> {
-        Box::pin(std::future::ready(self.content.choose(&self.host, repository)))
+        Box::pin(std::future::ready(self.content.choose(&self.hosts, repository)))
     }
 }
 
@@ -54,7 +55,7 @@ mod tests {
 
     async fn basic(data: &[(&str, &str)]) -> Result<http::HeaderValue, CredentialsError> {
         let data = data.iter().map(|(key, value)| ((*key).into(), value.as_bytes().to_vec().into()));
-        let secret = SecretCredentials::new("Secret s", &data.collect(), "r:5000")?;
+        let secret = SecretCredentials::new("Secret s", &data.collect(), ["r:5000", "10.0.0.1:5000"])?;
         Ok(secret.credentials(None).await?.basic().unwrap())
     }
 
@@ -70,8 +71,10 @@ mod tests {
     async fn errors_name_the_secret_and_show_nothing_of_it() {
         let error = basic(&[("password", "hush")]).await.unwrap_err().to_string();
         assert!(error.starts_with("Secret s holds none of"), "{error}");
+        let address = r#"{"auths": {"10.0.0.1:5000": {"auth": "YW5uOmh1c2g="}}}"#;
+        assert_eq!(basic(&[(".dockerconfigjson", address)]).await.unwrap(), "Basic YW5uOmh1c2g=");
         let other = r#"{"auths": {"other": {"auth": "YW5uOmh1c2g="}}}"#;
         let error = basic(&[(".dockerconfigjson", other)]).await.unwrap_err().to_string();
-        assert!(error.ends_with("no entry for r:5000, but for: other"), "{error}");
+        assert!(error.ends_with("no entry for r:5000 or 10.0.0.1:5000, but for: other"), "{error}");
     }
 }

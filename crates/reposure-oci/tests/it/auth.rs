@@ -198,7 +198,7 @@ async fn credentials_that_cannot_be_read_are_told() {
     let registry = MemoryRegistry::start(Options::default()).await.unwrap();
     let folder = tempfile::tempdir().unwrap();
     let mut direct = options(&registry);
-    direct.credentials = Arc::new(CredentialsFolder::new(folder.path(), registry.host()));
+    direct.credentials = Arc::new(CredentialsFolder::new(folder.path(), [registry.host()]));
     let client = Client::new(DirectTransport::new(direct).unwrap());
     let error = client.ping().await.unwrap_err();
     assert!(matches!(auth_error(&error), AuthError::Credentials(_)));

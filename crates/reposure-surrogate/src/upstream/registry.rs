@@ -83,7 +83,10 @@ impl Registry {
         };
         let endpoint = Endpoint::new(scheme, &config.host).map_err(RegistryError::Host)?;
         let credentials: Arc<dyn CredentialsSource> = match &config.credentials {
-            Some(folder) => Arc::new(CredentialsFolder::new(folder, &config.host)),
+            Some(folder) => {
+                let names = [Some(&config.host), config.image_host.as_ref()];
+                Arc::new(CredentialsFolder::new(folder, names.into_iter().flatten()))
+            }
             None => Arc::new(FixedCredentials::from(Credentials::Anonymous)),
         };
         let authority_file = config.authority_file.clone();

@@ -95,6 +95,7 @@ pub(crate) fn config(host: &str, access: Access) -> Config {
         status_listen: (Ipv4Addr::LOCALHOST, 0).into(),
         upstream: UpstreamConfig {
             host: host.into(),
+            image_host: None,
             scheme: Scheme::Http,
             authority_file: None,
             credentials: None::<PathBuf>,

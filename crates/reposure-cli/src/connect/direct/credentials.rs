@@ -48,8 +48,11 @@ fn of_registry(
 ) -> Result<Option<SecretCredentials>> {
     if let Some(secret) = secret {
         tracing::info!("credentials for {} are those of {}", upstream.host, secret.name);
-        // Its docker configuration names the host that the surrogate dials.
-        return Ok(Some(secret.credentials(&upstream.target.dial_host())?));
+        // Its docker configuration names the host that the surrogate dials, or the one that images are named with.
+        let published = upstream.registry.status.as_ref().and_then(|status| status.host.as_deref());
+        let dialled = upstream.target.dial_host();
+        let names: Vec<_> = std::iter::once(dialled.as_str()).chain(published).collect();
+        return Ok(Some(secret.credentials(&names)?));
     }
     let why = match upstream.registry.spec.credentials() {
         Some(target::Credentials::ServiceAccount) => ", since those of the registry are its surrogate's own",

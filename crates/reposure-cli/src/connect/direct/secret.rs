@@ -51,8 +51,9 @@ impl RegistrySecret {
         Ok(Some(identity))
     }
 
-    /// Returns the credentials for `host`, as docker configurations name it; none where there is but a certificate.
-    pub(super) fn credentials(&self, host: &str) -> Result<SecretCredentials, CredentialsError> {
-        SecretCredentials::new(&self.name, &self.data, host)
+    /// Returns the credentials for a registry, which docker configurations know by one of these names; nobody's where there is but a
+    /// certificate.
+    pub(super) fn credentials(&self, hosts: &[&str]) -> Result<SecretCredentials, CredentialsError> {
+        SecretCredentials::new(&self.name, &self.data, hosts.iter().copied())
     }
 }
