@@ -17,6 +17,8 @@ use reposure_e2e::{Environment, Stage};
 /// Where kwok puts pods; nothing else is there.
 const PODS: &str = "10.99.0.0/16";
 const FIRST_POD: &str = "10.99.0.1/16";
+/// What kwok makes of nodes and pods.
+const STAGES: &str = include_str!("scale/stages.yaml");
 /// The status port of surrogates, `reposure_parcel::wire::STATUS_PORT`.
 const STATUS_PORT: u16 = 10251;
 /// How many processor ticks `/proc` counts in a second, the same on every Linux.
@@ -108,26 +110,37 @@ fn change(stage: &Stage) -> Result<Duration> {
 /// Faked nodes, what answers for their pods, and the operator.
 struct Scene {
     environment: Environment,
-    kwok: Child,
-    operator: Child,
+    /// In the order of their start; the last one is the operator.
+    children: Vec<Child>,
 }
 
 impl Scene {
     fn set(stage: &Stage) -> Result<Self> {
-        let environment = stage.environment.clone();
+        let mut scene = Self { environment: stage.environment.clone(), children: Vec::new() };
+        // What was begun is undone whatever fails after it.
+        scene.build(stage)?;
+        Ok(scene)
+    }
+
+    fn build(&mut self, stage: &Stage) -> Result<()> {
+        let environment = &self.environment;
         let crd = environment.root.join("deploy/crd.yaml");
         environment.kubectl().args(["apply", "--server-side", "--force-conflicts", "-f"]).args([crd]).ok()?;
         // Whatever is sent to a pod of theirs arrives here.
         ip(&["route", "replace", "local", PODS, "dev", "lo"])?;
         answer_for_all()?;
+        fs::write(stage.path("stages.yaml"), STAGES)?;
         let kwok = Command::new(environment.tool("kwok"))
             .arg("--kubeconfig")
             .arg(&environment.kubeconfig)
+            .arg("--config")
+            .arg(stage.path("stages.yaml"))
             .args(["--manage-nodes-with-annotation-selector=kwok.x-k8s.io/node=fake", "--cidr", FIRST_POD])
             .stdout(fs::File::create(stage.path("kwok.log"))?)
             .stderr(fs::File::create(stage.path("kwok.err"))?)
             .spawn()
             .context("cannot start kwok: e2e/cluster/build.sh kwok")?;
+        self.children.push(kwok);
         environment.kubectl().args(["cordon", "node1", "node2"]).ok()?;
         fs::write(stage.path("nodes.json"), nodes())?;
         stage.kubectl(&["apply", "-f", "nodes.json"]).ok()?;
@@ -139,12 +152,17 @@ impl Scene {
             .stderr(fs::File::create(stage.path("operator.log"))?)
             .spawn()
             .context("cannot start the operator: make build")?;
-        Ok(Self { environment, kwok, operator })
+        self.children.push(operator);
+        Ok(())
+    }
+
+    fn operator(&self) -> u32 {
+        self.children.last().map_or(0, Child::id)
     }
 
     /// Returns the seconds of a processor that the operator has taken.
     fn processor_time(&self) -> Result<f64> {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.operator.id()))?;
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.operator()))?;
         // The name before may hold anything; utime and stime are fields 14 and 15.
         let fields = stat.rsplit_once(')').context("no stat")?.1.split_whitespace();
         let ticks: f64 = fields.skip(11).take(2).filter_map(|field| field.parse::<f64>().ok()).sum();
@@ -153,7 +171,7 @@ impl Scene {
 
     /// Returns the most memory that the operator has had, in MiB.
     fn peak_memory(&self) -> Result<f64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.operator.id()))?;
+        let status = fs::read_to_string(format!("/proc/{}/status", self.operator()))?;
         let line = status.lines().find(|line| line.starts_with("VmHWM:")).context("no VmHWM")?;
         let kibibytes: f64 = line.split_whitespace().nth(1).context("no size")?.parse()?;
         Ok(kibibytes / 1024.0)
@@ -169,7 +187,7 @@ impl Scene {
 
 impl Drop for Scene {
     fn drop(&mut self) {
-        for child in [&mut self.operator, &mut self.kwok] {
+        for child in self.children.iter_mut().rev() {
             let _ = child.kill();
             let _ = child.wait();
         }
