@@ -19,6 +19,8 @@ const PODS: &str = "10.99.0.0/16";
 const FIRST_POD: &str = "10.99.0.1/16";
 /// What kwok makes of nodes and pods.
 const STAGES: &str = include_str!("scale/stages.yaml");
+/// Nodes whose Lease is not renewed are taken for lost after 40 s, and their pods for not ready.
+const LEASES: &str = "--node-lease-duration-seconds=40";
 /// The status port of surrogates, `reposure_parcel::wire::STATUS_PORT`.
 const STATUS_PORT: u16 = 10251;
 /// How many processor ticks `/proc` counts in a second, the same on every Linux.
@@ -47,6 +49,8 @@ pub(crate) fn run(args: &ScaleArgs) -> Result<()> {
     let start = Instant::now();
     stage.kubectl(&["create", "-f", "registries.json"]).ok()?;
     println!("{} registries are created after {:.1} s", args.registries, start.elapsed().as_secs_f64());
+    wait_until_made(&stage, args.registries)?;
+    println!("their StatefulSets are made after {:.1} s", start.elapsed().as_secs_f64());
     wait_until_ready(&stage, args.registries)?;
     println!("all surrogates are ready after {:.1} s", start.elapsed().as_secs_f64());
     thread::sleep(SETTLE);
@@ -75,6 +79,20 @@ fn objects(stage: &Stage, count: usize) -> String {
         );
     }
     format!(r#"{{"apiVersion": "v1", "kind": "List", "items": [{items}]}}"#)
+}
+
+/// Waits until the operator has done its part. What follows is the StatefulSet controller's, which makes 20 requests a second unless
+/// the cluster says otherwise, and some five of them for each.
+fn wait_until_made(stage: &Stage, count: usize) -> Result<()> {
+    let end = Instant::now() + PATIENCE;
+    while Instant::now() < end {
+        let made = stage.kubectl(&["get", "statefulsets", "-o", "name"]).ok()?.text().lines().count();
+        if made == count {
+            return Ok(());
+        }
+        thread::sleep(Duration::from_secs(1));
+    }
+    bail!("not all StatefulSets are made after {} s", PATIENCE.as_secs())
 }
 
 fn wait_until_ready(stage: &Stage, count: usize) -> Result<()> {
@@ -135,7 +153,12 @@ impl Scene {
             .arg(&environment.kubeconfig)
             .arg("--config")
             .arg(stage.path("stages.yaml"))
-            .args(["--manage-nodes-with-annotation-selector=kwok.x-k8s.io/node=fake", "--cidr", FIRST_POD])
+            .args([
+                "--manage-nodes-with-annotation-selector=kwok.x-k8s.io/node=fake",
+                "--cidr",
+                FIRST_POD,
+                LEASES,
+            ])
             .stdout(fs::File::create(stage.path("kwok.log"))?)
             .stderr(fs::File::create(stage.path("kwok.err"))?)
             .spawn()
