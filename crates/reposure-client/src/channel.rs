@@ -9,6 +9,7 @@ mod buffered;
 mod diagnosis;
 mod direct;
 mod exec;
+mod forward_proxy;
 mod forwarded_port;
 mod greedy;
 mod kubectl;
@@ -22,6 +23,7 @@ mod process;
 mod proxy;
 mod retry_after;
 mod segment;
+mod tcp;
 mod upgrade;
 
 use std::{fmt, sync::Arc};
@@ -39,7 +41,6 @@ pub use kubectl::kubectl;
 pub use local::{Local, LocalError};
 pub use port_forward::PortForward;
 pub use proxy::Proxy;
-pub(crate) use retry_after::retry_after;
 
 /// Sends single requests to a surrogate. Many may be under way at once.
 pub trait Channel: Send + Sync + fmt::Debug {

@@ -4,6 +4,7 @@
 
 mod collect;
 mod exact;
+mod retry_after;
 mod stall;
 mod stretch;
 mod watch;
@@ -18,6 +19,7 @@ use http_body_util::{BodyExt, Empty, Full, combinators::UnsyncBoxBody};
 pub(crate) use collect::{CollectError, collect};
 pub use exact::LengthError;
 pub(crate) use exact::exact;
+pub use retry_after::retry_after;
 pub use stall::stalling;
 pub(crate) use stretch::stretch;
 pub(crate) use watch::{AnswerLimits, Watch};

@@ -113,6 +113,11 @@ impl FakeApiServer {
         format!("{scheme}://{}{}", self.shared.address, behaviour.base_path)
     }
 
+    /// Returns where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.shared.address
+    }
+
     /// Lets those who `exec` into the pod say `greeting` first and then speak to the socket of this name in the abstract namespace;
     /// without it no process starts.
     pub fn lead_sessions(&self, socket: &str, greeting: &str) {

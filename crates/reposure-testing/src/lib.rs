@@ -6,12 +6,14 @@
 
 mod any_certificate;
 pub mod api_server;
+mod forward_proxy;
 pub mod random;
 mod raw_server;
 pub mod registry;
 pub mod relay;
 
 pub use api_server::FakeApiServer;
+pub use forward_proxy::{Asked, ForwardProxy};
 pub use random::RandomImage;
 pub use raw_server::{RawAnswer, RawServer};
 pub use registry::sha256 as digest_of;

@@ -67,6 +67,12 @@ impl Relay {
         self.shared.cut(lasting);
     }
 
+    /// Lets all connections fall silent for good, as a middle box does that has forgotten them: what is sent on them is not even
+    /// acknowledged. Others go as before. It may return a moment before.
+    pub fn forget(&self) {
+        self.shared.forget();
+    }
+
     /// Returns what was counted.
     pub fn counts(&self) -> Counts {
         self.shared.counts()

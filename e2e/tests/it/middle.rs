@@ -15,6 +15,7 @@ pub(crate) const SLOW: Link = Link {
     round_trip: Duration::ZERO,
     bandwidth: Some(16 << 10),
     blackhole: false,
+    idle: None,
     cuts: None,
     outage: None,
 };

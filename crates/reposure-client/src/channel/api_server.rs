@@ -1,14 +1,13 @@
 //! Connections to the API server, by a kubeconfig.
 //!
-//! kube's own HTTP stack with one difference: its connections have Nagle's algorithm off, which would hold the last segment of
-//! every chunk back for a round trip.
+//! kube's own layers on connections of ours, which are the same behind a proxy.
 
 use std::time::Duration;
 
-use http::{HeaderValue, Request, Response, header, header::Entry};
+use http::{HeaderValue, Request, Response, Uri, header, header::Entry};
 use http_body_util::BodyExt as _;
 use hyper_util::{
-    client::legacy::{self, connect::HttpConnector},
+    client::legacy::{self, connect::Connection},
     rt::{TokioExecutor, TokioTimer},
 };
 use kube::{
@@ -17,12 +16,18 @@ use kube::{
 };
 use reposure_oci::transport::BoxError;
 use reposure_parcel::session::{CONNECTION_WINDOW, FRAME, PING, PONG_DEADLINE, SEND_BUFFER, STREAM_WINDOW};
-use tower::{ServiceBuilder, ServiceExt as _, service_fn};
+use tower::{Service, ServiceBuilder, ServiceExt as _};
 
-use super::{buffered::Buffered, greedy::greedy, negotiated::Negotiated, retry_after::RetryAfter};
+use super::{
+    forward_proxy::{named, over_tls, shown, socks, tunnel},
+    greedy::greedy,
+    negotiated::Negotiated,
+    retry_after::RetryAfter,
+    tcp::tcp,
+};
 
-/// The deadline for a TCP connection to the API server.
-const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
+/// The deadline for a TCP connection to the API server, or the proxy before it: of all its addresses together.
+pub(super) const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
 /// How long an idle connection is kept: less than the 90 s of Go's HTTP server and transports, so that we close first.
 const IDLE: Duration = Duration::from_secs(80);
 /// The read buffer of a connection: small enough for the memory allocator to use it again, and for a core's cache.
@@ -58,10 +63,8 @@ impl ApiServer {
     /// When certificates or credentials of the kubeconfig cannot be used.
     pub fn new(mut config: Config) -> Result<Self, ApiServerError> {
         config.default_retry = false; // retries have a visible deadline of our own
-        config.connect_timeout = Some(CONNECT_DEADLINE);
         let url = config.cluster_url.to_string();
-        let client = if config.proxy_url.is_some() { by_proxy(config) } else { direct(&config) };
-        client.map(|client| Self { client }).map_err(|source| ApiServerError { url, source })
+        connect(&config).map(|client| Self { client }).map_err(|source| ApiServerError { url, source })
     }
 
     /// Returns a kube client that shares the pool.
@@ -81,23 +84,26 @@ fn plain_streams(mut request: Request<KubeBody>) -> Request<KubeBody> {
     request
 }
 
-fn by_proxy(config: Config) -> Result<Client, BoxError> {
-    let namespace = config.default_namespace.clone();
-    let client = Client::try_from(config)?;
-    let send = move |request| {
-        let client = client.clone();
-        async move { client.send(request).await.map_err(BoxError::from) }
-    };
-    Ok(ClientBuilder::new(RetryAfter(service_fn(send)), namespace).build())
+/// Connects by TCP, to the proxy where the kubeconfig or the environment wants one.
+fn connect(config: &Config) -> Result<Client, BoxError> {
+    let tcp = tcp(CONNECT_DEADLINE);
+    let Some(proxy) = &config.proxy_url else { return pool(config, tcp) };
+    match proxy.scheme_str() {
+        Some("http") => pool(config, named(proxy, tunnel(proxy, tcp)?)),
+        Some("https") => pool(config, named(proxy, tunnel(proxy, over_tls(config, tcp)?)?)),
+        Some("socks5" | "socks5h") => pool(config, named(proxy, socks(proxy, tcp))),
+        _ => Err(format!("{} is no proxy over http, https or socks5", shown(proxy)).into()),
+    }
 }
 
-fn direct(config: &Config) -> Result<Client, BoxError> {
-    let mut connector = HttpConnector::new();
-    connector.enforce_http(false);
-    connector.set_nodelay(true);
-    connector.set_keepalive(Some(Duration::from_secs(30)));
-    connector.set_connect_timeout(config.connect_timeout);
-    let connector = connector.map_response(Buffered::new);
+/// Makes a pool of the connections that `connector` makes.
+fn pool<C>(config: &Config, connector: C) -> Result<Client, BoxError>
+where
+    C: Service<Uri> + Clone + Send + Sync + 'static,
+    C::Response: Connection + hyper::rt::Read + hyper::rt::Write + Send + Unpin + 'static,
+    C::Future: Send + 'static,
+    C::Error: Into<BoxError>,
+{
     let connector = Negotiated::new(config, connector)?.map_response(greedy);
     let http: legacy::Client<_, KubeBody> = legacy::Builder::new(TokioExecutor::new())
         .pool_timer(TokioTimer::new())

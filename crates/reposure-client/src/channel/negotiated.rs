@@ -11,6 +11,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     task::{Context, Poll},
+    time::Duration,
 };
 
 use futures::{FutureExt as _, future::BoxFuture};
@@ -24,7 +25,13 @@ use kube::{Config, client::ConfigExt as _};
 use reposure_oci::transport::BoxError;
 use rustls::{AlertDescription, ClientConfig};
 use rustls_pki_types::ServerName;
+use tokio::time::timeout;
 use tower::{Service, ServiceExt as _};
+
+use super::api_server::CONNECT_DEADLINE;
+
+/// The deadline for a connection on which HTTP can be spoken: as long for a proxy's answer and for TLS as for TCP.
+const DEADLINE: Duration = CONNECT_DEADLINE.saturating_mul(2);
 
 /// Connects to an API server.
 #[derive(Clone, Debug)]
@@ -75,15 +82,23 @@ where
         let Self { http1, http2, is_http2 } = self.clone();
         async move {
             if !is_http2.load(Ordering::Relaxed) {
-                match http1.oneshot(uri.clone()).await {
+                match in_time(http1.oneshot(uri.clone())).await {
                     Err(error) if is_refusal(&*error) => is_http2.store(true, Ordering::Relaxed),
                     done => return done,
                 }
                 tracing::info!("the API server, or what stands before it, speaks HTTP/2 alone");
             }
-            http2.oneshot(uri).await
+            in_time(http2.oneshot(uri)).await
         }
         .boxed()
+    }
+}
+
+/// Gives up what takes too long: who accepts a connection may be silent then.
+async fn in_time<T>(connecting: impl Future<Output = Result<T, BoxError>>) -> Result<T, BoxError> {
+    match timeout(DEADLINE, connecting).await {
+        Ok(done) => done,
+        Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "no connection within 20 s").into()),
     }
 }
 

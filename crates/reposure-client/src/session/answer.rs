@@ -1,17 +1,14 @@
 //! Telling whose answer it is: the surrogate's, the registry's through it, or the API server's own.
 
 use http::{HeaderMap, Response, StatusCode};
-use reposure_oci::Body;
+use reposure_oci::{Body, transport::retry_after};
 use reposure_parcel::{
     problem::{Code, Problem},
     wire,
 };
 
 use super::{SessionError, collect};
-use crate::{
-    channel::{Channel, retry_after},
-    text::plain,
-};
+use crate::{channel::Channel, text::plain};
 
 /// What is read of an error's body, in bytes.
 const ERROR_BODY: usize = 64 << 10;
@@ -92,7 +89,8 @@ async fn of_api_server(response: Response<Body>, path: &str) -> SessionError {
     /// What is shown of a text that is no `Status`, in characters.
     const EXCERPT: usize = 200;
 
-    let (status, retry_after) = (response.status(), retry_after(response.headers()));
+    let status = response.status();
+    let retry_after = retry_after(response.headers()).and_then(|wait| u32::try_from(wait.as_secs()).ok());
     let message = match collect(response.into_body(), path, ERROR_BODY).await {
         Ok(bytes) => match serde_json::from_slice::<Status>(&bytes) {
             Ok(status) => plain(&status.message),

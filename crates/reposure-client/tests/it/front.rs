@@ -1,13 +1,23 @@
 //! What stands before an API server: those who say when to come back, and those who speak HTTP/2 alone.
 
-use reposure_client::{pull::PullOptions, session::SessionError};
+use std::time::Duration;
+
+use reposure_client::{
+    progress::Progress,
+    pull::PullOptions,
+    push::{PushOptions, push},
+    session::SessionError,
+};
 use reposure_parcel::wire::Right;
 use reposure_testing::{
-    RandomImage,
+    ForwardProxy, RandomImage,
     api_server::{Behaviour, Failure, How},
 };
 
-use crate::support::Scene;
+use crate::{
+    pull,
+    support::{Scene, image},
+};
 
 /// Nobody else tries a request for a token or the hello once more.
 #[tokio::test(flavor = "multi_thread")]
@@ -16,6 +26,11 @@ async fn a_request_that_came_too_soon_comes_back_when_it_is_told_to() {
     for (path, status) in [("/token", 429), ("/hello", 429), ("/hello", 503)] {
         scene.fail(path, How::RetryAfter(status, 1));
         scene.session(Right::Pull).await.unwrap_or_else(|error| panic!("{path} {status}: {error:?}"));
+    }
+    // The other form, which gateways give.
+    for path in ["/token", "/hello"] {
+        scene.fail(path, How::RetryAt(503, 1));
+        scene.session(Right::Pull).await.unwrap_or_else(|error| panic!("{path}: {error:?}"));
     }
     let image = RandomImage::new(120, 2, 5 << 20).unwrap();
     let artifact = scene.open(scene.write_oci_archive(&image)).await;
@@ -34,6 +49,9 @@ async fn who_is_told_to_wait_for_long_is_told_why() {
         panic!("no refusal")
     };
     assert_eq!((status.as_u16(), retry_after), (503, Some(60)));
+    scene.fail("/hello", How::RetryAt(503, 60));
+    let error = scene.session(Right::Pull).await.unwrap_err();
+    assert_eq!(error.retry_after(), Some(Duration::from_secs(60)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -46,4 +64,44 @@ async fn http_2_is_spoken_where_nothing_else_is() {
     scene.assert_holds(&image, "app", "v1");
     let pulled = crate::pull::pull_into_file(&scene, "app:v1", PullOptions::default()).await.unwrap();
     assert!(pulled == image.blobs());
+}
+
+/// A company's proxy for all that goes out, with what stands before an API server behind it: either kind of one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_leads_to_what_speaks_http_2_alone_and_to_what_does_not() {
+    for (seed, http2_only) in [(122, true), (123, false)] {
+        let scene = Scene::with(Behaviour { http2_only, ..Behaviour::default() }).await;
+        let proxy = ForwardProxy::start(Some(scene.api_server.address())).await.unwrap();
+        let layers = RandomImage::new(seed, 2, 6 << 20).unwrap();
+        let artifact = scene.open(scene.write_oci_archive(&layers)).await;
+        scene.fail("/4194304", How::CutAfter);
+        let at = format!("http://me:p%40ss@{}", proxy.host());
+        let session = scene.session_behind(&at, Right::Push).await.unwrap();
+        push(session.clone(), &artifact, &image("app:v1"), PushOptions::default(), Progress::none())
+            .await
+            .unwrap();
+        scene.assert_holds(&layers, "app", "v1");
+        let pulled = pull::pull_into_file_over(&session, "app:v1", PullOptions::default()).await.unwrap();
+        assert!(pulled == layers.blobs());
+        let asked = proxy.asked();
+        let line = format!("CONNECT {0} HTTP/1.1", scene.api_server.address());
+        assert!(!asked.is_empty() && asked.iter().all(|asked| asked.line == line), "{asked:?}");
+        let user = Some("Basic bWU6cEBzcw==".to_owned());
+        assert!(asked.iter().all(|asked| asked.authorization == user), "{asked:?}");
+    }
+}
+
+/// It is named, and what it was shown is not.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_that_refuses_is_named() {
+    let scene = Scene::new().await;
+    let proxy = ForwardProxy::start(None).await.unwrap();
+    let at = format!("http://me:hunter2@{}", proxy.host());
+    let error = scene.session_behind(&at, Right::Pull).await.unwrap_err();
+    let causes = std::iter::successors(Some(&error as &dyn std::error::Error), |error| (*error).source());
+    let text = causes.map(ToString::to_string).collect::<Vec<_>>().join(": ");
+    assert!(text.contains(&format!("the proxy http://{}", proxy.host())), "{text}");
+    assert!(!text.contains("hunter2"), "{text}");
+    // The token came another way.
+    assert!(scene.api_server.seen().iter().all(|seen| seen.path.contains("/token")));
 }

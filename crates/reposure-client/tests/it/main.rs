@@ -7,8 +7,8 @@
 //! |---|---|
 //! | the API server is away in the middle | `cuts`, `failures`; `e2e/alone`, `e2e/resilience` |
 //! | its certificate is another one | `cli/credentials` |
-//! | a link that is half open: no answer ever | `failures` (`How::Hang`) |
-//! | 101, and then no stream or process | `exec`, `port_forward` |
+//! | a link that is half open: no answer ever | `silent`, `failures` (`How::Hang`) |
+//! | 101, and then no stream or process, or nothing at all | `exec`, `port_forward`, `silent` |
 //! | the surrogate is replaced | `failures`, `exec`; `e2e/surrogate`, `e2e/resilience` |
 //! | client and surrogate are of other versions | `session` in `src`; `multiplexed` in `src/channel` |
 //! | the client is killed, or reads no output | `surrogate/sessions`; `e2e/resilience` |
@@ -21,7 +21,10 @@
 //! | the surrogate's token expires | `session` in `src`; `surrogate/tokens` |
 //! | the kubeconfig's credentials expire | `cli/credentials`, `cli/doctor` |
 //! | a slow registry | `surrogate/uploads`, `surrogate/body_limit`, `oci/uploads` |
-//! | a slow link, and one that cuts what is idle | `slow` |
+//! | a slow link, and one that cuts what is idle | `slow`, `silent` |
+//! | an API server of several addresses, of which some are down | `tcp` in `src/channel` |
+//! | 429 and 503 before the surrogate, with `Retry-After` | `front` |
+//! | what speaks HTTP/2 alone; a proxy for all that goes out | `front`; `cli/proxies` |
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -34,6 +37,7 @@ mod front;
 mod port_forward;
 mod pull;
 mod push;
+mod silent;
 mod slow;
 mod support;
 mod tickets;

@@ -95,14 +95,32 @@ impl Scene {
 
     /// Opens a session over each channel, by way of a relay.
     pub(crate) async fn sessions_through(&self, relay: &Relay, right: Right) -> [Arc<Session>; 3] {
-        let api_server = || api_server(&format!("http://{}", relay.address()));
-        let forward = PortForward::new(api_server(), "ns", POD, 10250).unwrap();
-        let exec = Session::open(Arc::new(exec(api_server(), "ns", POD)), Arc::new(NoTokens), right);
+        let api_server = api_server(&format!("http://{}", relay.address()));
+        let forward = PortForward::new(api_server, "ns", POD, 10250).unwrap();
         [
             self.session_through(relay, right).await,
             self.session_over(forward, right).await.unwrap(),
-            Arc::new(exec.await.unwrap()),
+            self.session_by_exec_through(relay, right).await,
         ]
+    }
+
+    /// Opens a session by `exec`, by way of a relay.
+    pub(crate) async fn session_by_exec_through(&self, relay: &Relay, right: Right) -> Arc<Session> {
+        let api_server = api_server(&format!("http://{}", relay.address()));
+        let channel = Arc::new(exec(api_server, "ns", POD));
+        Arc::new(Session::open(channel, Arc::new(NoTokens), right).await.unwrap())
+    }
+
+    /// Opens a session over the proxy of pods, by way of a proxy for all that goes out.
+    pub(crate) async fn session_behind(
+        &self,
+        proxy: &str,
+        right: Right,
+    ) -> Result<Arc<Session>, SessionError> {
+        let mut config = config(&self.api_server.url());
+        config.proxy_url = Some(proxy.parse().unwrap());
+        let api_server = ApiServer::new(config).unwrap();
+        self.session_over(Proxy::new(api_server, "ns", POD, 10250), right).await
     }
 
     fn api_server(&self) -> ApiServer {
@@ -157,9 +175,13 @@ impl Scene {
 }
 
 fn api_server(url: &str) -> ApiServer {
+    ApiServer::new(config(url)).unwrap()
+}
+
+fn config(url: &str) -> Config {
     let mut config = Config::new(url.parse().unwrap());
     config.accept_invalid_certs = true;
-    ApiServer::new(config).unwrap()
+    config
 }
 
 async fn start_surrogate(registry: &MemoryRegistry, listen: SocketAddr, sessions: &str) -> Surrogate {

@@ -1,7 +1,5 @@
 //! What a registry answers.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Response, StatusCode, header};
 use serde::Deserialize;
@@ -13,7 +11,7 @@ use super::{
 };
 use crate::{
     digest::Digest,
-    transport::{self, Body, CollectError},
+    transport::{self, Body, CollectError, retry_after},
 };
 
 /// The digest of what was sent or stored.
@@ -105,16 +103,6 @@ fn text(body: &[u8]) -> Option<String> {
 /// Cuts text short, and takes out what would make a terminal do things.
 pub(crate) fn plain(text: &str) -> String {
     text.chars().take(TEXT).map(|c| if c.is_control() { ' ' } else { c }).collect()
-}
-
-/// Reads `Retry-After`: seconds, or a date.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let text = text_of(headers, &header::RETRY_AFTER)?.trim();
-    if let Ok(seconds) = text.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let date = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
-    Some(Duration::try_from(date.duration_since(jiff::Timestamp::now())).unwrap_or_default())
 }
 
 /// Returns the text of a header.
@@ -209,15 +197,5 @@ mod tests {
         assert!(!denied.is_full);
         // A page may show words of anybody's.
         assert!(!refused(404, &[], "no space left on device").await.is_full);
-    }
-
-    #[tokio::test]
-    async fn retry_after_is_seconds_or_a_date() {
-        let after =
-            |text: &'static str| async move { refused(429, &[("retry-after", text)], "").await.retry_after };
-        assert_eq!(after("7").await, Some(Duration::from_secs(7)));
-        assert_eq!(after("Wed, 21 Oct 2015 07:28:00 GMT").await, Some(Duration::ZERO));
-        assert!(after("Fri, 31 Dec 2100 23:59:59 GMT").await.unwrap() > Duration::from_secs(1 << 30));
-        assert_eq!(after("soon").await, None);
     }
 }

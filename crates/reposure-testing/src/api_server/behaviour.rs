@@ -53,6 +53,10 @@ pub enum How {
     Status(u16),
     /// The same, with a `Retry-After` of so many seconds.
     RetryAfter(u16, u64),
+    /// The same, with the date that is so many seconds behind the answer's own.
+    RetryAt(u16, u64),
+    /// The client is let into a process or to a port, and nothing comes of it.
+    Mute,
 }
 
 impl Failure {

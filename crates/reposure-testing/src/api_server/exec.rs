@@ -48,6 +48,9 @@ async fn serve(shared: &Shared, mut socket: Socket, failure: Option<How>) -> io:
     else {
         return fail(&mut socket).await;
     };
+    if failure == Some(How::Mute) {
+        return std::future::pending().await;
+    }
     let pod = UnixStream::connect(format!("\0{name}")).await?.into_split();
     websocket::send(&mut socket, OUTPUT, greeting.as_bytes()).await?;
     websocket::pump(socket, pod, OUTPUT, largest_message, failure).await

@@ -1,6 +1,11 @@
 //! One request, forwarded to the pod or failed.
 
-use std::{convert::Infallible, io, sync::Arc};
+use std::{
+    convert::Infallible,
+    io,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, header};
@@ -52,12 +57,7 @@ pub(super) async fn answer(
     if let Some(How::Hang) = failure {
         return std::future::pending().await;
     }
-    if let Some(How::Status(code)) = failure {
-        return Ok(status(code, "no endpoints available"));
-    }
-    if let Some(How::RetryAfter(code, seconds)) = failure {
-        let mut answer = status(code, "too many requests, please try again later");
-        answer.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+    if let Some(answer) = failure.and_then(refusal) {
         return Ok(answer);
     }
     let Some((prefix, inner)) = proxied else { return Ok(of_api_server(shared, request, failure, path)) };
@@ -74,6 +74,21 @@ pub(super) async fn answer(
     }
     let response = to_pod(&shared, Request::from_parts(parts, body), inner, clear).await?;
     finish(response, failure, &format!("{base}{prefix}/proxy"))
+}
+
+/// Answers as an API server does that has no time, or nobody to ask.
+fn refusal(how: How) -> Option<Response<Body>> {
+    let (code, after) = match how {
+        How::Status(code) => return Some(status(code, "no endpoints available")),
+        How::RetryAfter(code, seconds) => (code, seconds.to_string()),
+        How::RetryAt(code, seconds) => {
+            (code, httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(seconds)))
+        }
+        _ => return None,
+    };
+    let mut answer = status(code, "too many requests, please try again later");
+    answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::try_from(after).ok()?);
+    Some(answer)
 }
 
 /// Answers what is not for the proxy.

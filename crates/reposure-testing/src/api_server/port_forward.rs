@@ -42,6 +42,9 @@ async fn serve(shared: &Shared, mut socket: Socket, port: u16, failure: Option<H
         let text = b"error forwarding port 10250 to pod: no network namespace";
         return websocket::send(&mut socket, ERROR, text).await;
     }
+    if failure == Some(How::Mute) {
+        return std::future::pending().await;
+    }
     let pod = TcpStream::connect(shared.pod).await?.into_split();
     let largest_message = shared.state().behaviour.largest_message;
     websocket::pump(socket, pod, DATA, largest_message, failure).await

@@ -3,9 +3,15 @@
 use std::{
     io,
     sync::{Arc, atomic::AtomicU64},
+    time::Duration,
 };
 
-use tokio::{net::TcpStream, sync::watch, time::Instant};
+use socket2::{SockFilter, SockRef};
+use tokio::{
+    net::TcpStream,
+    sync::watch,
+    time::{Instant, timeout},
+};
 
 use super::{
     Link,
@@ -22,6 +28,8 @@ pub(super) enum End {
     Cut,
     /// Broken by client or server.
     Broken,
+    /// Forgotten by the relay.
+    Forgotten,
 }
 
 impl From<io::Error> for End {
@@ -33,10 +41,11 @@ impl From<io::Error> for End {
 /// Serves a connection to its end.
 pub(super) async fn serve(shared: Arc<Shared>, mut client: TcpStream, mut cut: watch::Receiver<()>) {
     let planned = shared.opened();
-    let mut server = None;
+    let (mut server, mut forgotten) = (None, shared.forgotten());
     let done = tokio::select! {
         biased;
         _ = cut.changed() => Err(End::Cut),
+        _ = forgotten.changed() => Err(End::Forgotten),
         done = forward(&shared, &mut client, &mut server, planned) => done,
     };
     let by_reset = match done {
@@ -46,6 +55,7 @@ pub(super) async fn serve(shared: Arc<Shared>, mut client: TcpStream, mut cut: w
             shared.was_cut();
             planned.is_none_or(|cut| cut.by_reset)
         }
+        Err(End::Forgotten) => return silence(&client, cut).await,
     };
     if by_reset {
         for stream in server.iter().chain([&client]) {
@@ -69,14 +79,39 @@ async fn forward(
     server.set_nodelay(true)?;
     let left = AtomicU64::new(cut.map_or(u64::MAX, |cut| cut.after));
     let ((from_client, to_client), (from_server, to_server)) = (client.split(), server.split());
-    let up = Lane { shared, direction: Direction::Up, left: &left, opened };
-    let down = Lane { shared, direction: Direction::Down, left: &left, opened };
-    tokio::try_join!(lane::run(up, from_client, to_server), lane::run(down, from_server, to_client))?;
-    Ok(())
+    let (heard, idle) = watch::channel(());
+    let limit = link.borrow().idle;
+    let up = Lane { shared, direction: Direction::Up, left: &left, heard: &heard, opened };
+    let down = Lane { direction: Direction::Down, ..up };
+    let lanes = async {
+        tokio::try_join!(lane::run(up, from_client, to_server), lane::run(down, from_server, to_client))
+    };
+    tokio::select! {
+        done = lanes => done.map(drop),
+        () = silent_for(limit, idle) => Err(End::Cut),
+    }
+}
+
+/// Waits until nothing is heard for so long.
+async fn silent_for(limit: Option<Duration>, mut heard: watch::Receiver<()>) {
+    match limit {
+        Some(limit) => while timeout(limit, heard.changed()).await.is_ok() {},
+        None => std::future::pending().await,
+    }
 }
 
 /// Waits until the link is no black hole.
 pub(super) async fn open_way(link: &mut watch::Receiver<Link>) {
     // The sender lives as long as the relay.
     let _ = link.wait_for(|link| !link.blackhole).await;
+}
+
+/// Keeps a connection of which nothing comes any more, until it is cut.
+async fn silence(client: &TcpStream, mut cut: watch::Receiver<()>) {
+    /// `BPF_RET | BPF_K`, with 0: of each packet nothing is taken.
+    const NOTHING: [SockFilter; 1] = [SockFilter::new(0x06, 0, 0, 0)];
+    if SockRef::from(client).attach_filter(&NOTHING).is_ok() {
+        // The relay may have ended.
+        let _ = cut.changed().await;
+    }
 }

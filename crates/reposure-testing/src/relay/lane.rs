@@ -11,7 +11,7 @@ use bytes::Bytes;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::tcp::{ReadHalf, WriteHalf},
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch},
     time::{Instant, sleep_until},
 };
 
@@ -28,6 +28,8 @@ pub(super) struct Lane<'a> {
     pub(super) direction: Direction,
     /// How many bytes of both directions are left until the cut.
     pub(super) left: &'a AtomicU64,
+    /// What is told of each piece.
+    pub(super) heard: &'a watch::Sender<()>,
     /// From when on bytes are on their way.
     pub(super) opened: Instant,
 }
@@ -77,6 +79,7 @@ async fn take(
         let length = lane.left(read);
         lane.left.fetch_sub(length as u64, Relaxed);
         lane.shared.took(lane.direction, length);
+        lane.heard.send_replace(());
         let permits = u32::try_from(length).unwrap_or(u32::MAX);
         let permit = room.clone().acquire_many_owned(permits).await.map_err(|_| End::Broken)?;
         let link = link.borrow();

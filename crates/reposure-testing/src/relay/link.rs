@@ -20,6 +20,8 @@ pub struct Link {
     pub bandwidth: Option<u64>,
     /// Whether connections are accepted and nothing is forwarded, in none of them.
     pub blackhole: bool,
+    /// After how much silence, of both directions together, a connection is cut.
+    pub idle: Option<Duration>,
     /// Where each connection is cut.
     pub cuts: Option<Cuts>,
     /// When all of them are.

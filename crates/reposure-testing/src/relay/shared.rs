@@ -37,6 +37,8 @@ pub(super) struct Shared {
     link: watch::Sender<Link>,
     /// Until when connections are refused; each change of it cuts all that there are.
     refused: watch::Sender<Instant>,
+    /// Each change of it makes all connections silent that there are.
+    forgotten: watch::Sender<()>,
     state: Mutex<State>,
 }
 
@@ -64,7 +66,7 @@ impl Shared {
             State { counts: Counts::default(), random: link.random(), outage: None, returned: None };
         state.plan(&link);
         let (link, refused) = (watch::Sender::new(link), watch::Sender::new(Instant::now()));
-        Self { target, link, refused, state: Mutex::new(state) }
+        Self { target, link, refused, forgotten: watch::Sender::new(()), state: Mutex::new(state) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -87,6 +89,14 @@ impl Shared {
 
     pub(super) fn refused(&self) -> watch::Receiver<Instant> {
         self.refused.subscribe()
+    }
+
+    pub(super) fn forget(&self) {
+        self.forgotten.send_replace(());
+    }
+
+    pub(super) fn forgotten(&self) -> watch::Receiver<()> {
+        self.forgotten.subscribe()
     }
 
     pub(super) fn counts(&self) -> Counts {

@@ -8,8 +8,14 @@ use super::{link::PIECE, *};
 
 /// Nothing here takes longer on a machine that is not overloaded.
 const PATIENCE: Duration = Duration::from_secs(60);
-const LINK: Link =
-    Link { round_trip: Duration::ZERO, bandwidth: None, blackhole: false, cuts: None, outage: None };
+const LINK: Link = Link {
+    round_trip: Duration::ZERO,
+    bandwidth: None,
+    blackhole: false,
+    idle: None,
+    cuts: None,
+    outage: None,
+};
 
 /// Starts a relay, and a server behind it that sends back what it gets.
 fn echo(link: Link) -> Relay {
@@ -205,4 +211,38 @@ fn nothing_listens_once_it_is_dropped() {
     drop(relay);
     assert!(!matches!(stream.read(&mut [0]), Ok(1..)));
     assert!(TcpStream::connect(address).is_err());
+}
+
+#[test]
+fn a_connection_that_is_idle_is_cut_and_no_other() {
+    let relay = echo(Link { idle: Some(Duration::from_millis(400)), ..LINK });
+    let mut stream = connect(&relay);
+    for _ in 0..6 {
+        sleep(Duration::from_millis(100));
+        stream.write_all(b"x").unwrap();
+        stream.read_exact(&mut [0]).unwrap();
+    }
+    assert_eq!(relay.counts().cuts, 0);
+    let broken = stream.read(&mut [0]);
+    assert!(matches!(broken, Ok(0) | Err(_)), "{broken:?}");
+    assert!(relay.wait_for(PATIENCE, |counts| counts.cuts == 1));
+}
+
+#[test]
+fn what_is_forgotten_is_silent_and_what_comes_then_is_not() {
+    let relay = echo(LINK);
+    let mut forgotten = connect(&relay);
+    forgotten.write_all(b"x").unwrap();
+    forgotten.read_exact(&mut [0]).unwrap();
+    relay.forget();
+    sleep(Duration::from_millis(200));
+    forgotten.write_all(b"y").unwrap();
+    forgotten.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+    let silent = forgotten.read(&mut [0]).unwrap_err();
+    assert_eq!(silent.kind(), io::ErrorKind::WouldBlock);
+    // It is the system that gives up: nothing was acknowledged.
+    socket2::SockRef::from(&forgotten).set_tcp_user_timeout(Some(Duration::from_millis(300))).unwrap();
+    forgotten.set_read_timeout(Some(PATIENCE)).unwrap();
+    assert_eq!(forgotten.read(&mut [0]).unwrap_err().kind(), io::ErrorKind::TimedOut);
+    assert_eq!(send(&relay, b"abc").unwrap(), b"abc");
 }

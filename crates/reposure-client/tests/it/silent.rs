@@ -1,0 +1,166 @@
+//! What is silent: links that are half open, middle boxes that cut what is silent, and who lets a client in and says no more.
+
+use std::{sync::Arc, time::Duration};
+
+use reposure_client::{
+    progress::{Event, Progress},
+    pull::PullOptions,
+    push::{PushOptions, push},
+};
+use reposure_parcel::wire::Right;
+use reposure_testing::{
+    RandomImage,
+    api_server::How,
+    relay::{Link, Relay},
+};
+use tokio::{
+    task::JoinSet,
+    time::{Instant, sleep, timeout},
+};
+
+use crate::{
+    pull,
+    support::{Scene, image},
+};
+
+/// By when what was under way on a link that is half open goes on: it is known after 30 s, by HTTP/2 after 40 s.
+const FOUND_OUT: Duration = Duration::from_secs(75);
+/// A link on which 24 MiB take some seconds.
+const SLOW: Link = Link {
+    round_trip: Duration::ZERO,
+    bandwidth: Some(2 << 20),
+    blackhole: false,
+    idle: None,
+    cuts: None,
+    outage: None,
+};
+
+fn relay(scene: &Scene, link: Link) -> Arc<Relay> {
+    let address = scene.api_server.address();
+    Arc::new(Relay::start(address, link).unwrap())
+}
+
+/// Waits until so much has gone through a relay, lets it forget all connections that there are, and makes it as fast as it can be.
+async fn forget_after(relay: Arc<Relay>, bytes: u64) {
+    while relay.counts().up + relay.counts().down < bytes {
+        sleep(Duration::from_millis(5)).await;
+    }
+    relay.forget();
+    relay.set(Link::default());
+}
+
+/// A balancer or a firewall that has forgotten a connection says nothing to anyone: bytes are not even acknowledged.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_push_goes_on_when_its_connections_are_half_open() {
+    let mut tasks = JoinSet::new();
+    for channel in 0..3 {
+        tasks.spawn(async move {
+            let scene = Scene::new().await;
+            let layers = RandomImage::new(140 + channel as u64, 2, 12 << 20).unwrap();
+            let artifact = scene.open(scene.write_oci_archive(&layers)).await;
+            let relay = relay(&scene, SLOW);
+            let session = scene.sessions_through(&relay, Right::Push).await[channel].clone();
+            let name = session.channel_name();
+            let forget = tokio::spawn(forget_after(relay.clone(), 8 << 20));
+            let wanted = image("app:v1");
+            let began = Instant::now();
+            let pushed = push(session, &artifact, &wanted, PushOptions::default(), Progress::none());
+            let pushed = timeout(FOUND_OUT, pushed).await;
+            pushed.unwrap_or_else(|_| panic!("{name}: it takes too long")).unwrap();
+            assert!(forget.is_finished(), "{name}: it ended before");
+            assert!(began.elapsed() > Duration::from_secs(20), "{name}: nothing was half open");
+            scene.assert_holds(&layers, "app", "v1");
+        });
+    }
+    while let Some(done) = tasks.join_next().await {
+        done.expect("a push ends well");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pull_goes_on_when_its_connections_are_half_open() {
+    let mut tasks = JoinSet::new();
+    for channel in 0..3 {
+        tasks.spawn(async move {
+            let scene = Scene::new().await;
+            let layers = RandomImage::new(143 + channel as u64, 2, 12 << 20).unwrap();
+            let artifact = scene.open(scene.write_oci_archive(&layers)).await;
+            scene.push(&artifact, "app:v1").await.unwrap();
+            let relay = relay(&scene, SLOW);
+            let session = scene.sessions_through(&relay, Right::Pull).await[channel].clone();
+            let name = session.channel_name();
+            let forget = tokio::spawn(forget_after(relay.clone(), 8 << 20));
+            let pulled = pull::pull_into_file_over(&session, "app:v1", PullOptions::default());
+            let pulled = timeout(FOUND_OUT, pulled).await;
+            let pulled = pulled.unwrap_or_else(|_| panic!("{name}: it takes too long")).unwrap();
+            assert!(forget.is_finished(), "{name}: it ended before");
+            assert!(pulled == layers.blobs(), "{name}: other bytes");
+        });
+    }
+    while let Some(done) = tasks.join_next().await {
+        done.expect("a pull ends well");
+    }
+}
+
+/// What middle boxes cut is silent for 20 s. A slow registry is waited for by question and answer, and sessions say that they are there.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_silent_for_as_long_as_a_slow_registry_takes() {
+    let mut tasks = JoinSet::new();
+    for channel in 0..3 {
+        tasks.spawn(async move {
+            let scene = Scene::new().await;
+            // The commit takes 25 s.
+            scene.registry.change_quirks(|quirks| quirks.drain_rate = Some(400 << 10));
+            let layers = RandomImage::new(146 + channel as u64, 1, 10 << 20).unwrap();
+            let artifact = scene.open(scene.write_oci_archive(&layers)).await;
+            let relay = relay(&scene, Link { idle: Some(Duration::from_secs(12)), ..Link::default() });
+            let session = scene.sessions_through(&relay, Right::Push).await[channel].clone();
+            let name = session.channel_name();
+            let (progress, mut events) = Progress::channel();
+            let (wanted, began) = (image("app:v1"), Instant::now());
+            push(session, &artifact, &wanted, PushOptions::default(), progress).await.unwrap();
+            assert!(began.elapsed() > Duration::from_secs(13), "{name}: nothing was slow");
+            while let Ok(event) = events.try_recv() {
+                assert!(!matches!(event, Event::Retrying { .. }), "{name}: {event:?}");
+            }
+            scene.assert_holds(&layers, "app", "v1");
+        });
+    }
+    while let Some(done) = tasks.join_next().await {
+        done.expect("a push ends well");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_with_nothing_to_do_is_not_silent() {
+    let scene = Scene::new().await;
+    let relay = relay(&scene, Link { idle: Some(Duration::from_secs(12)), ..Link::default() });
+    let session = scene.session_by_exec_through(&relay, Right::Push).await;
+    sleep(Duration::from_secs(26)).await;
+    assert_eq!(relay.counts().cuts, 0);
+    let layers = RandomImage::new(149, 1, 1000).unwrap();
+    let artifact = scene.open(scene.write_oci_archive(&layers)).await;
+    push(session, &artifact, &image("app:v1"), PushOptions::default(), Progress::none()).await.unwrap();
+    assert_eq!(relay.counts().connections, 1, "the session is the first one");
+}
+
+/// The API server says yes before it has asked anyone: what comes then is waited for no longer than a hello.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_lets_a_client_in_and_says_no_more_is_given_up() {
+    let scene = Scene::new().await;
+    for path in ["/exec", "/portforward"] {
+        scene.fail(path, How::Mute);
+        let began = Instant::now();
+        let open = || async {
+            if path == "/exec" {
+                scene.session_by_exec(Right::Pull).await
+            } else {
+                scene.session_by_port_forward(Right::Pull).await
+            }
+        };
+        let error = open().await.unwrap_err();
+        assert!(error.is_transient(), "{path}: {error:?}");
+        assert!(began.elapsed() < Duration::from_secs(14), "{path}: {:?}", began.elapsed());
+        open().await.unwrap();
+    }
+}
