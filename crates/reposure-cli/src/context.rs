@@ -1,11 +1,12 @@
 //! The kubeconfig, namespace and output format of one run.
 
+mod environment;
+mod no_proxy;
 mod proxy;
 
 use std::{path::Path, sync::OnceLock};
 
 use anyhow::{Context as _, Result};
-use hyper_util::client::proxy::matcher::Matcher;
 use kube::{
     Api, Config, Resource,
     api::ApiResource,
@@ -15,6 +16,7 @@ use kube::{
 use reposure_admin::{AdminError, ObjectName, Verb};
 use reposure_client::channel::ApiServer;
 
+use self::environment::Environment;
 use crate::{
     args::GlobalArgs,
     exit::{Failure, Kind},
@@ -90,8 +92,7 @@ impl Context {
         if config.cluster_url.scheme().is_none() || config.cluster_url.host().is_none() {
             return Err(no_address(&config.cluster_url.to_string()).into());
         }
-        let found = config.proxy_url.take();
-        config.proxy_url = proxy::proxy(&config.cluster_url, own_proxy, found, &Matcher::from_env());
+        config.proxy_url = proxy::proxy(&config.cluster_url, own_proxy, &Environment::read())?;
         Ok(config)
     }
 

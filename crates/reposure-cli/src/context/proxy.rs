@@ -1,25 +1,27 @@
 //! Whether a proxy is on the way to the API server.
 
 use http::Uri;
-use hyper_util::client::proxy::matcher::Matcher;
 use kube::config::Kubeconfig;
 
-/// Returns the proxy to an API server: that of the kubeconfig, or else that of the environment, which kube may have `found` with its
-/// credentials.
+use super::environment::Environment;
+use crate::exit::Failure;
+
+/// Returns the proxy to an API server: that of the kubeconfig, or else that of the environment.
 ///
 /// As kubectl does: `NO_PROXY` speaks of the API server, and of what the environment says alone; and what is on this machine is
-/// reached without a proxy. kube holds `NO_PROXY` against the proxy's own name.
+/// reached without a proxy.
+///
+/// # Errors
+/// When the environment names a proxy that has no address.
 pub(super) fn proxy(
     api_server: &Uri,
     of_kubeconfig: Option<Uri>,
-    found: Option<Uri>,
-    environment: &Matcher,
-) -> Option<Uri> {
+    environment: &Environment,
+) -> Result<Option<Uri>, Failure> {
     if of_kubeconfig.is_some() || is_loopback(api_server) {
-        return of_kubeconfig;
+        return Ok(of_kubeconfig);
     }
-    let wanted = environment.intercept(api_server)?;
-    found.or_else(|| Some(wanted.uri().clone()))
+    environment.proxy_to(api_server)
 }
 
 fn is_loopback(api_server: &Uri) -> bool {
@@ -41,19 +43,24 @@ mod tests {
     use super::*;
 
     fn found(api_server: &str, of_kubeconfig: Option<&str>) -> Option<String> {
-        let environment = Matcher::builder()
-            .https("http://proxy.example:3128")
-            .http("http://plain.example:8080")
-            .no("*.corp.example,.corp.example,10.0.0.0/8,proxy.example")
-            .build();
+        let environment = Environment::of(|name| {
+            let text = match name {
+                "https_proxy" => "me:secret@proxy.example:3128",
+                "HTTPS_PROXY" => "",
+                "HTTP_PROXY" => "http://plain.example:8080/",
+                "NO_PROXY" => ".corp.example,10.0.0.0/8,proxy.example,",
+                _ => return None,
+            };
+            Some(text.to_owned())
+        });
         let of_kubeconfig = of_kubeconfig.map(|proxy| proxy.parse().unwrap());
-        let api_server = api_server.parse().unwrap();
-        proxy(&api_server, of_kubeconfig, None, &environment).map(|proxy| proxy.to_string())
+        let found = proxy(&api_server.parse().unwrap(), of_kubeconfig, &environment).unwrap();
+        found.map(|proxy| proxy.to_string())
     }
 
     #[test]
     fn the_environment_is_asked_about_the_api_server() {
-        assert_eq!(found("https://api.example:6443", None).unwrap(), "http://proxy.example:3128/");
+        assert_eq!(found("https://api.example:6443", None).unwrap(), "http://me:secret@proxy.example:3128/");
         assert_eq!(found("http://api.example:8001", None).unwrap(), "http://plain.example:8080/");
         for direct in [
             "https://api.corp.example:6443",
@@ -64,6 +71,15 @@ mod tests {
         ] {
             assert_eq!(found(direct, None), None, "{direct}");
         }
+    }
+
+    #[test]
+    fn what_is_no_address_is_not_passed_over() {
+        let environment =
+            Environment::of(|name| (name == "ALL_PROXY").then(|| "http://me:hunter2@ x".into()));
+        let error =
+            proxy(&"https://api.example".parse().unwrap(), None, &environment).unwrap_err().to_string();
+        assert!(error.contains("ALL_PROXY") && !error.contains("hunter2"), "{error}");
     }
 
     #[test]

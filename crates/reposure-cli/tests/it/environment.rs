@@ -4,13 +4,16 @@ use std::{
     ffi::OsStr,
     fmt, fs,
     io::Write as _,
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
 use reposure_parcel::config::{Access, Config, Scheme, UploadStrategy, UpstreamConfig};
 use reposure_surrogate::Surrogate;
-use reposure_testing::{FakeApiServer, MemoryRegistry, Options, RandomImage, api_server::Behaviour};
+use reposure_testing::{
+    FakeApiServer, ForwardProxy, MemoryRegistry, Options, RandomImage, api_server::Behaviour,
+};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
@@ -90,6 +93,11 @@ impl TestEnvironment {
     pub(crate) fn api_server_before_surrogate(&self) -> FakeApiServer {
         let surrogate = self.scene.as_ref().unwrap().surrogate.address();
         self.runtime.block_on(FakeApiServer::start(surrogate, Behaviour::default())).unwrap()
+    }
+
+    /// Starts a proxy that leads to `target`, or refuses everything.
+    pub(crate) fn forward_proxy(&self, target: Option<SocketAddr>) -> ForwardProxy {
+        self.runtime.block_on(ForwardProxy::start(target)).unwrap()
     }
 
     /// Ends the registry; the surrogate stays.

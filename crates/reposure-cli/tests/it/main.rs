@@ -14,6 +14,7 @@ mod failures;
 mod formats;
 mod ladder;
 mod plugin;
+mod proxies;
 mod pulls;
 mod readers;
 mod reference;
