@@ -104,8 +104,9 @@ build/tools/bin/cargo-fuzz:
 	@env -u CARGO_BUILD_TARGET -u CARGO_TARGET_$(TRIPLE)_RUSTFLAGS cargo install cargo-fuzz --version $(CARGO_FUZZ) --locked --root build/tools
 
 .PHONY: soak
-soak: ## Push and pull through 10,000 random cuts; REPOSURE_SEED repeats a run
+soak: build image ## Push and pull through 10,000 random cuts, and through 200 on the cluster; REPOSURE_SEED repeats a run
 	REPOSURE_CUTS=$${REPOSURE_CUTS:-10000} cargo test --release --locked -p reposure-client --test it -- random_cuts --nocapture
+	@REPOSURE_E2E_CUTS=$${REPOSURE_E2E_CUTS:-200} scripts/e2e.sh resilience::random_cuts --nocapture
 
 .PHONY: clean
 clean: ## Remove what was built, except for the cluster's binaries

@@ -12,7 +12,7 @@ use reposure_testing::{
 
 use crate::middle::{MEBIBYTE, assert_pulled, stand_still, stop_at};
 
-/// How many cuts are made where the variable `REPOSURE_CUTS` does not say it.
+/// How many cuts are made where the variable `REPOSURE_E2E_CUTS` does not say it; `make soak` makes 200.
 const CUTS: u64 = 20;
 /// After how many bytes each connection is cut. What a command asks before it pushes or pulls is not tried again, and takes less;
 /// a chunk of 4 MiB gets through now and then, and smaller ones in place of it.
@@ -26,7 +26,7 @@ const REGISTRY: &str = "deployment/reposure-simple";
 
 #[test]
 fn random_cuts_lose_nothing() -> Result<()> {
-    let cuts = variable("REPOSURE_CUTS").unwrap_or(CUTS);
+    let cuts = variable("REPOSURE_E2E_CUTS").unwrap_or(CUTS);
     let seed: u64 = variable("REPOSURE_SEED").unwrap_or_else(rand::random);
     // What a failed test shows.
     eprintln!("REPOSURE_SEED={seed}");
