@@ -216,6 +216,7 @@ impl Scene {
             status_listen: any,
             upstream: UpstreamConfig {
                 host: registry.host(),
+                image_host: None,
                 scheme: Scheme::Http,
                 authority_file: None,
                 credentials: None,

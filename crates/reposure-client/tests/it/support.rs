@@ -192,6 +192,7 @@ async fn start_surrogate(registry: &MemoryRegistry, listen: SocketAddr, sessions
         status_listen: ([127, 0, 0, 1], 0).into(),
         upstream: UpstreamConfig {
             host: registry.host(),
+            image_host: None,
             scheme: Scheme::Http,
             authority_file: None,
             credentials: None,
