@@ -17,7 +17,7 @@ use reposure_api::{
 use secrecy::SecretString;
 
 use crate::{
-    apply::{Applied, ApplyOptions, Change, apply_all},
+    apply::{self, Applied, ApplyOptions, Change, apply_all},
     error::{AdminError, Verb},
     object::{Manager, ObjectName},
     plan::{self, Plan, SimpleOptions, Step},
@@ -91,6 +91,21 @@ pub async fn remove_simple_secrets(client: &Client, namespace: &str) -> Result<V
         }
     }
     Ok(deleted)
+}
+
+/// Deletes the `NetworkPolicy` of the built-in registry, if there is one. Who has no rights on them has made none, and is told of none.
+///
+/// # Errors
+/// [`AdminError`] names the object and the verb.
+pub async fn remove_simple_network_policy(
+    client: &Client,
+    namespace: &str,
+) -> Result<Option<Applied>, AdminError> {
+    let policy = plan::simple_network_policy(&SimpleOptions::new(namespace)).into();
+    match apply::delete(client, &policy).await {
+        Ok(Applied { change: Change::Unchanged, .. }) | Err(AdminError::Denied { .. }) => Ok(None),
+        done => done.map(Some),
+    }
 }
 
 async fn remove_secret(client: &Client, namespace: &str, name: &str) -> Result<bool, AdminError> {

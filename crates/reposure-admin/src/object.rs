@@ -4,9 +4,11 @@ use std::fmt;
 
 use k8s_openapi::{
     api::{
+        admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding},
         apps::v1::{Deployment, StatefulSet},
         coordination::v1::Lease,
         core::v1::{ConfigMap, PersistentVolumeClaim, Secret, Service, ServiceAccount},
+        networking::v1::NetworkPolicy,
         rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding},
     },
     apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
@@ -142,6 +144,12 @@ objects! {
     ClusterRole,
     /// Who has them.
     ClusterRoleBinding,
+    /// Whom pods may reach, and who may reach them.
+    NetworkPolicy,
+    /// What no right allows.
+    ValidatingAdmissionPolicy,
+    /// Where that holds.
+    ValidatingAdmissionPolicyBinding,
     /// The definition of `Registry`.
     CustomResourceDefinition,
     /// A registry.

@@ -4,9 +4,11 @@ mod access;
 mod architecture;
 mod certificate;
 mod definition;
+mod exec_policy;
 mod grant;
 mod hardening;
 mod local_hosting;
+mod network_policy;
 mod operator;
 pub mod pod;
 mod provider;
@@ -25,11 +27,15 @@ pub use definition::definition;
 pub use grant::{grant_binding, grant_name, grant_role, group, service_account, user};
 pub(crate) use grant::{with, without};
 pub use local_hosting::{LOCAL_HOSTING, LOCAL_HOSTING_NAMESPACE, LocalHosting, LocalHostingError};
-pub use operator::{DEFAULT_IMAGE_HOST, OperatorOptions, Scope, image, operator};
+pub use operator::{
+    DEFAULT_IMAGE_HOST, EXEC_POLICY, NETWORK_POLICIES, OperatorOptions, Scope, image, operator,
+    operator_exec_policy,
+};
 pub use provider::{ADDON_SERVICE, MICROK8S_NAMESPACE, MINIKUBE_NAMESPACE, Provider};
 pub use registry::{RegistryOptions, openshift_access, registry};
 pub use simple::{
-    PasswordError, S3, SimpleOptions, SimplePasswords, Storage, simple, simple_passwords, simple_service,
+    PasswordError, S3, SimpleOptions, SimplePasswords, Storage, simple, simple_network_policy,
+    simple_passwords, simple_service,
 };
 pub use standalone::{standalone_owner, standalone_registry, standalone_selector, standalone_settings};
 pub use surrogate::{Observed, ServiceState, Settings, SurrogatePlan, surrogate};

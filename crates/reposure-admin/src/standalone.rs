@@ -10,7 +10,7 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 use kube::{Api, Client, ResourceExt as _, api::ApiResource};
-use reposure_api::{Registry, SurrogateNames};
+use reposure_api::{Registry, SurrogateNames, labels};
 
 use crate::{
     apply::{self, Applied, ApplyOptions},
@@ -60,9 +60,23 @@ pub async fn hand_over(
     // The last object of the plan: the others were taken over before it.
     wait::owned::<StatefulSet>(client, &namespace, names.stateful_set(), &uid, limit).await?;
     for object in plan.plan.objects() {
-        apply::release(client, object, Manager::Cli).await?;
+        if matches!(object, Object::NetworkPolicy(_)) && !is_operators(client, object).await? {
+            apply::delete(client, object).await?;
+        } else {
+            apply::release(client, object, Manager::Cli).await?;
+        }
     }
     Ok(())
+}
+
+/// Tells whether an operator has taken `object` over, which not every operator does with every kind.
+async fn is_operators(client: &Client, object: &Object) -> Result<bool, AdminError> {
+    let name = object.name();
+    let api = apply::api(client, &object.resource(), name.namespace.as_deref());
+    let found = api.get_metadata_opt(&name.name).await;
+    let found = found.map_err(|error| AdminError::new(Verb::Get, &name, error))?;
+    let labels = found.and_then(|found| found.metadata.labels).unwrap_or_default();
+    Ok(labels.get(labels::MANAGED_BY).is_some_and(|manager| manager == Manager::Operator.as_str()))
 }
 
 /// Reads the metadata of the ConfigMap of the surrogate of `registry`.

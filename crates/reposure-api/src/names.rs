@@ -20,8 +20,8 @@ pub const SIMPLE_PORT: u16 = 5000;
 /// The name of the custom resource definition.
 pub const CRD: &str = "registries.reposure.puccini.cloud";
 
-/// What stands before the registry's name.
-const SURROGATE_PREFIX: &str = "reposure-surrogate-";
+/// What stands before the registry's name in the names of a surrogate's objects.
+pub const SURROGATE_PREFIX: &str = "reposure-surrogate-";
 /// The longest name of a StatefulSet: its pods carry a label of the name, a dash and a hash of ten characters, and a
 /// label's value has at most 63 (<https://github.com/kubernetes/kubernetes/issues/64023>).
 const LONGEST: usize = 52;

@@ -30,6 +30,10 @@ pub struct Args {
     #[arg(long, value_name = "ARCHITECTURE", value_delimiter = ',')]
     pub(crate) architectures: Vec<String>,
 
+    /// Keep a `NetworkPolicy` for each surrogate, which closes all of its ports but the two that it serves
+    #[arg(long)]
+    pub(crate) network_policies: bool,
+
     /// The operator's own address: surrogates listen on addresses of its family
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) pod_ip: Option<IpAddr>,
@@ -75,6 +79,7 @@ impl Args {
             pull_secret,
             listen,
             architectures,
+            network_policy: self.network_policies,
             ..Settings::new(self.image.clone(), Manager::Operator)
         }
     }
@@ -98,6 +103,7 @@ mod tests {
     fn takes_what_the_plan_of_the_operator_gives() {
         let plan = plan::operator(&reposure_admin::OperatorOptions {
             pull_secret: Some("s".into()),
+            network_policies: true,
             ..reposure_admin::OperatorOptions::new("work")
         });
         let deployment = serde_json::to_value(plan.steps.last().unwrap().object()).unwrap();
@@ -109,6 +115,7 @@ mod tests {
         assert_eq!(args.settings().architectures, plan::own_architecture());
         assert_eq!(args.settings().listen, IpAddr::V6(Ipv6Addr::UNSPECIFIED));
         assert_eq!(args.settings().pull_secret.as_deref(), Some("s"));
+        assert!(args.settings().network_policy);
         assert!(Args::try_parse_from(["operator", "--namespace", "a", "--all-namespaces"]).is_err());
     }
 

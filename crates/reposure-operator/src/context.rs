@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use k8s_openapi::api::{
     apps::v1::StatefulSet,
     core::v1::{ConfigMap, Pod, ServiceAccount},
+    networking::v1::NetworkPolicy,
 };
 use kube::{
     Client, Resource,
@@ -37,6 +38,8 @@ pub(crate) struct Stores {
     pub(crate) stateful_sets: Store<PartialObjectMeta<StatefulSet>>,
     pub(crate) config_maps: Store<PartialObjectMeta<ConfigMap>>,
     pub(crate) service_accounts: Store<PartialObjectMeta<ServiceAccount>>,
+    /// None where the operator makes none, and has no right to see them.
+    pub(crate) network_policies: Option<Store<PartialObjectMeta<NetworkPolicy>>>,
 }
 
 impl Stores {
@@ -48,6 +51,9 @@ impl Stores {
         self.pods.wait_until_ready().await?;
         self.stateful_sets.wait_until_ready().await?;
         self.config_maps.wait_until_ready().await?;
+        if let Some(policies) = &self.network_policies {
+            policies.wait_until_ready().await?;
+        }
         self.service_accounts.wait_until_ready().await
     }
 
@@ -57,6 +63,7 @@ impl Stores {
             "StatefulSet" => version(&self.stateful_sets, object),
             "ConfigMap" => version(&self.config_maps, object),
             "ServiceAccount" => version(&self.service_accounts, object),
+            "NetworkPolicy" => version(self.network_policies.as_ref()?, object),
             _ => None,
         }
     }

@@ -97,8 +97,9 @@ impl Operator {
         let named: Vec<_> =
             self.namespaces.iter().map(|namespace| namespace.as_deref().unwrap_or("(all)")).collect();
         tracing::info!(namespaces = named.join(","), image = self.args.image, "seeing to registries");
-        let watched: Vec<_> =
-            self.namespaces.iter().map(|namespace| watch(&self.client, namespace.as_deref())).collect();
+        let policies = self.args.network_policies;
+        let watch = |namespace: &Option<String>| watch(&self.client, namespace.as_deref(), policies);
+        let watched: Vec<_> = self.namespaces.iter().map(watch).collect();
         self.standing.lead(watched.iter().map(|(stores, _)| stores.clone()).collect());
         join_all(watched.into_iter().map(|(stores, triggers)| {
             let context = Arc::new(self.context(stores));

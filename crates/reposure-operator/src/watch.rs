@@ -6,6 +6,7 @@ use futures::{Stream, StreamExt as _, stream::BoxStream, stream::SelectAll};
 use k8s_openapi::api::{
     apps::v1::StatefulSet,
     core::v1::{ConfigMap, Pod, Service, ServiceAccount},
+    networking::v1::NetworkPolicy,
 };
 use kube::{
     Api, Client, Resource, ResourceExt as _,
@@ -29,11 +30,12 @@ use crate::context::Stores;
 
 type Trigger = Result<ReconcileRequest<Registry>, watcher::Error>;
 
-/// Watches everything in `namespace`, or in all of them. Returns what is seen, and what triggers reconciliations; what is
+/// Watches everything in `namespace`, or in all of them; `NetworkPolicies` only where they are made. Returns what is seen, and what triggers reconciliations; what is
 /// seen is up to date as long as the latter is polled.
 pub(crate) fn watch(
     client: &Client,
     namespace: Option<&str>,
+    network_policies: bool,
 ) -> (Stores, SelectAll<BoxStream<'static, Trigger>>) {
     let (registries, own) = registries(api(client, namespace));
     let (pods, of_pods) = pods(api(client, namespace));
@@ -43,7 +45,13 @@ pub(crate) fn watch(
     let of_services = services(api(client, namespace), registries.clone());
     let mut triggers = SelectAll::new();
     triggers.extend([own, of_pods, of_sets, of_maps, of_accounts, of_services]);
-    (Stores { registries, pods, stateful_sets, config_maps, service_accounts }, triggers)
+    let network_policies = network_policies.then(|| {
+        let (policies, of_policies) = owned::<NetworkPolicy>(api(client, namespace));
+        triggers.push(of_policies);
+        policies
+    });
+    let stores = Stores { registries, pods, stateful_sets, config_maps, service_accounts, network_policies };
+    (stores, triggers)
 }
 
 fn api<K>(client: &Client, namespace: Option<&str>) -> Api<K>

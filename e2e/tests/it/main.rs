@@ -13,6 +13,7 @@ mod middle;
 mod names;
 mod operator;
 mod places;
+mod policies;
 mod resilience;
 mod rights;
 mod secured;

@@ -1,5 +1,7 @@
 //! The plan of the operator.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::{
     api::{
         apps::v1::{Deployment, DeploymentSpec},
@@ -19,6 +21,7 @@ use reposure_api::{
 use super::{
     Plan,
     architecture::affinity,
+    exec_policy,
     hardening::{Bounds, container_security, http_probe, patient_probe, pod_security, pull_secrets},
     rbac,
     surrogate_pod::port,
@@ -29,6 +32,10 @@ use crate::object::{Manager, Object};
 pub const DEFAULT_IMAGE_HOST: &str = "docker.io";
 /// The port of `/alive` and `/ready`.
 const HEALTH_PORT: u16 = 8080;
+/// The argument that asks for `NetworkPolicies`.
+pub const NETWORK_POLICIES: &str = "--network-policies";
+/// The annotation of the operator's Deployment that says that its policy on `exec` was written, so that it is kept and goes with it.
+pub const EXEC_POLICY: &str = "reposure.puccini.cloud/exec-policy";
 /// Some hundred registries are a few MiB of objects.
 const BOUNDS: Bounds =
     Bounds { cpu_request: "20m", cpu_limit: "1", memory_request: "32Mi", memory_limit: "128Mi" };
@@ -62,6 +69,11 @@ pub struct OperatorOptions {
     pub replicas: u16,
     /// What the image is built for, as nodes name it in the label `kubernetes.io/arch`; any node where it is empty.
     pub architectures: Vec<String>,
+    /// Whether it makes a `NetworkPolicy` for each surrogate.
+    pub network_policies: bool,
+    /// Whether a policy of the cluster lets nothing but sessions run in the surrogates that it sees to, which takes an administrator of the
+    /// cluster.
+    pub exec_policy: bool,
     /// Whether the plan holds the definition of `Registry`, which only an administrator of the cluster may write.
     pub crd: bool,
 }
@@ -77,6 +89,8 @@ impl OperatorOptions {
             role: None,
             replicas: 1,
             architectures: Vec::new(),
+            network_policies: false,
+            exec_policy: false,
             crd: true,
         }
     }
@@ -87,7 +101,7 @@ pub fn image(host: &str) -> String {
     format!("{host}/reposure/reposure:{}", env!("CARGO_PKG_VERSION"))
 }
 
-/// Plans the operator: the definition of `Registry`, ServiceAccount, roles, bindings, Lease, Deployment.
+/// Plans the operator: the definition of `Registry`, ServiceAccount, roles, bindings, policy, Lease, Deployment.
 pub fn operator(options: &OperatorOptions) -> Plan {
     let mut objects = Vec::<Object>::new();
     if options.crd {
@@ -95,10 +109,16 @@ pub fn operator(options: &OperatorOptions) -> Plan {
     }
     objects.push(service_account(options).into());
     objects.extend(rbac::objects(options));
+    objects.extend(operator_exec_policy(options));
     // Without holder and times, which the operators write: it is here so that it goes with them.
     objects.push(Lease { metadata: metadata(options, names::OPERATOR), spec: None }.into());
     objects.push(deployment(options).into());
     Plan::of(objects)
+}
+
+/// Returns the policy that lets nothing but sessions run in surrogates, and its binding, where `options` ask for them.
+pub fn operator_exec_policy(options: &OperatorOptions) -> Vec<Object> {
+    if options.exec_policy { exec_policy::objects(options).into() } else { Vec::new() }
 }
 
 /// Returns the metadata of the operator's object `name`.
@@ -125,8 +145,9 @@ fn deployment(options: &OperatorOptions) -> Deployment {
         labels: Some(labels(application, None, Manager::Cli.as_str())),
         ..ObjectMeta::default()
     };
+    let annotations = options.exec_policy.then(|| BTreeMap::from([(EXEC_POLICY.into(), "true".into())]));
     Deployment {
-        metadata: metadata(options, names::OPERATOR),
+        metadata: ObjectMeta { annotations, ..metadata(options, names::OPERATOR) },
         spec: Some(DeploymentSpec {
             replicas: Some(options.replicas.into()),
             selector: LabelSelector {
@@ -198,6 +219,9 @@ fn arguments(options: &OperatorOptions) -> Vec<String> {
     }
     if !options.architectures.is_empty() {
         arguments.extend(["--architectures".into(), options.architectures.join(",")]);
+    }
+    if options.network_policies {
+        arguments.push(NETWORK_POLICIES.into());
     }
     // Kubernetes puts the values in.
     let rest = ["--pod-ip", "$(POD_IP)", "--pod-name", "$(POD_NAME)", "--health-port"];

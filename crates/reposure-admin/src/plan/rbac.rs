@@ -34,7 +34,7 @@ pub(crate) fn objects(options: &OperatorOptions) -> Vec<Object> {
 fn in_namespace(options: &OperatorOptions, namespace: &str) -> Vec<Object> {
     let metadata = ObjectMeta { namespace: Some(namespace.into()), ..metadata(options, names::OPERATOR) };
     let mut objects = vec![
-        Role { metadata, rules: Some(rules()) }.into(),
+        Role { metadata, rules: Some(rules(options)) }.into(),
         bind_in(options, namespace, names::OPERATOR, RoleKind::Namespace.reference(names::OPERATOR)),
     ];
     objects.extend(options.role.as_ref().map(|role| {
@@ -45,7 +45,7 @@ fn in_namespace(options: &OperatorOptions, namespace: &str) -> Vec<Object> {
 }
 
 fn in_cluster(options: &OperatorOptions) -> Vec<Object> {
-    let mut rules = rules();
+    let mut rules = rules(options);
     rules.extend(lost_node_rules());
     let metadata = clustered(options, names::OPERATOR);
     let mut objects = vec![
@@ -59,10 +59,10 @@ fn in_cluster(options: &OperatorOptions) -> Vec<Object> {
     objects
 }
 
-fn rules() -> Vec<PolicyRule> {
+fn rules(options: &OperatorOptions) -> Vec<PolicyRule> {
     let group = Registry::group(&()).into_owned();
     let group = group.as_str();
-    vec![
+    let mut rules = vec![
         rule(group, &["registries"], &READ),
         rule(group, &["registries/status"], &["get", "patch", "update"]),
         // Owner references that block the owner's deletion need it where OwnerReferencesPermissionEnforcement is on.
@@ -73,7 +73,11 @@ fn rules() -> Vec<PolicyRule> {
         // Why a pod was refused stands nowhere else.
         rule("", &["events"], &["list"]),
         rule("events.k8s.io", &["events"], &["create", "patch"]),
-    ]
+    ];
+    if options.network_policies {
+        rules.push(rule("networking.k8s.io", &["networkpolicies"], &KEEP));
+    }
+    rules
 }
 
 /// To see that a node is lost, and to take the surrogate off it. Nodes belong to the cluster, and so do these rights.

@@ -11,9 +11,12 @@ use std::collections::BTreeMap;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use k8s_openapi::{
-    api::core::v1::{
-        PersistentVolumeClaim, PersistentVolumeClaimSpec, Secret, Service, ServicePort, ServiceSpec,
-        VolumeResourceRequirements,
+    api::{
+        core::v1::{
+            PersistentVolumeClaim, PersistentVolumeClaimSpec, Secret, Service, ServicePort, ServiceSpec,
+            VolumeResourceRequirements,
+        },
+        networking::v1::NetworkPolicy,
     },
     apimachinery::pkg::{api::resource::Quantity, util::intstr::IntOrString},
 };
@@ -22,7 +25,7 @@ use reposure_api::{
     names::SIMPLE_PORT,
 };
 
-use super::{Plan, Step};
+use super::{Plan, Step, network_policy};
 
 pub use options::{S3, SimpleOptions, Storage};
 pub use passwords::{PasswordError, SimplePasswords, simple_passwords};
@@ -30,7 +33,7 @@ pub use passwords::{PasswordError, SimplePasswords, simple_passwords};
 /// The key of what signs the state of uploads.
 const HTTP_SECRET_KEY: &str = "http-secret";
 
-/// Plans the built-in registry: Secret, ConfigMap, volume claim, Service, Deployment.
+/// Plans the built-in registry: Secret, ConfigMap, volume claim, Service, `NetworkPolicy` where it is asked for, Deployment.
 ///
 /// The Secret with what signs the state of uploads, and the volume claim, are created only where they are missing.
 pub fn simple(options: &SimpleOptions) -> Plan {
@@ -43,6 +46,9 @@ pub fn simple(options: &SimpleOptions) -> Plan {
         steps.push(Step::CreateIfMissing(claim(options, size, class.as_deref()).into()));
     }
     steps.push(Step::Apply(simple_service(options).into()));
+    if options.network_policy {
+        steps.push(Step::Apply(simple_network_policy(options).into()));
+    }
     steps.push(Step::Apply(pod::deployment(options, &text).into()));
     Plan { steps }
 }
@@ -64,6 +70,11 @@ pub fn simple_service(options: &SimpleOptions) -> Service {
         }),
         status: None,
     }
+}
+
+/// Returns the `NetworkPolicy` alone, which is deleted where there is one.
+pub fn simple_network_policy(options: &SimpleOptions) -> NetworkPolicy {
+    network_policy::of_simple(options, options.metadata())
 }
 
 fn http_secret(options: &SimpleOptions) -> Secret {

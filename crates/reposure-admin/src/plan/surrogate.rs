@@ -18,6 +18,7 @@ use reposure_parcel::config::Scheme;
 use super::{
     Plan,
     access::service_accounts,
+    network_policy,
     surrogate_config::{config, config_map, hash},
     surrogate_pod::stateful_set,
 };
@@ -34,6 +35,8 @@ pub struct Settings {
     pub listen: IpAddr,
     /// What the image is built for, as nodes name it; any node where it is empty.
     pub architectures: Vec<String>,
+    /// Whether a `NetworkPolicy` is planned for each.
+    pub network_policy: bool,
     /// Who keeps the objects. With [`Manager::Cli`] the ConfigMap holds the registry too, since no custom resource does.
     pub manager: Manager,
 }
@@ -46,6 +49,7 @@ impl Settings {
             pull_secret: None,
             listen: Ipv4Addr::UNSPECIFIED.into(),
             architectures: Vec::new(),
+            network_policy: false,
             manager,
         }
     }
@@ -131,7 +135,7 @@ impl SurrogatePlan {
     }
 }
 
-/// Plans the surrogate of `registry`: ConfigMap, ServiceAccounts, StatefulSet.
+/// Plans the surrogate of `registry`: ConfigMap, ServiceAccounts, `NetworkPolicy` where it is asked for, StatefulSet.
 ///
 /// A Service that is missing does not hinder the plan: the surrogate reaches it when it comes.
 ///
@@ -149,6 +153,9 @@ pub fn surrogate(
     let config = config(registry, &target, &host, settings);
     let mut objects = vec![config_map(registry, &config, settings).into()];
     objects.extend(service_accounts(registry, settings).into_iter().map(Into::into));
+    if settings.network_policy {
+        objects.push(network_policy::of_surrogate(registry, &target, &config, settings).into());
+    }
     objects.push(stateful_set(registry, &config, settings).into());
     Ok(SurrogatePlan {
         plan: Plan::of(objects),

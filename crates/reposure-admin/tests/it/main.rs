@@ -4,6 +4,7 @@
 mod fresh;
 mod hardened;
 mod operator;
+mod policies;
 mod registry;
 mod simple;
 mod surrogate;

@@ -152,6 +152,7 @@ fn context(server: &Arc<Server>) -> Arc<Context> {
         stateful_sets: seen(vec![]),
         config_maps: seen(vec![]),
         service_accounts: seen(vec![]),
+        network_policies: None,
     };
     Arc::new(Context {
         recorder: Recorder::new(client.clone(), Reporter { controller: "test".into(), instance: None }),

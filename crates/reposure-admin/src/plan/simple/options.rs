@@ -53,6 +53,7 @@ impl Default for Storage {
 
 /// What built-in registry is to be installed.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
 pub struct SimpleOptions {
     /// The namespace.
     pub namespace: String,
@@ -71,6 +72,8 @@ pub struct SimpleOptions {
     /// Whether it asks for user and password, those of the Secret `reposure-simple-htpasswd`: key `htpasswd` for those who may do
     /// everything, and `htpasswd-pull`, which may be missing, for those who may but pull.
     pub authorization: bool,
+    /// Whether a `NetworkPolicy` closes all of its ports but the registry's.
+    pub network_policy: bool,
     /// Whether it runs as user 1000, which the official image needs and OpenShift, which gives users, refuses.
     pub fixed_user: bool,
 }
@@ -87,6 +90,7 @@ impl SimpleOptions {
             replicas: 1,
             tls: false,
             authorization: false,
+            network_policy: false,
             fixed_user: true,
         }
     }
@@ -97,7 +101,7 @@ impl SimpleOptions {
     }
 
     /// Tells whether a gate stands before it: Distribution reads a certificate but once, and tells no reader from a writer.
-    pub(super) const fn has_gate(&self) -> bool {
+    pub(in crate::plan) const fn has_gate(&self) -> bool {
         self.tls || self.authorization
     }
 

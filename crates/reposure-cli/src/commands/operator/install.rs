@@ -6,10 +6,12 @@ use anyhow::{Context as _, Result};
 use clap::Args;
 use kube::Resource as _;
 use reposure_admin::{
-    AdminError, ApplyOptions, Manager, OperatorOptions, Scope, apply, manifests, plan, wait,
+    AdminError, Applied, ApplyOptions, Manager, Object, ObjectName, OperatorOptions, Plan, Scope, apply,
+    manifests, plan, wait,
 };
 use reposure_api::{Registry, labels::Application, names};
 
+use super::installed::{self, InstalledError};
 use crate::{
     args::WaitArgs,
     commands::{report, rollout},
@@ -33,6 +35,14 @@ pub(crate) struct InstallArgs {
     /// What the image is built for, as nodes name it (amd64, arm64); any node by default
     #[arg(long, value_name = "ARCHITECTURE", value_delimiter = ',')]
     architectures: Vec<String>,
+    /// Keep a `NetworkPolicy` for each surrogate, which closes all of its ports but the two that it serves, and all ways from it but those to
+    /// its registry, DNS and API server
+    #[arg(long)]
+    network_policies: bool,
+    /// Let nothing but sessions of reposure run in surrogates, whoever may exec into pods: a policy of the cluster, which takes an
+    /// administrator
+    #[arg(long)]
+    exec_policy: bool,
     /// Bind this cluster role to the operator too
     #[arg(long, short = 'e', value_name = "NAME")]
     role: Option<String>,
@@ -58,6 +68,8 @@ impl InstallArgs {
             image: self.image.clone().unwrap_or_else(|| plan::image(&self.registry)),
             pull_secret: self.image_pull_secret.clone(),
             role: self.role.clone(),
+            network_policies: self.network_policies,
+            exec_policy: self.exec_policy,
             ..OperatorOptions::new(namespace)
         }
     }
@@ -74,11 +86,20 @@ impl InstallArgs {
 pub(super) async fn run(context: &Context, args: &InstallArgs) -> Result<()> {
     let cluster = context.cluster().await?;
     let options = args.options(&cluster.namespace);
+    let before = installed::options(&cluster).await;
+    let before = match before {
+        // Who may not read it may not replace it either, and is told so below.
+        Err(InstalledError::Read(AdminError::Denied { .. })) => None,
+        before => before?,
+    };
     define(&cluster, args.wait.timeout).await?;
-    let rest = plan::operator(&OperatorOptions { crd: false, ..options });
-    let applied =
+    let rest = plan::operator(&OperatorOptions { crd: false, ..options.clone() });
+    let mut changed =
         apply::apply_all(&cluster.client, &rest, &by_hand()).await.context("cannot install the operator")?;
-    report::changes(context, &applied)?;
+    if let Some(before) = before {
+        changed.extend(without_policy(&cluster, &before, &options).await?);
+    }
+    report::changes(context, &changed)?;
     if args.wait.wait {
         let limit = args.wait.timeout;
         rollout::wait(&cluster, names::OPERATOR, Application::Operator, "the operator", limit).await?;
@@ -110,6 +131,19 @@ async fn is_defined(cluster: &Cluster) -> bool {
         Err(kube::Error::Api(status)) => status.code == 403,
         Err(_) => false,
     }
+}
+
+/// Deletes the policy of the operator as it was, unless it is that of the one which is now.
+async fn without_policy(
+    cluster: &Cluster,
+    before: &OperatorOptions,
+    now: &OperatorOptions,
+) -> Result<Vec<Applied>> {
+    let kept: Vec<ObjectName> = plan::operator_exec_policy(now).iter().map(Object::name).collect();
+    let stale =
+        plan::operator_exec_policy(before).into_iter().filter(|object| !kept.contains(&object.name()));
+    let deleted = apply::delete_all(&cluster.client, &Plan::of(stale)).await;
+    deleted.context("cannot remove the policy on exec")
 }
 
 pub(crate) fn by_hand() -> ApplyOptions {

@@ -1,20 +1,49 @@
 //! How an operator was installed, as its Deployment says.
 
-use anyhow::Result;
 use k8s_openapi::api::apps::v1::Deployment;
-use reposure_admin::{OperatorOptions, Scope, Verb};
-use reposure_api::names;
+use reposure_admin::{
+    AdminError, OperatorOptions, Scope, Verb,
+    plan::{EXEC_POLICY, NETWORK_POLICIES},
+};
+use reposure_api::{labels::MANAGED_BY, names};
 
-use crate::context::Cluster;
+use crate::{
+    context::Cluster,
+    exit::{Failure, Kind},
+};
+
+/// What Helm calls itself in the labels of what it installed.
+const HELM: &str = "Helm";
+
+/// Why it is not known how an operator was installed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum InstalledError {
+    /// It may not be read.
+    #[error("cannot see how the operator is installed")]
+    Read(#[source] AdminError),
+    /// Helm keeps it, and would undo whatever is done to it here.
+    #[error("cannot change the operator")]
+    ByHelm(#[source] Failure),
+}
 
 /// Reads how the operator in the namespace was installed; none if there is none.
 ///
 /// # Errors
-/// When it may not be read.
-pub(super) async fn options(cluster: &Cluster) -> Result<Option<OperatorOptions>> {
+/// When it may not be read, or is Helm's.
+pub(super) async fn options(cluster: &Cluster) -> Result<Option<OperatorOptions>, InstalledError> {
     let found = cluster.api::<Deployment>().get_opt(names::OPERATOR).await;
-    let found = found.map_err(|error| cluster.failed::<Deployment>(Verb::Get, names::OPERATOR, error))?;
+    let failed = |error| cluster.failed::<Deployment>(Verb::Get, names::OPERATOR, error);
+    let found = found.map_err(|error| InstalledError::Read(failed(error)))?;
+    if found.as_ref().is_some_and(is_helms) {
+        let failure = Failure::new(Kind::Conflict, "it was installed by Helm");
+        return Err(InstalledError::ByHelm(failure.hint("helm upgrade, helm uninstall")));
+    }
     Ok(found.as_ref().map(|deployment| of(deployment, &cluster.namespace)))
+}
+
+fn is_helms(deployment: &Deployment) -> bool {
+    let labels = deployment.metadata.labels.as_ref();
+    labels.and_then(|labels| labels.get(MANAGED_BY)).is_some_and(|manager| manager == HELM)
 }
 
 /// Takes back what `plan::operator` made of options. The role that was bound beside its own is not told, and stays bound.
@@ -43,6 +72,12 @@ fn of(deployment: &Deployment, namespace: &str) -> OperatorOptions {
         pull_secret: value("--image-pull-secret").map(Into::into),
         replicas: replicas.unwrap_or(new.replicas),
         architectures: list("--architectures"),
+        network_policies: args.iter().any(|arg| arg == NETWORK_POLICIES),
+        exec_policy: deployment
+            .metadata
+            .annotations
+            .as_ref()
+            .is_some_and(|all| all.contains_key(EXEC_POLICY)),
         crd: false,
         ..new
     }
@@ -63,6 +98,8 @@ mod tests {
                 pull_secret: Some("secret".into()),
                 replicas: 3,
                 architectures: vec!["amd64".into(), "arm64".into()],
+                network_policies: true,
+                exec_policy: true,
                 crd: false,
                 ..OperatorOptions::new("work")
             };

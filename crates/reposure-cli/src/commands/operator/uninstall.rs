@@ -34,8 +34,8 @@ pub(crate) struct UninstallArgs {
 
 pub(super) async fn run(context: &Context, args: &UninstallArgs) -> Result<()> {
     let cluster = context.cluster().await?;
-    let scope = scope(&cluster, args).await?;
-    let registries = seen_to(&cluster, &scope).await?;
+    let options = options(&cluster, args).await?;
+    let registries = seen_to(&cluster, &options.scope).await?;
     if !args.all && !registries.is_empty() {
         let names: Vec<String> = registries.iter().map(label).collect();
         let message = format!("the operator still sees to {}", names.join(", "));
@@ -44,7 +44,6 @@ pub(super) async fn run(context: &Context, args: &UninstallArgs) -> Result<()> {
     for registry in &registries {
         delete(&cluster, registry, args).await?;
     }
-    let options = OperatorOptions { scope, crd: false, ..OperatorOptions::new(&cluster.namespace) };
     let plan = plan::operator(&options);
     let mut deleted =
         apply::delete_all(&cluster.client, &plan).await.context("cannot remove the operator")?;
@@ -63,19 +62,18 @@ pub(super) async fn run(context: &Context, args: &UninstallArgs) -> Result<()> {
     Ok(())
 }
 
-/// Returns what the operator sees to, as its Deployment says; where there is none any more, as the arguments do.
-async fn scope(cluster: &Cluster, args: &UninstallArgs) -> Result<Scope> {
-    if args.cluster {
-        return Ok(Scope::Cluster);
-    }
-    let options = installed::options(cluster).await.context("cannot see how the operator is installed")?;
-    match options.map(|options| options.scope) {
-        Some(Scope::Cluster) => {
+/// Returns how the operator was installed, as its Deployment says; where there is none any more, as the arguments do.
+async fn options(cluster: &Cluster, args: &UninstallArgs) -> Result<OperatorOptions> {
+    let scope = if args.cluster { Scope::Cluster } else { Scope::Namespace };
+    let nothing = OperatorOptions { scope, crd: false, ..OperatorOptions::new(&cluster.namespace) };
+    match installed::options(cluster).await? {
+        Some(options) if args.cluster => Ok(OperatorOptions { scope: Scope::Cluster, ..options }),
+        Some(OperatorOptions { scope: Scope::Cluster, .. }) => {
             let message = format!("the {} here sees to all namespaces", names::OPERATOR);
             Err(Failure::new(Kind::Conflict, message).hint("give --cluster to remove it").into())
         }
-        Some(scope) => Ok(scope),
-        None => Ok(Scope::Namespace),
+        Some(options) => Ok(options),
+        None => Ok(nothing),
     }
 }
 

@@ -31,9 +31,7 @@ pub(crate) struct UpgradeArgs {
 
 pub(super) async fn run(context: &Context, args: &UpgradeArgs) -> Result<()> {
     let cluster = context.cluster().await?;
-    let Some(before) =
-        installed::options(&cluster).await.context("cannot see how the operator is installed")?
-    else {
+    let Some(before) = installed::options(&cluster).await? else {
         let message = format!("there is no operator in namespace {}", cluster.namespace);
         let hint = "--namespace with the one that it is in, or `reposure operator install`";
         return Err(Failure::new(Kind::NotFound, message).hint(hint).into());

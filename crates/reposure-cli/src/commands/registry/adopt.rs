@@ -42,11 +42,14 @@ pub(crate) struct AdoptArgs {
 pub(super) async fn run(context: &Context, args: &AdoptArgs) -> Result<()> {
     let cluster = context.cluster().await?;
     let name = &args.name;
-    let Some(kept) = standalone::find(&cluster, name).await else {
+    let config_map = standalone::config_map(&cluster, name).await;
+    let Some(kept) = config_map.as_ref().and_then(plan::standalone_registry) else {
         return Err(not_kept(&cluster, name).await.into());
     };
-    // Only the names of its objects matter.
-    let settings = Settings::new(plan::image(plan::DEFAULT_IMAGE_HOST), Manager::Cli);
+    // Only the names of its objects matter, and which there are.
+    let settings = config_map.as_ref().and_then(plan::standalone_settings);
+    let settings =
+        settings.unwrap_or_else(|| Settings::new(plan::image(plan::DEFAULT_IMAGE_HOST), Manager::Cli));
     let planned =
         plan::surrogate(&kept, &Observed::default(), &settings).context("cannot use what is kept")?;
     let options =

@@ -54,6 +54,9 @@ pub(crate) struct InstallArgs {
     /// How many pods serve the images of an object store
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=100), requires = "storage")]
     replicas: u16,
+    /// Make a `NetworkPolicy` too, which closes all of the pod's ports but the registry's, and all ways from it but those to an object store
+    #[arg(long)]
+    network_policy: bool,
     /// Let the cluster choose the user that the registry runs as, which OpenShift insists on
     #[arg(long)]
     any_user: bool,
@@ -83,6 +86,7 @@ impl InstallArgs {
             replicas: self.replicas,
             tls: self.authentication,
             authorization: self.authorization,
+            network_policy: self.network_policy,
             fixed_user: !self.any_user,
             ..SimpleOptions::new(namespace)
         }

@@ -26,6 +26,8 @@ pub(super) async fn run(context: &Context, args: &UninstallArgs) -> Result<()> {
         apply::delete_all(&cluster.client, &plan).await.context("cannot remove the registry")?;
     let secrets = install::remove_simple_secrets(&cluster.client, &cluster.namespace).await;
     deleted.extend(secrets.context("the registry is removed, but not its Secrets")?);
+    let policy = install::remove_simple_network_policy(&cluster.client, &cluster.namespace).await;
+    deleted.extend(policy.context("the registry is removed, but not its NetworkPolicy")?);
     report::changes(context, &deleted)?;
     if args.wait.wait {
         let objects: Vec<&Object> = plan.objects().collect();

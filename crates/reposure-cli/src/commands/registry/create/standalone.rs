@@ -4,14 +4,20 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use anyhow::{Context as _, Result};
 use clap::Args;
-use reposure_admin::{Manager, Observed, Settings, plan, standalone as surrogates};
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::ResourceExt as _;
+use reposure_admin::{
+    Manager, Object, Observed, Plan, Settings, apply, manifests, plan, standalone as surrogates,
+};
 use reposure_api::Registry;
 
 use crate::{
     args::WaitArgs,
     commands::report,
     context::{Cluster, Context},
-    standalone,
+    exit::{Failure, Kind},
+    format::Format,
+    output, standalone,
 };
 
 /// How the surrogate is made where no operator makes it.
@@ -29,6 +35,13 @@ pub(super) struct StandaloneArgs {
     /// The Secret that the nodes pull the surrogate's image with
     #[arg(long, value_name = "SECRET", requires = "standalone")]
     image_pull_secret: Option<String>,
+    /// Make a `NetworkPolicy` too, which closes all of the surrogate's ports but the two that it serves, and all ways from it but those to
+    /// the registry, DNS and API server
+    #[arg(long, requires = "standalone")]
+    network_policy: bool,
+    /// Write nothing, and show what would be written, as YAML or with -o json
+    #[arg(long, requires = "standalone")]
+    dry_run: bool,
 }
 
 impl StandaloneArgs {
@@ -36,6 +49,7 @@ impl StandaloneArgs {
         let image = self.image.clone().unwrap_or_else(|| plan::image(&self.registry));
         let mut settings = Settings::new(image, Manager::Cli);
         settings.pull_secret.clone_from(&self.image_pull_secret);
+        settings.network_policy = self.network_policy;
         // The family of the cluster's pods is that of its Services.
         if let Some(IpAddr::V6(_)) = observed.service.cluster_ip() {
             settings.listen = Ipv6Addr::UNSPECIFIED.into();
@@ -52,16 +66,52 @@ pub(super) async fn create(
     args: &StandaloneArgs,
     wait: WaitArgs,
 ) -> Result<()> {
+    let name = registry.name_any();
+    if let Ok(Some(_)) = cluster.api::<Registry>().get_opt(&name).await {
+        let message =
+            format!("there is a Registry {name} in namespace {}, for an operator", cluster.namespace);
+        let hint =
+            format!("without --standalone to change it, or reposure registry delete {name} --wait first");
+        return Err(Failure::new(Kind::Conflict, message).hint(hint).into());
+    }
     let target = registry.spec.target(&cluster.namespace).context("cannot use the registry")?;
     let observed = Observed { service: standalone::service(cluster, &target).await };
     let plan =
         plan::surrogate(registry, &observed, &args.settings(&observed)).context("cannot use the registry")?;
+    if args.dry_run {
+        return show(context, &plan.plan);
+    }
+    let before = standalone::config_map(cluster, &name).await;
     let applied = surrogates::apply(&cluster.client, registry, &plan).await;
-    report::changes(context, &applied.context("cannot make the surrogate")?)?;
+    let mut changed = applied.context("cannot make the surrogate")?;
+    if let Some(policy) = before.and_then(|before| stale(&before, &plan.plan)) {
+        let deleted = apply::delete(&cluster.client, &policy).await;
+        changed.push(deleted.context("cannot remove the NetworkPolicy")?);
+    }
+    report::changes(context, &changed)?;
     if wait.wait {
         standalone::wait(context, cluster, registry, wait.timeout)
             .await
             .context("the registry is known, but cannot be used")?;
     }
     Ok(())
+}
+
+/// Returns the `NetworkPolicy` of a registry as it was kept, if there is none any more in the plan that was carried out.
+fn stale(before: &ConfigMap, now: &Plan) -> Option<Object> {
+    let is_policy = |object: &&Object| matches!(object, Object::NetworkPolicy(_));
+    if now.objects().any(|object| is_policy(&object)) {
+        return None;
+    }
+    let (registry, settings) = (plan::standalone_registry(before)?, plan::standalone_settings(before)?);
+    let before = plan::surrogate(&registry, &Observed::default(), &settings).ok()?;
+    before.plan.objects().find(is_policy).cloned()
+}
+
+/// Shows what would be written.
+fn show(context: &Context, plan: &Plan) -> Result<()> {
+    match context.format() {
+        Format::Json => output::structured(Format::Json, &plan.objects().collect::<Vec<&Object>>()),
+        _ => output::write(&manifests::render(plan)?),
+    }
 }
