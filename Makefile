@@ -49,11 +49,11 @@ demo: ## Push, list, pull and delete with local processes, without a cluster
 test: packages test-unit test-e2e ## Install what is missing, run every test, those on a real local cluster too
 
 .PHONY: test-unit
-test-unit: build/bin/registry3 ## Run all tests that need no cluster, but docker-registry
+test-unit: build/bin/registry3 build/bin/helm ## Run all tests that need no cluster, but docker-registry
 	cargo test --release --locked --workspace --exclude reposure-e2e --no-fail-fast
 
 .PHONY: test-e2e
-test-e2e: build image ## Run the end-to-end tests, on the cluster of REPOSURE_E2E_KUBECONFIG if it is set, else on the local one
+test-e2e: build image build/bin/helm ## Run the end-to-end tests, on the cluster of REPOSURE_E2E_KUBECONFIG if it is set, else on the local one
 	@scripts/e2e.sh
 
 .PHONY: packages

@@ -11,9 +11,9 @@ cluster-packages: ## install what the cluster needs from the distribution
 cluster-build: cluster-packages ## build what the cluster needs from Go modules
 	@$(CLUSTER_SCRIPTS)/build.sh
 
-# The tests without a cluster need this one.
-build/bin/registry3:
-	@$(CLUSTER_SCRIPTS)/build.sh registry3
+# The tests without a cluster need these.
+build/bin/registry3 build/bin/helm:
+	@$(CLUSTER_SCRIPTS)/build.sh $(@F)
 
 cluster: cluster-build ## a real local cluster; kubeconfig: build/cluster/admin.kubeconfig
 	@$(CLUSTER_SCRIPTS)/cluster.sh up $(CLUSTER_NODES)

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds everything that the cluster and the tests run and that no package brings, from Go modules into build/bin.
 # Each tool has a module of its own below build/src, so that their dependencies never meet. What is there in the right
-# version is left alone: a second run takes a second. With the argument registry3 or kwok, that alone; the latter fakes nodes, for
+# version is left alone: a second run takes a second. With the argument registry3, helm or kwok, that alone; the last fakes nodes, for
 # the benchmark of the operator.
 set -euo pipefail
 # shellcheck source=lib.sh
@@ -100,6 +100,10 @@ copy_distribution_config() {
 	install -m 644 "$directory/cmd/registry/config-dev.yml" "$SRC/distribution/config.yml"
 }
 
+build_helm() {
+	build_tool helm helm.sh/helm/v3 "$HELM_VERSION" helm=/cmd/helm
+}
+
 build_others() {
 	build_our_tools
 	build_tool containerd github.com/containerd/containerd/v2 "$CONTAINERD_VERSION" \
@@ -109,11 +113,16 @@ build_others() {
 	build_tool crane github.com/google/go-containerregistry "$CRANE_VERSION" crane=/cmd/crane
 	build_tool oras oras.land/oras "$ORAS_VERSION" oras=/cmd/oras
 	build_tool regctl github.com/regclient/regclient "$REGCTL_VERSION" regctl=/cmd/regctl
+	build_helm
 }
 
 mkdir -p "$BIN" "$SRC"
 if [[ ${1:-} == registry3 ]]; then
 	build_distribution
+	exit
+fi
+if [[ ${1:-} == helm ]]; then
+	build_helm
 	exit
 fi
 if [[ ${1:-} == kwok ]]; then

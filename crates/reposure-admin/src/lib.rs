@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`plan`] | the objects of a surrogate, of the operator and of the built-in registry; no IO |
 //! | [`manifests`] | plans as YAML |
+//! | [`chart`] | the operator's plan as the templates of a Helm chart |
 //! | [`install`] | what takes more than one plan |
 //! | [`standalone`] | a surrogate that no operator keeps: made by the user's own rights, and handed to an operator |
 //! | [`apply`] | applying and deleting objects by server-side apply |
@@ -14,6 +15,7 @@
 //! Operator and command line tool use the same plans. The library prints nothing and reads no environment.
 
 pub mod apply;
+pub mod chart;
 pub mod error;
 pub mod grant;
 pub mod install;

@@ -7,6 +7,7 @@ mod archives;
 mod channels;
 mod daemons;
 mod failures;
+mod forms;
 mod grants;
 mod lifecycle;
 mod middle;
