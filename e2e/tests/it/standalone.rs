@@ -46,7 +46,10 @@ fn edit_in_one_namespace_is_enough() -> Result<()> {
         let listed = reposure(&["registry", "list", "-o", "wide"]).ok()?;
         ensure!(listed.text().contains("True") && listed.text().contains("nobody"), "{listed}");
         let described = reposure(&["registry", "describe", "default"]).ok()?;
-        ensure!(described.text().contains("standalone"), "{described}");
+        let version = concat!("Version:      ", env!("CARGO_PKG_VERSION"));
+        for said in ["standalone", "Image:        ", version, "Pulled", "SuccessfulCreate"] {
+            ensure!(described.text().contains(said), "{said} is not in {described}");
+        }
         let address =
             stage.kubectl(&["get", "service", "reposure-simple", "-o", "jsonpath={.spec.clusterIP}"]);
         let host = reposure(&["registry", "info", "default", "host"]).ok()?.text();
@@ -56,8 +59,15 @@ fn edit_in_one_namespace_is_enough() -> Result<()> {
         reposure(&["registry", "logs", "default"]).ok()?;
         reposure(&["image", "delete", "default", "app:v1"]).ok()?;
         // Again changes it.
-        reposure(&CREATE).args(stage.environment.image_args()).args(["--upload=chunked"]).ok()?;
-        reposure(&["image", "push", "default", "app:v2", "file"]).ok()?;
+        let policies = || stage.kubectl(&["get", "networkpolicies", "-o", "name"]).ok();
+        for (change, expected) in [
+            ("--network-policy", "networkpolicy.networking.k8s.io/reposure-surrogate-default"),
+            ("--upload=chunked", ""),
+        ] {
+            reposure(&CREATE).args(stage.environment.image_args()).args([change]).ok()?;
+            ensure!(policies()?.text() == expected, "{change}: {}", policies()?);
+            reposure(&["image", "push", "default", "app:v2", "file"]).ok()?;
+        }
         reposure(&["registry", "delete", "default", "--wait"]).ok()?;
         stage.until("nothing of the registry is left", || {
             let kinds = "statefulsets,pods,configmaps,serviceaccounts";
@@ -74,7 +84,8 @@ fn edit_in_one_namespace_is_enough() -> Result<()> {
 fn a_standalone_registry_is_handed_to_an_operator() -> Result<()> {
     Stage::play_bare("adopt", |stage| {
         stage.reposure(&["simple", "install", "--ephemeral", "--wait", "--timeout=2m"]).ok()?;
-        stage.reposure(&CREATE).args(stage.environment.image_args()).ok()?;
+        let create = || stage.reposure(&CREATE).args(stage.environment.image_args());
+        create().args(["--network-policy"]).ok()?;
         fs::write(stage.path("file"), "content")?;
         stage.reposure(&["image", "push", "default", "app:v1", "file"]).ok()?;
         // The kind is defined, and no operator is there.
@@ -91,6 +102,11 @@ fn a_standalone_registry_is_handed_to_an_operator() -> Result<()> {
         stage.reposure(&["registry", "adopt", "default", "--timeout=2m"]).ok()?;
         let wait = ["wait", "--for=condition=Ready", "registry/default", "--timeout=120s"];
         stage.kubectl(&wait).ok()?;
+        let second = create().output()?;
+        ensure!(second.code == Some(7) && second.stderr.contains("for an operator"), "{second}");
+        // This operator makes none, and would not follow a change by it.
+        let policies = stage.kubectl(&["get", "networkpolicies", "-o", "name"]).ok()?;
+        ensure!(policies.text().is_empty(), "{policies}");
         stage.reposure(&["image", "push", "default", "app:v3", "file"]).ok()?;
         let listed = stage.reposure(&["image", "list", "default"]).ok()?;
         ensure!(listed.text() == "app:v1\napp:v2\napp:v3", "{listed}");

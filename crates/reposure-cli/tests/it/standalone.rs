@@ -78,3 +78,45 @@ fn an_operators_registry_is_not_adopted() {
     let kept = scene.run(&["registry", "adopt", "second"]);
     assert_eq!(kept.code, 7, "{kept}");
 }
+
+#[test]
+fn an_operators_registry_is_not_made_standalone() {
+    let scene = Scene::new();
+    let path = "/apis/reposure.puccini.cloud/v1alpha1/namespaces/work/registries/second";
+    let spec = json!({"type": "oci", "direct": {"host": "a"}});
+    scene.api_server.put_object(
+        path,
+        json!({"apiVersion": "reposure.puccini.cloud/v1alpha1", "kind": "Registry",
+        "metadata": {"name": "second", "namespace": "work"}, "spec": spec}),
+    );
+    for more in [&[][..], &["--dry-run"]] {
+        let create = ["registry", "create", "second", "--standalone", "--host", "a"];
+        let refused = scene.run(&[&create, more].concat());
+        assert_eq!(refused.code, 7, "{refused}");
+        assert!(refused.stderr.contains("reposure registry delete second"), "{refused}");
+    }
+    assert!(scene.api_server.seen().iter().all(|seen| seen.method == http::Method::GET));
+}
+
+#[test]
+fn what_would_be_written_is_shown() {
+    let scene = Scene::new();
+    let create =
+        ["registry", "create", "other", "--standalone", "--host=a:5000", "--network-policy", "--dry-run"];
+    let shown = scene.run(&create);
+    assert_eq!(shown.code, 0, "{shown}");
+    let text = shown.text();
+    let kinds: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("kind: ")).collect();
+    let accounts = ["ServiceAccount"; 4];
+    assert_eq!(kinds, [&["ConfigMap"][..], &accounts, &["NetworkPolicy", "StatefulSet"]].concat());
+    let json = scene.run(&[&create[..], &["-o", "json"]].concat());
+    let objects: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!(objects.as_array().unwrap().len(), kinds.len());
+    assert!(objects.as_array().unwrap().iter().all(|object| object["metadata"]["namespace"] == "work"));
+    assert!(
+        scene.api_server.seen().iter().all(|seen| seen.method == http::Method::GET),
+        "something was written"
+    );
+    let alone = scene.run(&["registry", "create", "other", "--host=a", "--dry-run"]);
+    assert_eq!(alone.code, 2, "{alone}");
+}

@@ -1,20 +1,24 @@
 //! `reposure registry describe NAME`
 
+mod kept;
+
 use std::fmt::Write as _;
 
 use anyhow::Result;
 use clap::Args;
 use k8s_openapi::{api::core::v1::Event, apimachinery::pkg::apis::meta::v1::Condition};
-use kube::{ResourceExt as _, api::ListParams};
+use kube::ResourceExt as _;
 use reposure_api::{Registry, SurrogateNames, registry::RegistrySpec};
 
 use crate::{
     connect,
-    context::{Cluster, Context},
+    context::Context,
     format::Format,
     output::{self, Rows},
     standalone,
 };
+
+use kept::{Kept, events};
 
 /// Show a registry, its conditions and what happened to it
 #[derive(Debug, Args)]
@@ -30,22 +34,16 @@ pub(super) async fn run(context: &Context, args: &DescribeArgs) -> Result<()> {
     match context.format() {
         format @ (Format::Json | Format::Yaml) => output::structured(format, &registry),
         Format::Name => output::print(&format!("registry/{}\n", registry.name_any())),
-        _ => output::print(&text(&registry, &events(&cluster, &registry).await)),
+        _ => {
+            let kept = Kept::find(context, &cluster, &args.name, &registry).await;
+            let mut events = events(&cluster, "Registry", &args.name).await;
+            events.extend(kept.iter().flat_map(|kept| kept.events.clone()));
+            output::print(&text(&registry, kept.as_ref(), &events))
+        }
     }
 }
 
-/// Events are of use where they may be read, and no reason to fail.
-async fn events(cluster: &Cluster, registry: &Registry) -> Vec<Event> {
-    let selector = format!("involvedObject.kind=Registry,involvedObject.name={}", registry.name_any());
-    cluster
-        .api::<Event>()
-        .list(&ListParams::default().fields(&selector))
-        .await
-        .map(|list| list.items)
-        .unwrap_or_default()
-}
-
-fn text(registry: &Registry, events: &[Event]) -> String {
+fn text(registry: &Registry, kept: Option<&Kept>, events: &[Event]) -> String {
     let mut text = String::new();
     let mut line = |name: &str, value: &str| {
         // Writing to a string does not fail.
@@ -62,6 +60,10 @@ fn text(registry: &Registry, events: &[Event]) -> String {
     line("Certificate:", registry.spec.authentication_secret.as_deref().unwrap_or("none"));
     line("Credentials:", registry.spec.authorization_secret.as_deref().unwrap_or("none"));
     line("Surrogate:", status.surrogate_pod.as_deref().unwrap_or("not known yet"));
+    if let Some(kept) = kept {
+        line("Image:", kept.image.as_deref().unwrap_or("not known"));
+        line("Version:", &version(kept.build.as_deref()));
+    }
     line(
         "Access:",
         &format!("{}, {}, {}", names.pull_account(), names.push_account(), names.admin_account()),
@@ -77,6 +79,16 @@ fn text(registry: &Registry, events: &[Event]) -> String {
         text.push_str(&indented(&happened(events)));
     }
     text
+}
+
+/// Says what build a surrogate is of, and how it becomes this one: no operator replaces it.
+fn version(build: Option<&str>) -> String {
+    let own = env!("CARGO_PKG_VERSION");
+    match build {
+        None => "not known: it does not answer".into(),
+        Some(build) if build.split([' ', '+', '-']).next() == Some(own) => build.into(),
+        Some(build) => format!("{build}; create it again with reposure {own} to replace it"),
+    }
 }
 
 fn conditions(conditions: &[Condition]) -> Rows {
@@ -110,5 +122,23 @@ fn target(spec: &RegistrySpec) -> String {
             format!("Service {namespace}{}, port {}", service.service, service.port)
         }
         (None, None) => "none".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_surrogate_of_another_version_is_to_be_made_again() {
+        let own = env!("CARGO_PKG_VERSION");
+        for same in [own.to_owned(), format!("{own} (0123abc)"), format!("{own}+dirty")] {
+            assert_eq!(version(Some(&same)), same);
+        }
+        assert_eq!(
+            version(Some("0.1.0")),
+            format!("0.1.0; create it again with reposure {own} to replace it")
+        );
+        assert!(version(None).contains("does not answer"));
     }
 }
