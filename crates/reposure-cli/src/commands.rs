@@ -8,6 +8,7 @@ pub(crate) mod operator;
 pub(crate) mod registry;
 mod report;
 mod rollout;
+mod shell;
 pub(crate) mod simple;
 mod version;
 

@@ -18,6 +18,7 @@ mod policies;
 mod resilience;
 mod rights;
 mod secured;
+mod shells;
 mod standalone;
 mod surrogate;
 mod traffic;

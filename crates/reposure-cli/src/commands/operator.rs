@@ -4,6 +4,7 @@ mod install;
 mod installed;
 mod logs;
 mod manifests;
+mod shell;
 mod uninstall;
 mod upgrade;
 
@@ -21,6 +22,7 @@ pub(crate) enum OperatorCommand {
     Uninstall(uninstall::UninstallArgs),
     Manifests(install::InstallArgs),
     Logs(logs::OperatorLogsArgs),
+    Shell(shell::OperatorShellArgs),
 }
 
 pub(super) async fn run(context: &Context, command: OperatorCommand) -> Result<()> {
@@ -30,5 +32,6 @@ pub(super) async fn run(context: &Context, command: OperatorCommand) -> Result<(
         OperatorCommand::Uninstall(args) => uninstall::run(context, &args).await,
         OperatorCommand::Manifests(args) => manifests::run(context, &args).await,
         OperatorCommand::Logs(args) => logs::run(context, &args).await,
+        OperatorCommand::Shell(args) => shell::run(context, &args).await,
     }
 }

@@ -10,6 +10,7 @@ mod info;
 mod list;
 mod logs;
 mod revoke;
+mod shell;
 mod subject;
 
 use anyhow::Result;
@@ -28,6 +29,7 @@ pub(crate) enum RegistryCommand {
     Describe(describe::DescribeArgs),
     Info(info::InfoArgs),
     Logs(logs::RegistryLogsArgs),
+    Shell(shell::RegistryShellArgs),
     Grant(grant::GrantArgs),
     Revoke(revoke::RevokeArgs),
     Access(access::AccessArgs),
@@ -42,6 +44,7 @@ pub(super) async fn run(context: &Context, command: RegistryCommand) -> Result<(
         RegistryCommand::Describe(args) => describe::run(context, &args).await,
         RegistryCommand::Info(args) => info::run(context, &args).await,
         RegistryCommand::Logs(args) => logs::run(context, &args).await,
+        RegistryCommand::Shell(args) => shell::run(context, &args).await,
         RegistryCommand::Grant(args) => grant::run(context, &args).await,
         RegistryCommand::Revoke(args) => revoke::run(context, &args).await,
         RegistryCommand::Access(args) => access::run(context, &args).await,

@@ -3,6 +3,7 @@
 mod host;
 mod install;
 mod logs;
+mod shell;
 mod uninstall;
 
 use anyhow::Result;
@@ -17,6 +18,7 @@ pub(crate) enum SimpleCommand {
     /// Print what pods put before the name of an image in the simple registry
     Host,
     Logs(logs::SimpleLogsArgs),
+    Shell(shell::SimpleShellArgs),
 }
 
 pub(super) async fn run(context: &Context, command: SimpleCommand) -> Result<()> {
@@ -25,5 +27,6 @@ pub(super) async fn run(context: &Context, command: SimpleCommand) -> Result<()>
         SimpleCommand::Uninstall(args) => uninstall::run(context, &args).await,
         SimpleCommand::Host => host::run(context).await,
         SimpleCommand::Logs(args) => logs::run(context, &args).await,
+        SimpleCommand::Shell(args) => shell::run(context, &args).await,
     }
 }

@@ -1,0 +1,115 @@
+//! The streams between this program's terminal and a container.
+
+use std::{
+    io::{self, Read as _},
+    thread,
+};
+
+use anyhow::{Context as _, Result};
+use futures::SinkExt as _;
+use k8s_openapi::api::core::v1::Pod;
+use kube::{
+    Api,
+    api::{AttachParams, TerminalSize},
+};
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt as _},
+    signal::unix::{SignalKind, signal},
+    sync::mpsc,
+};
+use tokio_util::task::AbortOnDropHandle;
+
+/// What is read of standard input at once, in bytes.
+const INPUT: usize = 4 << 10;
+
+/// Speaks with what runs in a container until it ends.
+pub(super) async fn speak(api: &Api<Pod>, pod: &str, container: &str, terminal: bool) -> Result<()> {
+    let params = AttachParams::default().container(container).stdin(true).stdout(true);
+    let attached = api.attach(pod, &params.stderr(!terminal).tty(terminal)).await;
+    let mut attached = attached.with_context(|| format!("cannot attach to container {container}"))?;
+    let (output, errors) = (attached.stdout(), attached.stderr());
+    let _input = attached.stdin().map(|stdin| AbortOnDropHandle::new(tokio::spawn(pass_input(stdin))));
+    let size = attached.terminal_size();
+    let _size = size.map(|sizes| AbortOnDropHandle::new(tokio::spawn(tell_size(sizes))));
+    let raw = terminal.then(Raw::new).transpose().context("the terminal cannot be had for the shell")?;
+    if terminal {
+        // What it asked before somebody listened is lost.
+        eprint!("press return for a prompt\r\n");
+    }
+    let printed = tokio::try_join!(pass(output, tokio::io::stdout()), pass(errors, tokio::io::stderr()));
+    drop(raw);
+    printed.context("the connection to the container broke off")?;
+    Ok(())
+}
+
+async fn pass(from: Option<impl AsyncRead + Unpin>, mut to: impl AsyncWrite + Unpin) -> io::Result<()> {
+    let Some(mut from) = from else { return Ok(()) };
+    let mut bytes = [0; INPUT];
+    loop {
+        let length = tokio::io::AsyncReadExt::read(&mut from, &mut bytes).await?;
+        if length == 0 {
+            return Ok(());
+        }
+        to.write_all(&bytes[..length]).await?;
+        // A prompt ends without a line.
+        to.flush().await?;
+    }
+}
+
+/// Passes standard input on. It is read by a thread of its own, which may wait for a line when all else has ended.
+async fn pass_input(mut to: impl AsyncWrite + Unpin) {
+    let (sender, mut receiver) = mpsc::channel(1);
+    thread::spawn(move || {
+        let (mut input, mut bytes) = (io::stdin(), [0; INPUT]);
+        while let Ok(length @ 1..) = input.read(&mut bytes) {
+            if sender.blocking_send(bytes[..length].to_vec()).is_err() {
+                return;
+            }
+        }
+    });
+    while let Some(bytes) = receiver.recv().await {
+        if to.write_all(&bytes).await.is_err() {
+            return;
+        }
+    }
+    // The end of input is the end of a shell.
+    let _ = to.shutdown().await;
+}
+
+/// Tells the size of the terminal, and whenever it changes.
+async fn tell_size(mut sizes: impl futures::Sink<TerminalSize> + Unpin) {
+    let Ok(mut changes) = signal(SignalKind::window_change()) else { return };
+    loop {
+        if let Ok(size) = tcgetwinsize(io::stdout()) {
+            let size = TerminalSize { width: size.ws_col, height: size.ws_row };
+            if sizes.send(size).await.is_err() {
+                return;
+            }
+        }
+        if changes.recv().await.is_none() {
+            return;
+        }
+    }
+}
+
+/// The terminal as a shell elsewhere needs it: every key goes there. It is as it was when this is dropped.
+struct Raw {
+    before: Termios,
+}
+
+impl Raw {
+    fn new() -> io::Result<Self> {
+        let before = tcgetattr(io::stdin())?;
+        let mut raw = before.clone();
+        raw.make_raw();
+        tcsetattr(io::stdin(), OptionalActions::Now, &raw)?;
+        Ok(Self { before })
+    }
+}
+
+impl Drop for Raw {
+    fn drop(&mut self) {
+        let _ = tcsetattr(io::stdin(), OptionalActions::Now, &self.before);
+    }
+}
