@@ -2,25 +2,23 @@
 
 use std::net::IpAddr;
 
-use k8s_openapi::{
-    api::core::v1::{Secret, Service},
-    jiff::Timestamp,
-};
+use k8s_openapi::{api::core::v1::Secret, jiff::Timestamp};
 use kube::{
     Api, Client,
     api::{ApiResource, DeleteParams, Preconditions},
 };
 use reposure_api::{
     labels::MANAGED_BY,
-    names::{SIMPLE, SIMPLE_AUTHENTICATION, SIMPLE_AUTHORIZATION, SIMPLE_HTPASSWD, SIMPLE_PULL},
+    names::{SIMPLE_AUTHENTICATION, SIMPLE_AUTHORITY, SIMPLE_AUTHORIZATION, SIMPLE_HTPASSWD, SIMPLE_PULL},
 };
 use secrecy::SecretString;
 
 use crate::{
     apply::{self, Applied, ApplyOptions, Change, apply_all},
+    certificates,
     error::{AdminError, Verb},
     object::{Manager, ObjectName},
-    plan::{self, Plan, SimpleOptions, Step},
+    plan::{self, Certificates, Plan, SimpleOptions},
 };
 
 /// What was installed.
@@ -30,6 +28,10 @@ pub struct Installed {
     pub applied: Vec<Applied>,
     /// The user who may do everything, where he was made just now.
     pub user: Option<User>,
+    /// Who renews the certificate, where there is TLS.
+    pub renewal: Option<Renewal>,
+    /// When the certificate is replaced by one of another authority, if those who trust it are still to learn of that.
+    pub replaced: Option<Timestamp>,
 }
 
 /// A user who was made.
@@ -41,9 +43,25 @@ pub struct User {
     pub password: SecretString,
 }
 
-/// Installs the built-in registry. With TLS it makes a certificate for the Service's addresses, unless the Secret
-/// `reposure-simple-authentication` is there already; with authorization the user `username` and one who may but pull, unless the Secret
-/// `reposure-simple-htpasswd` is there.
+/// How the certificate of the built-in registry is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Renewal {
+    /// The operator renews it.
+    Operator,
+    /// Nothing renews it before it ends but another installation: there is no operator that could be let.
+    Nobody {
+        /// When that is due.
+        due: Timestamp,
+        /// When it ends.
+        end: Timestamp,
+    },
+    /// Whoever made it.
+    Others,
+}
+
+/// Installs the built-in registry. With TLS it makes an authority and a certificate for the Service's addresses, or renews them, unless the
+/// Secret `reposure-simple-authentication` is somebody else's; with authorization the user `username` and one who may but pull, unless the
+/// Secret `reposure-simple-htpasswd` is there.
 ///
 /// Dropping the future leaves a part installed; the call can be repeated.
 ///
@@ -55,27 +73,53 @@ pub async fn simple(
     username: &str,
     apply_options: &ApplyOptions,
 ) -> Result<Installed, AdminError> {
-    let (mut applied, mut user) = (Vec::new(), None);
+    let mut installed = Installed { applied: Vec::new(), user: None, renewal: None, replaced: None };
     if (options.tls || options.authorization) && !apply_options.dry_run {
         let service = Plan::of([plan::simple_service(options).into()]);
-        applied.extend(apply_all(client, &service, apply_options).await?);
-        let addresses = addresses(client, &options.namespace).await?;
-        let mut secrets = Plan::default();
+        installed.applied.extend(apply_all(client, &service, apply_options).await?);
+        let addresses = certificates::addresses(client, &options.namespace).await?;
         if options.tls {
-            secrets.steps.push(certificate(&options.namespace, &addresses)?);
+            secure(client, &options.namespace, &addresses, &mut installed).await?;
         }
         if options.authorization && !is_there(client, &options.namespace, SIMPLE_HTPASSWD).await? {
             let made = passwords(&options.namespace, username, &addresses)?;
-            secrets.steps.extend(made.steps);
-            user = Some(User { name: made.username, password: made.password });
+            let secrets = Plan { steps: made.steps };
+            installed.applied.extend(apply_all(client, &secrets, apply_options).await?);
+            installed.user = Some(User { name: made.username, password: made.password });
         }
-        applied.extend(apply_all(client, &secrets, apply_options).await?);
     }
     let rest = apply_all(client, &plan::simple(options), apply_options).await?;
-    let is_new = |step: &Applied| applied.iter().all(|before| before.object != step.object);
+    let is_new = |step: &Applied| installed.applied.iter().all(|before| before.object != step.object);
     let rest: Vec<_> = rest.into_iter().filter(is_new).collect();
-    applied.extend(rest);
-    Ok(Installed { applied, user })
+    installed.applied.extend(rest);
+    Ok(installed)
+}
+
+/// Makes or renews the certificate, and lets the operator renew it from then on.
+async fn secure(
+    client: &Client,
+    namespace: &str,
+    addresses: &[IpAddr],
+    installed: &mut Installed,
+) -> Result<(), AdminError> {
+    let kept = certificates::make(client, namespace, addresses, false).await?;
+    installed.applied.extend(kept.applied);
+    let Certificates::Ours(outlook) = kept.certificates else {
+        installed.renewal = Some(Renewal::Others);
+        return Ok(());
+    };
+    installed.replaced = outlook.replaced;
+    let granted = match certificates::grant(client, namespace).await {
+        // Whoever may not let the operator still has a certificate.
+        Err(AdminError::Denied { .. }) => Vec::new(),
+        granted => granted?,
+    };
+    installed.renewal = Some(match granted[..] {
+        [] => Renewal::Nobody { due: outlook.next, end: outlook.end },
+        _ => Renewal::Operator,
+    });
+    installed.applied.extend(granted);
+    Ok(())
 }
 
 /// Deletes the Secrets of the built-in registry that were made with it; those of a user's own stay.
@@ -84,7 +128,8 @@ pub async fn simple(
 /// [`AdminError`] names the object and the verb.
 pub async fn remove_simple_secrets(client: &Client, namespace: &str) -> Result<Vec<Applied>, AdminError> {
     let mut deleted = Vec::new();
-    for name in [SIMPLE_HTPASSWD, SIMPLE_PULL, SIMPLE_AUTHORIZATION, SIMPLE_AUTHENTICATION] {
+    for name in [SIMPLE_HTPASSWD, SIMPLE_PULL, SIMPLE_AUTHORIZATION, SIMPLE_AUTHENTICATION, SIMPLE_AUTHORITY]
+    {
         if remove_secret(client, namespace, name).await? {
             let object = secret_name(namespace, name);
             deleted.push(Applied { object, change: Change::Deleted, resource_version: None });
@@ -127,13 +172,6 @@ async fn remove_secret(client: &Client, namespace: &str, name: &str) -> Result<b
     }
 }
 
-fn certificate(namespace: &str, addresses: &[IpAddr]) -> Result<Step, AdminError> {
-    plan::simple_certificate(namespace, addresses, Timestamp::now()).map_err(|source| {
-        let object = Box::new(secret_name(namespace, SIMPLE_AUTHENTICATION));
-        AdminError::Certificate { object, source }
-    })
-}
-
 fn passwords(
     namespace: &str,
     username: &str,
@@ -153,12 +191,4 @@ async fn is_there(client: &Client, namespace: &str, secret: &str) -> Result<bool
 
 fn secret_name(namespace: &str, name: &str) -> ObjectName {
     ObjectName::new(&ApiResource::erase::<Secret>(&()), Some(namespace), name)
-}
-
-async fn addresses(client: &Client, namespace: &str) -> Result<Vec<IpAddr>, AdminError> {
-    let api = Api::<Service>::namespaced(client.clone(), namespace);
-    let name = ObjectName::new(&ApiResource::erase::<Service>(&()), Some(namespace), SIMPLE);
-    let service = api.get(SIMPLE).await.map_err(|error| AdminError::new(Verb::Get, &name, error))?;
-    let addresses = service.spec.and_then(|spec| spec.cluster_ips).unwrap_or_default();
-    Ok(addresses.iter().filter_map(|address| address.parse().ok()).collect())
 }

@@ -2,7 +2,7 @@
 
 mod access;
 mod architecture;
-mod certificate;
+mod certificates;
 mod definition;
 mod exec_policy;
 mod grant;
@@ -22,7 +22,10 @@ mod surrogate_pod;
 mod volumes;
 
 pub use architecture::own_architecture;
-pub use certificate::{CertificateError, simple_certificate};
+pub use certificates::{
+    AUTHORITY_LIFE, CertificateError, CertificateNames, Certificates, Found, LIFE, Outlook, SPREAD,
+    operators, simple_certificates, simple_certificates_role,
+};
 pub use definition::definition;
 pub use grant::{grant_binding, grant_name, grant_role, group, service_account, user};
 pub(crate) use grant::{with, without};

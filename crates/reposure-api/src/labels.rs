@@ -22,6 +22,12 @@ pub const CONFIG_HASH: &str = "reposure.puccini.cloud/config-hash";
 /// The annotation of an object with the full name of its registry, which a label may hold but shortened.
 pub const REGISTRY: &str = "reposure.puccini.cloud/registry";
 
+/// The annotation of a Secret with the SHA-256 of the certificate in it that was made here, so that one is left alone that somebody has put
+/// in its place.
+pub const CERTIFICATE: &str = "reposure.puccini.cloud/certificate";
+/// The annotation of a Secret with the time at which the newest authority came into its `ca.crt`, RFC 3339.
+pub const AUTHORITIES_SINCE: &str = "reposure.puccini.cloud/authorities-since";
+
 /// The field manager of the operator, and the value of [`MANAGED_BY`].
 pub const OPERATOR_MANAGER: &str = "reposure-operator";
 /// The field manager of the command line tool, and the value of [`MANAGED_BY`].

@@ -8,6 +8,10 @@ pub const OPERATOR: &str = "reposure-operator";
 pub const SIMPLE: &str = "reposure-simple";
 /// The Secret with the TLS pair of the built-in registry, keys `tls.crt`, `tls.key` and `ca.crt`.
 pub const SIMPLE_AUTHENTICATION: &str = "reposure-simple-authentication";
+/// The Secret with the authority that signs the certificate of the built-in registry, which no pod mounts.
+pub const SIMPLE_AUTHORITY: &str = "reposure-simple-ca";
+/// The Role that lets the operator renew both, and its binding.
+pub const SIMPLE_CERTIFICATES: &str = "reposure-simple-certificates";
 /// The Secret with the users of the built-in registry, hashed with bcrypt: key `htpasswd` for those who may do everything,
 /// `htpasswd-pull` for those who may but pull.
 pub const SIMPLE_HTPASSWD: &str = "reposure-simple-htpasswd";

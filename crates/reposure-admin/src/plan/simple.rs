@@ -27,6 +27,7 @@ use reposure_api::{
 
 use super::{Plan, Step, network_policy};
 
+pub(in crate::plan) use options::metadata;
 pub use options::{S3, SimpleOptions, Storage};
 pub use passwords::{PasswordError, SimplePasswords, simple_passwords};
 

@@ -217,18 +217,3 @@ fn another_configuration_is_another_pod() {
     assert!(hash(&plain).is_string());
     assert_ne!(hash(&plain), hash(&SimpleOptions { tls: true, ..plain.clone() }));
 }
-
-#[test]
-fn a_certificate_is_for_names_and_addresses_and_made_but_once() {
-    let now = "2028-02-29T12:00:00Z".parse().unwrap();
-    let addresses = ["10.96.1.2".parse().unwrap(), "fd00::2".parse().unwrap()];
-    let step = plan::simple_certificate("work", &addresses, now).unwrap();
-    assert!(matches!(step, Step::CreateIfMissing(_)));
-    let secret = serde_json::to_value(step.object()).unwrap();
-    assert_eq!(secret["metadata"]["name"], "reposure-simple-authentication");
-    assert_eq!(secret["type"], "kubernetes.io/tls");
-    let certificate = secret["stringData"]["tls.crt"].as_str().unwrap();
-    assert!(certificate.starts_with("-----BEGIN CERTIFICATE-----"));
-    assert_eq!(secret["stringData"]["ca.crt"], certificate);
-    assert!(plan::simple_certificate("nöt", &[], now).is_err());
-}

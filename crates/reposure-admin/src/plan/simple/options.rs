@@ -110,7 +110,7 @@ impl SimpleOptions {
     }
 }
 
-pub(super) fn metadata(namespace: &str, name: &str) -> ObjectMeta {
+pub(in crate::plan) fn metadata(namespace: &str, name: &str) -> ObjectMeta {
     ObjectMeta {
         name: Some(name.into()),
         namespace: Some(namespace.into()),
