@@ -179,6 +179,10 @@ pub struct RegistryStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
 
+    /// When the certificate ends that the registry showed last, RFC 3339; absent where it is reached without TLS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate_expires: Option<String>,
+
     /// The generation of the specification that this status is of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,

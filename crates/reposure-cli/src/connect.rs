@@ -276,7 +276,13 @@ mod tests {
             registry: "default".into(),
             pod_uid: "one".into(),
             right: Right::Pull,
-            upstream: Upstream { host: String::new(), reachable: true, problem: None, kind: None },
+            upstream: Upstream {
+                host: String::new(),
+                reachable: true,
+                problem: None,
+                kind: None,
+                certificate: None,
+            },
             limits: Limits::default(),
             capabilities: Vec::new(),
         };

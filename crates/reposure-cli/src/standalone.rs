@@ -100,11 +100,12 @@ type Said = (State, Reason, String);
 async fn status(context: &Context, cluster: &Cluster, registry: &Registry) -> RegistryStatus {
     let pod = SurrogateNames::new(&registry.name_any()).pod();
     let (surrogate, host) = tokio::join!(surrogate(cluster, &pod), host(cluster, registry));
-    let reachable = match surrogate.0 {
+    let (reachable, certificate_expires) = match surrogate.0 {
         State::True => reachable(context, cluster, registry).await,
-        _ => (State::Unknown, surrogate.1, "the surrogate is not ready".to_owned()),
+        _ => ((State::Unknown, surrogate.1, "the surrogate is not ready".to_owned()), None),
     };
-    let mut status = RegistryStatus { surrogate_pod: Some(pod), host, ..RegistryStatus::default() };
+    let mut status =
+        RegistryStatus { surrogate_pod: Some(pod), host, certificate_expires, ..RegistryStatus::default() };
     for (type_, (state, reason, message)) in [
         (ConditionType::Ready, ready(&surrogate, &reachable)),
         (ConditionType::SurrogateReady, surrogate),
@@ -136,12 +137,15 @@ async fn surrogate(cluster: &Cluster, name: &str) -> Said {
     (State::False, reason, message)
 }
 
-/// Asks the surrogate itself.
-async fn reachable(context: &Context, cluster: &Cluster, registry: &Registry) -> Said {
+/// Asks the surrogate itself, also when the registry's certificate ends.
+async fn reachable(context: &Context, cluster: &Cluster, registry: &Registry) -> (Said, Option<String>) {
     let sought = Sought::known_as(registry.clone());
     match connect::hello(cluster, &sought, context.global.channel).await {
-        Ok(hello) => of_upstream(hello.upstream),
-        Err(error) => (State::Unknown, Reason::StatusUnavailable, crate::exit::chain(&error)),
+        Ok(hello) => {
+            let end = hello.upstream.certificate.as_ref().map(|shown| shown.not_after.clone());
+            (of_upstream(hello.upstream), end)
+        }
+        Err(error) => ((State::Unknown, Reason::StatusUnavailable, crate::exit::chain(&error)), None),
     }
 }
 

@@ -327,7 +327,13 @@ mod tests {
             registry: String::new(),
             pod_uid: String::new(),
             right: Right::Pull,
-            upstream: Upstream { host: String::new(), reachable: true, problem: None, kind: None },
+            upstream: Upstream {
+                host: String::new(),
+                reachable: true,
+                problem: None,
+                kind: None,
+                certificate: None,
+            },
             limits: Limits::default(),
             capabilities: Vec::new(),
         }

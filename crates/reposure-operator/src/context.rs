@@ -18,7 +18,7 @@ use kube::{
 use reposure_admin::{ObjectName, Settings};
 use reposure_api::Registry;
 
-use crate::{memory::Memory, metrics::Metrics};
+use crate::{memory::Memory, metrics::Metrics, renewal::Renewals};
 
 /// What every reconciliation uses.
 pub(crate) struct Context {
@@ -28,6 +28,7 @@ pub(crate) struct Context {
     pub(crate) recorder: Recorder,
     pub(crate) memory: Mutex<Memory>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) renewals: Renewals,
 }
 
 /// What is seen of the cluster, kept up to date by watches.

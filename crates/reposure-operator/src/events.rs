@@ -71,7 +71,7 @@ fn event(type_: EventType, reason: &str, note: &str) -> Event {
     }
 }
 
-async fn publish(context: &Context, registry: &Registry, event: Event) {
+pub(crate) async fn publish(context: &Context, registry: &Registry, event: Event) {
     if let Err(error) = context.recorder.publish(&event, &registry.object_ref(&())).await {
         tracing::warn!(registry = registry.metadata.name, "an event was refused: {error}");
     }

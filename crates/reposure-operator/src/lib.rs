@@ -10,6 +10,7 @@
 //! | `report` | conditions from what was observed; no IO |
 //! | `probe` | `GET /status` of a surrogate |
 //! | `refusal` | why Kubernetes creates no pod |
+//! | `renewal` | renews the certificates of built-in registries |
 //! | `lost_node` | takes a surrogate off a node that is lost |
 //! | `memory` | what was applied, and how often it failed |
 //! | `events`, `status` | what is written of a registry |
@@ -26,6 +27,7 @@ mod metrics;
 mod probe;
 mod reconcile;
 mod refusal;
+mod renewal;
 mod report;
 mod run;
 mod standing;

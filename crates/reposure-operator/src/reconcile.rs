@@ -23,7 +23,7 @@ use crate::{
     events, lost_node,
     metrics::Outcome,
     probe::{ProbeError, probe},
-    refusal,
+    refusal, renewal,
     report::{self, Facts},
     status::{self, Places},
 };
@@ -101,10 +101,16 @@ async fn keep(
     let pod = pod.as_deref();
     let answer = ask(plan, pod).await;
     let now = Timestamp::now();
+    // Nothing that is reached without TLS has a certificate.
+    let renewal = if plan.tls { renewal::see_to(context, registry, now).await } else { None };
     let cause = cause(context, plan, namespace, pod, now).await;
-    let facts = Facts { plan, failure: failure.as_ref(), pod, cause, answer: answer.as_ref(), now };
+    let facts = Facts { plan, failure: failure.as_ref(), pod, cause, answer: answer.as_ref(), renewal, now };
     let conditions = report::conditions(&facts);
-    let places = Places { pod: plan.pod.clone(), host: plan.host.clone() };
+    let places = Places {
+        pod: plan.pod.clone(),
+        host: plan.host.clone(),
+        certificate_expires: certificate_expires(registry, answer.as_ref()),
+    };
     report_on(registry, context, Some(places), &conditions).await?;
     if let Some(error) = failure {
         return Err(ReconcileError::Apply(error));
@@ -112,6 +118,14 @@ async fn keep(
     let ready = conditions[0].state == State::True;
     let generation = registry.metadata.generation;
     Ok(Action::requeue(memory(context).pause(uid(registry), generation, ready)))
+}
+
+/// Returns when the certificate ends that was shown last.
+fn certificate_expires(registry: &Registry, answer: Option<&Result<Status, ProbeError>>) -> Option<String> {
+    match answer {
+        Some(Ok(status)) => status.certificate.as_ref().map(|certificate| certificate.not_after.clone()),
+        _ => registry.status.as_ref().and_then(|status| status.certificate_expires.clone()),
+    }
 }
 
 /// Looks further for what a pod that is missing or does not end waits for.

@@ -7,7 +7,7 @@ use reposure_admin::{AdminError, SurrogatePlan, plan::pod};
 use reposure_api::{ConditionType, NewCondition, Reason, SpecError, State};
 use reposure_parcel::status::{Reason as Seen, Status};
 
-use crate::probe::ProbeError;
+use crate::{probe::ProbeError, renewal::Renewal};
 
 mod certificate;
 
@@ -21,6 +21,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) cause: Option<(Reason, String)>,
     /// What the surrogate says, if its pod is the one of the plan and ready.
     pub(crate) answer: Option<&'a Result<Status, ProbeError>>,
+    /// Who renews the certificate of a built-in registry.
+    pub(crate) renewal: Option<Renewal>,
     /// When it was observed.
     pub(crate) now: Timestamp,
 }

@@ -28,6 +28,7 @@ use crate::{
     memory::Memory,
     metrics::Metrics,
     reconcile::{on_error, reconcile},
+    renewal::Renewals,
     standing::Standing,
     watch::watch,
 };
@@ -122,6 +123,7 @@ impl Operator {
             stores,
             memory: Mutex::new(Memory::default()),
             metrics: Arc::clone(&self.metrics),
+            renewals: Renewals::default(),
         }
     }
 }

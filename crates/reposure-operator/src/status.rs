@@ -13,6 +13,8 @@ use serde_json::json;
 pub(crate) struct Places {
     pub(crate) pod: String,
     pub(crate) host: String,
+    /// When the certificate ends that was shown last, RFC 3339.
+    pub(crate) certificate_expires: Option<String>,
 }
 
 /// Returns the status that `registry` should have at `now`.
@@ -26,9 +28,10 @@ pub(crate) fn status(
     let mut status = registry.status.clone().unwrap_or_default();
     status.observed_generation = generation;
     // The surrogate of an earlier specification stays, and so does its place.
-    if let Some(Places { pod, host }) = places {
+    if let Some(Places { pod, host, certificate_expires }) = places {
         status.surrogate_pod = Some(pod);
         status.host = Some(host);
+        status.certificate_expires = certificate_expires;
     }
     status.conditions.retain(is_ours);
     for condition in new {
@@ -83,7 +86,7 @@ mod tests {
     }
 
     fn places() -> Places {
-        Places { pod: "p".into(), host: "h".into() }
+        Places { pod: "p".into(), host: "h".into(), certificate_expires: Some("2030-01-01T00:00:00Z".into()) }
     }
 
     #[test]
@@ -119,5 +122,6 @@ mod tests {
         registry.status = Some(status(&registry, Some(places()), &ready(State::True), at(1)));
         let invalid = status(&registry, None, &ready(State::False), at(2));
         assert_eq!(invalid.surrogate_pod.as_deref(), Some("p"));
+        assert!(invalid.certificate_expires.is_some());
     }
 }

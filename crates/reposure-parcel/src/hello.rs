@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{limits, wire::Right};
+use crate::{limits, status::Certificate, wire::Right};
 
 /// What a surrogate says of itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,6 +50,9 @@ pub struct Upstream {
     /// What it calls itself, where it does: `distribution`, `harbor`, …
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
+    /// The certificate that it showed last, whether it was trusted or not; absent over plain HTTP, and of surrogates before 0.3.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<Certificate>,
 }
 
 /// What a surrogate bears, in bytes unless named otherwise.

@@ -1,12 +1,12 @@
 //! What the surrogate says of itself.
 
 use reposure_parcel::{
-    hello::{Hello, Limits},
+    hello::{Hello, Limits, Upstream},
     probe, storage, ticket, whole,
     wire::{self, Right},
 };
 
-use crate::app::App;
+use crate::{app::App, server::status};
 
 /// The build.
 pub(crate) const BUILD: &str = env!("CARGO_PKG_VERSION");
@@ -20,7 +20,7 @@ pub(crate) fn hello(app: &App, right: Right) -> Hello {
         registry: app.name.clone(),
         pod_uid: app.pod_uid.clone(),
         right,
-        upstream: app.health.upstream(),
+        upstream: Upstream { certificate: status::certificate(app), ..app.health.upstream() },
         limits: Limits::default(),
         capabilities: capabilities(app),
     }

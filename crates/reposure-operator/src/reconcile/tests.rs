@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 
 use super::*;
-use crate::{context::Stores, memory::Memory, metrics::Metrics};
+use crate::{context::Stores, memory::Memory, metrics::Metrics, renewal::Renewals};
 
 const REGISTRY: &str = "/apis/reposure.puccini.cloud/v1alpha1/namespaces/work/registries/default";
 
@@ -161,6 +161,7 @@ fn context(server: &Arc<Server>) -> Arc<Context> {
         stores,
         memory: Mutex::new(Memory::default()),
         metrics: Arc::new(Metrics::new()),
+        renewals: Renewals::default(),
     })
 }
 

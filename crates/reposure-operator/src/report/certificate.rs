@@ -5,6 +5,7 @@ use reposure_api::{ConditionType, NewCondition, Reason, State};
 use reposure_parcel::status::{Certificate, Reason as Seen, Status};
 
 use super::Facts;
+use crate::renewal::Renewal;
 
 /// What part of its time is left of a certificate that should have been renewed: whoever renews does so at two thirds.
 const SOON_PART: i32 = 6;
@@ -25,18 +26,20 @@ pub(super) fn valid(facts: &Facts<'_>, registry: &NewCondition) -> NewCondition 
     let shown = status.certificate.as_ref();
     match (status.registry.reason, shown.and_then(Times::of)) {
         (seen, Some(times)) if times.over(facts.now) => {
-            condition(State::False, Reason::CertificateExpired, times.describe(seen))
+            condition(State::False, Reason::CertificateExpired, times.describe(seen, facts.renewal))
         }
         (seen @ Seen::CertificateUntrusted, Some(times)) => {
-            condition(State::False, Reason::CertificateUntrusted, times.describe(seen))
+            condition(State::False, Reason::CertificateUntrusted, times.describe(seen, facts.renewal))
         }
         (Seen::CertificateUntrusted, None) => {
             condition(State::False, Reason::CertificateUntrusted, UNTRUSTED.into())
         }
         (seen, Some(times)) if times.soon(facts.now) => {
-            condition(State::True, Reason::CertificateExpiresSoon, times.describe(seen))
+            condition(State::True, Reason::CertificateExpiresSoon, times.describe(seen, facts.renewal))
         }
-        (seen, Some(times)) => condition(State::True, Reason::CertificateTrusted, times.describe(seen)),
+        (seen, Some(times)) => {
+            condition(State::True, Reason::CertificateTrusted, times.describe(seen, facts.renewal))
+        }
         // A surrogate of an earlier version does not tell.
         (Seen::Ok | Seen::Unauthorized, None) => {
             condition(State::True, Reason::CertificateTrusted, "the certificate is trusted".into())
@@ -73,9 +76,23 @@ impl Times {
         self.end.duration_since(now) < part.min(SOON)
     }
 
-    fn describe(self, seen: Seen) -> String {
+    fn describe(self, seen: Seen, renewal: Option<Renewal>) -> String {
         let Self { begin, end } = self;
-        let times = format!("the certificate is good from {begin} until {end}");
+        let renewed = renewal.map(who).unwrap_or_default();
+        let times = format!("the certificate is good from {begin} until {end}{renewed}");
         if seen == Seen::CertificateUntrusted { format!("{times}; {UNTRUSTED}") } else { times }
+    }
+}
+
+/// Says who renews the certificate.
+const fn who(renewal: Renewal) -> &'static str {
+    match renewal {
+        Renewal::Operator => "; the operator renews it",
+        Renewal::Failed => "; the operator could not look whether it is to be renewed: see its log",
+        Renewal::Denied => {
+            "; the operator may not renew it: run `reposure simple install --authentication` again, which does, and lets the operator"
+        }
+        Renewal::Nobody => "; nothing renews it: run `reposure simple install --authentication` again",
+        Renewal::Others => "; whoever made it renews it",
     }
 }

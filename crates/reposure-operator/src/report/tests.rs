@@ -57,7 +57,7 @@ fn of(
     pod: Option<&Pod>,
     answer: Option<&Result<Status, ProbeError>>,
 ) -> [(State, Reason); 5] {
-    short(&Facts { plan, failure: None, pod, cause: None, answer, now: NOW })
+    short(&Facts { plan, failure: None, pod, cause: None, answer, renewal: None, now: NOW })
 }
 
 #[test]
@@ -149,6 +149,7 @@ fn a_missing_right_is_named() {
         pod: None,
         cause: None,
         answer: None,
+        renewal: None,
         now: NOW,
     });
     assert_eq!((found[0].state, found[0].reason), (State::False, Reason::Denied));
@@ -213,7 +214,38 @@ fn a_registry_that_refuses_the_credentials_is_reached_all_the_same() {
 fn what_keeps_a_pod_from_being_is_named() {
     let plan = planned(ServiceState::Unknown);
     let cause = Some((Reason::QuotaExceeded, "exceeded quota: small".into()));
-    let found = conditions(&Facts { plan: &plan, failure: None, pod: None, cause, answer: None, now: NOW });
+    let found = conditions(&Facts {
+        plan: &plan,
+        failure: None,
+        pod: None,
+        cause,
+        answer: None,
+        renewal: None,
+        now: NOW,
+    });
     assert_eq!((found[0].reason, found[1].reason), (Reason::QuotaExceeded, Reason::QuotaExceeded));
     assert_eq!(found[0].message, "exceeded quota: small");
+}
+
+#[test]
+fn who_renews_a_certificate_is_said() {
+    let plan = secured();
+    let pod = ready_pod(&plan);
+    let answer = shown(Seen::Ok, 9);
+    let message = |renewal| {
+        let facts = Facts {
+            plan: &plan,
+            failure: None,
+            pod: Some(&pod),
+            cause: None,
+            answer: Some(&answer),
+            renewal,
+            now: NOW,
+        };
+        conditions(&facts)[4].message.clone()
+    };
+    insta::assert_snapshot!(message(None), @"the certificate is good from 1969-11-11T00:00:00Z until 1970-01-10T00:00:00Z");
+    insta::assert_snapshot!(message(Some(Renewal::Operator)), @"the certificate is good from 1969-11-11T00:00:00Z until 1970-01-10T00:00:00Z; the operator renews it");
+    insta::assert_snapshot!(message(Some(Renewal::Denied)), @"the certificate is good from 1969-11-11T00:00:00Z until 1970-01-10T00:00:00Z; the operator may not renew it: run `reposure simple install --authentication` again, which does, and lets the operator");
+    insta::assert_snapshot!(message(Some(Renewal::Others)), @"the certificate is good from 1969-11-11T00:00:00Z until 1970-01-10T00:00:00Z; whoever made it renews it");
 }

@@ -5,7 +5,7 @@ mod connection;
 mod listener;
 mod metrics;
 mod session;
-mod status;
+pub(crate) mod status;
 
 pub(crate) use api::{answer as answer_api, answer_embedded, answer_session};
 pub(crate) use connection::Protocol;

@@ -41,7 +41,8 @@ fn status(app: &App) -> Status {
     }
 }
 
-fn certificate(app: &App) -> Option<Certificate> {
+/// Returns the certificate that the registry showed last.
+pub(crate) fn certificate(app: &App) -> Option<Certificate> {
     let (_, validity) = app.certificate.as_ref()?.seen()?;
     Some(Certificate {
         not_before: validity.not_before.to_string(),

@@ -69,7 +69,13 @@ impl Health {
     /// Returns what came of it, for clients.
     pub(crate) fn upstream(&self) -> Upstream {
         let State { check, problem } = self.state();
-        Upstream { host: self.host.clone(), reachable: check.reason == Reason::Ok, problem, kind: None }
+        Upstream {
+            host: self.host.clone(),
+            reachable: check.reason == Reason::Ok,
+            problem,
+            kind: None,
+            certificate: None,
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use anyhow::Result;
 use clap::Args;
-use k8s_openapi::{api::core::v1::Event, apimachinery::pkg::apis::meta::v1::Condition};
+use k8s_openapi::{api::core::v1::Event, apimachinery::pkg::apis::meta::v1::Condition, jiff::Timestamp};
 use kube::ResourceExt as _;
 use reposure_api::{Registry, SurrogateNames, registry::RegistrySpec};
 
@@ -15,7 +15,7 @@ use crate::{
     context::Context,
     format::Format,
     output::{self, Rows},
-    standalone,
+    printable, standalone,
 };
 
 use kept::{Kept, events};
@@ -58,6 +58,10 @@ fn text(registry: &Registry, kept: Option<&Kept>, events: &[Event]) -> String {
     line("Host:", status.host.as_deref().unwrap_or("not known yet"));
     line("Registry:", &target(&registry.spec));
     line("Certificate:", registry.spec.authentication_secret.as_deref().unwrap_or("none"));
+    if let Some(end) = &status.certificate_expires {
+        // Whatever is written there by a cluster.
+        line("Expires:", &printable::line(&expiry(end, Timestamp::now())));
+    }
     line("Credentials:", registry.spec.authorization_secret.as_deref().unwrap_or("none"));
     line("Surrogate:", status.surrogate_pod.as_deref().unwrap_or("not known yet"));
     if let Some(kept) = kept {
@@ -88,6 +92,15 @@ fn version(build: Option<&str>) -> String {
         None => "not known: it does not answer".into(),
         Some(build) if build.split([' ', '+', '-']).next() == Some(own) => build.into(),
         Some(build) => format!("{build}; create it again with reposure {own} to replace it"),
+    }
+}
+
+/// Says when a certificate ends, and in how many days.
+fn expiry(end: &str, now: Timestamp) -> String {
+    let Ok(time) = end.parse::<Timestamp>() else { return end.into() };
+    match time.duration_since(now).as_hours().div_euclid(24) {
+        past @ ..0 => format!("{end}, {} days ago", -past),
+        days => format!("{end}, in {days} days"),
     }
 }
 
@@ -140,5 +153,18 @@ mod tests {
             format!("0.1.0; create it again with reposure {own} to replace it")
         );
         assert!(version(None).contains("does not answer"));
+    }
+
+    #[test]
+    fn a_certificate_ends_in_days() {
+        let now = "2028-02-28T12:00:00Z".parse().unwrap();
+        for (end, expected) in [
+            ("2028-03-01T13:00:00Z", "2028-03-01T13:00:00Z, in 2 days"),
+            ("2028-02-28T13:00:00Z", "2028-02-28T13:00:00Z, in 0 days"),
+            ("2028-02-28T11:00:00Z", "2028-02-28T11:00:00Z, 1 days ago"),
+            ("soon", "soon"),
+        ] {
+            assert_eq!(expiry(end, now), expected);
+        }
     }
 }
