@@ -15,10 +15,10 @@ use secrecy::SecretString;
 
 use crate::{
     apply::{self, Applied, ApplyOptions, Change, apply_all},
-    certificates,
+    cert_manager, certificates,
     error::{AdminError, Verb},
     object::{Manager, ObjectName},
-    plan::{self, Certificates, Plan, SimpleOptions},
+    plan::{self, CertificateNames, Certificates, IssuerChoice, Plan, SimpleOptions},
 };
 
 /// What was installed.
@@ -79,7 +79,7 @@ pub async fn simple(
         installed.applied.extend(apply_all(client, &service, apply_options).await?);
         let addresses = certificates::addresses(client, &options.namespace).await?;
         if options.tls {
-            secure(client, &options.namespace, &addresses, &mut installed).await?;
+            secure(client, options, &addresses, apply_options, &mut installed).await?;
         }
         if options.authorization && !is_there(client, &options.namespace, SIMPLE_HTPASSWD).await? {
             let made = passwords(&options.namespace, username, &addresses)?;
@@ -95,14 +95,37 @@ pub async fn simple(
     Ok(installed)
 }
 
-/// Makes or renews the certificate, and lets the operator renew it from then on.
+/// Makes or renews the certificate, or has cert-manager do so, and lets the operator renew one of ours from then on.
 async fn secure(
     client: &Client,
-    namespace: &str,
+    options: &SimpleOptions,
     addresses: &[IpAddr],
+    apply_options: &ApplyOptions,
     installed: &mut Installed,
 ) -> Result<(), AdminError> {
-    let kept = certificates::make(client, namespace, addresses, false).await?;
+    let namespace = options.namespace.as_str();
+    let is_own = match &options.issuer {
+        IssuerChoice::Own => true,
+        IssuerChoice::Named(_) => false,
+        IssuerChoice::Auto => {
+            !(cert_manager::is_there(client).await && cert_manager::may_make(client, namespace).await?)
+        }
+    };
+    if !is_own {
+        let issuer = match &options.issuer {
+            IssuerChoice::Named(issuer) => Some(issuer),
+            _ => None,
+        };
+        let names = CertificateNames::new(namespace, addresses);
+        installed.applied.extend(cert_manager::make(client, &names, issuer, apply_options).await?);
+        installed.renewal = Some(Renewal::Others);
+        return Ok(());
+    }
+    let takes_over = options.issuer == IssuerChoice::Own;
+    if takes_over {
+        installed.applied.extend(cert_manager::remove(client, namespace).await?);
+    }
+    let kept = certificates::make(client, namespace, addresses, takes_over).await?;
     installed.applied.extend(kept.applied);
     let Certificates::Ours(outlook) = kept.certificates else {
         installed.renewal = Some(Renewal::Others);
@@ -122,12 +145,22 @@ async fn secure(
     Ok(())
 }
 
-/// Deletes the Secrets of the built-in registry that were made with it; those of a user's own stay.
+/// Deletes the Secrets of the built-in registry that were made with it, what lets the operator renew them, and what was asked of
+/// cert-manager; Secrets of a user's own stay.
 ///
 /// # Errors
 /// [`AdminError`] names the object and the verb.
 pub async fn remove_simple_secrets(client: &Client, namespace: &str) -> Result<Vec<Applied>, AdminError> {
     let mut deleted = Vec::new();
+    // Whoever may not see Roles has made none.
+    for object in plan::simple_certificates_role(namespace, &[]).iter().rev() {
+        match apply::delete(client, object).await {
+            Ok(removed) if removed.change == Change::Deleted => deleted.push(removed),
+            Ok(_) | Err(AdminError::Denied { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    deleted.extend(cert_manager::remove(client, namespace).await?);
     for name in [SIMPLE_HTPASSWD, SIMPLE_PULL, SIMPLE_AUTHORIZATION, SIMPLE_AUTHENTICATION, SIMPLE_AUTHORITY]
     {
         if remove_secret(client, namespace, name).await? {

@@ -8,6 +8,7 @@
 //! | [`install`] | what takes more than one plan |
 //! | [`standalone`] | a surrogate that no operator keeps: made by the user's own rights, and handed to an operator |
 //! | [`apply`] | applying and deleting objects by server-side apply |
+//! | [`cert_manager`] | the built-in registry's certificate where cert-manager makes it |
 //! | [`certificates`] | the built-in registry's certificates, made and renewed as planned |
 //! | [`grant`] | giving and taking the rights to pull, push and delete |
 //! | [`wait`] | waiting for what was applied, with a deadline |
@@ -16,6 +17,7 @@
 //! Operator and command line tool use the same plans. The library prints nothing and reads no environment.
 
 pub mod apply;
+pub mod cert_manager;
 pub mod certificates;
 pub mod chart;
 pub mod error;

@@ -20,6 +20,8 @@ use kube::{
 use reposure_api::{Registry, labels};
 use serde::Serialize;
 
+use crate::plan::cert_manager::{Certificate, Issuer};
+
 /// Who keeps an object: its field manager, and the value of its label `app.kubernetes.io/managed-by`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Manager {
@@ -154,6 +156,10 @@ objects! {
     CustomResourceDefinition,
     /// A registry.
     Registry,
+    /// A certificate that cert-manager is to make.
+    Certificate,
+    /// What it makes certificates by.
+    Issuer,
 }
 
 /// Only the name: the object may be a Secret.

@@ -2,6 +2,7 @@
 
 mod access;
 mod architecture;
+pub mod cert_manager;
 mod certificates;
 mod definition;
 mod exec_policy;
@@ -22,6 +23,7 @@ mod surrogate_pod;
 mod volumes;
 
 pub use architecture::own_architecture;
+pub use cert_manager::{CERT_MANAGER, CERT_MANAGER_VERSION, IssuerChoice, IssuerRef, cert_manager};
 pub use certificates::{
     AUTHORITY_LIFE, CertificateError, CertificateNames, Certificates, Found, LIFE, Outlook, SPREAD,
     operators, simple_certificates, simple_certificates_role,

@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use reposure_admin::plan::{IssuerChoice, IssuerRef};
 
 use crate::{
     commands::{
@@ -158,4 +159,34 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     let span: jiff::SignedDuration =
         text.parse().map_err(|error| format!("{text:?} is no duration such as 30s or 5m: {error}"))?;
     span.try_into().map_err(|_| format!("{text:?} is negative"))
+}
+/// Parses who makes a certificate: `none`, `NAME`, `Issuer/NAME` or `ClusterIssuer/NAME`.
+pub(crate) fn parse_issuer(text: &str) -> Result<IssuerChoice, String> {
+    let (kind, name) = text.split_once('/').unwrap_or(("Issuer", text));
+    if name.is_empty() || name.contains('/') {
+        return Err("NAME, ClusterIssuer/NAME or none".into());
+    }
+    match kind {
+        "Issuer" if text == "none" => Ok(IssuerChoice::Own),
+        "Issuer" => Ok(IssuerChoice::Named(IssuerRef::issuer(name))),
+        "ClusterIssuer" => Ok(IssuerChoice::Named(IssuerRef::cluster_issuer(name))),
+        _ => Err(format!("{kind} is neither Issuer nor ClusterIssuer")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_issuer_has_a_kind_and_a_name() {
+        let named = |issuer| Ok(IssuerChoice::Named(issuer));
+        assert_eq!(parse_issuer("none"), Ok(IssuerChoice::Own));
+        assert_eq!(parse_issuer("team"), named(IssuerRef::issuer("team")));
+        assert_eq!(parse_issuer("Issuer/none"), named(IssuerRef::issuer("none")));
+        assert_eq!(parse_issuer("ClusterIssuer/team"), named(IssuerRef::cluster_issuer("team")));
+        for text in ["", "Issuer/", "ClusterIssuer/a/b", "Secret/a"] {
+            assert!(parse_issuer(text).is_err(), "{text}");
+        }
+    }
 }

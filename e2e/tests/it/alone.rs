@@ -135,3 +135,8 @@ fn lost_node(stage: &Stage) -> Result<()> {
     stage.until("the surrogate is on the other node", || Ok(stage.kubectl(&node).ok()?.text() == "node1"))?;
     stage.kubectl(&["wait", "--for=condition=Ready", "registry/default", "--timeout=120s"]).ok().map(drop)
 }
+
+#[test]
+fn cert_manager_makes_the_certificate_where_it_is_there() -> Result<()> {
+    Stage::play_bare("certmanager", crate::certificates::by_cert_manager)
+}

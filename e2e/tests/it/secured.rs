@@ -14,7 +14,8 @@ use serde_json::{Value, json};
 use crate::middle::{MEBIBYTE, assert_pulled};
 
 const SECURED: [&str; 5] = ["simple", "install", "--authentication", "--authorization", "--wait"];
-const CREATE: [&str; 6] = ["registry", "create", "default", "--provider=simple", "--wait", "--timeout=2m"];
+pub(crate) const CREATE: [&str; 6] =
+    ["registry", "create", "default", "--provider=simple", "--wait", "--timeout=2m"];
 
 #[test]
 fn a_registry_that_was_open_asks_for_a_password() -> Result<()> {
@@ -84,7 +85,7 @@ fn who_gets_in(stage: &Stage, password: &str) -> Result<()> {
 }
 
 /// Asks the registry by `curl`, as a node would, which trusts the authority that the Secret names.
-fn ask(stage: &Stage, user: Option<&str>, method: &str, path: &str) -> Result<(String, String)> {
+pub(crate) fn ask(stage: &Stage, user: Option<&str>, method: &str, path: &str) -> Result<(String, String)> {
     fs::write(stage.path("ca.crt"), secret(stage, "reposure-simple-authentication", r"ca\.crt")?)?;
     let service = ["get", "service", "reposure-simple", "-o", "jsonpath={.spec.clusterIP}"];
     let url = format!("https://{}:5000{path}", stage.kubectl(&service).ok()?.text());
@@ -102,7 +103,7 @@ fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }
 
-fn secret(stage: &Stage, name: &str, key: &str) -> Result<Vec<u8>> {
+pub(crate) fn secret(stage: &Stage, name: &str, key: &str) -> Result<Vec<u8>> {
     let path = format!("jsonpath={{.data.{key}}}");
     let encoded = stage.kubectl(&["get", "secret", name, "-o", &path]).ok()?.text();
     Ok(STANDARD.decode(encoded)?)
@@ -163,14 +164,14 @@ fn a_changed_password_and_certificate_break_no_push() -> Result<()> {
 }
 
 /// Returns the certificate that a new connection is shown, with what `openssl` says about it.
-fn shown(stage: &Stage) -> Result<String> {
+pub(crate) fn shown(stage: &Stage) -> Result<String> {
     let service = ["get", "service", "reposure-simple", "-o", "jsonpath={.spec.clusterIP}"];
     let address = format!("{}:5000", stage.kubectl(&service).ok()?.text());
     let args = ["s_client", "-connect", &address];
     Ok(stage.environment.on_node("node2", "openssl").args(args).output()?.text())
 }
 
-fn touch(stage: &Stage) -> Result<()> {
+pub(crate) fn touch(stage: &Stage) -> Result<()> {
     let now = format!("touched={}", std::time::UNIX_EPOCH.elapsed()?.as_millis());
     let pods = ["annotate", "pods", "-l", "app.kubernetes.io/part-of=reposure", "--overwrite", &now];
     stage.kubectl(&pods).ok().map(drop)
@@ -196,13 +197,13 @@ fn patch(stage: &Stage, secret: &str, data: &Value) -> Result<()> {
 }
 
 /// Makes an authority of the test's own.
-fn authority(stage: &Stage) -> Result<()> {
+pub(crate) fn authority(stage: &Stage) -> Result<()> {
     let args = ["-subj", "/CN=authority", "-keyout", "ca.key", "-out", "ca.pem"];
     request(stage, "basicConstraints=critical,CA:TRUE", &args)
 }
 
 /// Has it make a certificate for the registry, and the Secret with it, or changes the one that is there.
-fn issue(stage: &Stage) -> Result<()> {
+pub(crate) fn issue(stage: &Stage) -> Result<()> {
     let service = ["get", "service", "reposure-simple", "-o", "jsonpath={.spec.clusterIP}"];
     let address = stage.kubectl(&service).ok()?.text();
     let names = format!("subjectAltName=DNS:reposure-simple.{}.svc,IP:{address}", stage.namespace);

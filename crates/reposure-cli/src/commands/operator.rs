@@ -1,5 +1,6 @@
 //! `reposure operator …`
 
+mod certificates;
 mod install;
 mod installed;
 mod logs;

@@ -8,7 +8,7 @@ use reposure_api::{
 
 use crate::{
     object::Manager,
-    plan::{DEFAULT_IMAGE_HOST, image},
+    plan::{DEFAULT_IMAGE_HOST, IssuerChoice, image},
 };
 
 /// The image, without the host of the registry that it comes from.
@@ -69,6 +69,8 @@ pub struct SimpleOptions {
     pub replicas: u16,
     /// Whether it speaks TLS, with the Secret `reposure-simple-authentication`, keys `tls.crt` and `tls.key`.
     pub tls: bool,
+    /// Who makes its certificate.
+    pub issuer: IssuerChoice,
     /// Whether it asks for user and password, those of the Secret `reposure-simple-htpasswd`: key `htpasswd` for those who may do
     /// everything, and `htpasswd-pull`, which may be missing, for those who may but pull.
     pub authorization: bool,
@@ -89,6 +91,7 @@ impl SimpleOptions {
             storage: Storage::default(),
             replicas: 1,
             tls: false,
+            issuer: IssuerChoice::Auto,
             authorization: false,
             network_policy: false,
             fixed_user: true,

@@ -11,7 +11,10 @@ use reposure_admin::{
 };
 use reposure_api::{Registry, labels::Application, names};
 
-use super::installed::{self, InstalledError};
+use super::{
+    certificates,
+    installed::{self, InstalledError},
+};
 use crate::{
     args::WaitArgs,
     commands::{report, rollout},
@@ -99,6 +102,7 @@ pub(super) async fn run(context: &Context, args: &InstallArgs) -> Result<()> {
     if let Some(before) = before {
         changed.extend(without_policy(&cluster, &before, &options).await?);
     }
+    changed.extend(certificates::grant(&cluster, &options.scope).await);
     report::changes(context, &changed)?;
     if args.wait.wait {
         let limit = args.wait.timeout;

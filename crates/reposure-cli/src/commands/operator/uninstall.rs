@@ -9,7 +9,7 @@ use kube::{
 use reposure_admin::{OperatorOptions, Scope, Verb, apply, plan, wait};
 use reposure_api::{Registry, names};
 
-use super::installed;
+use super::{certificates, installed};
 use crate::{
     args::WaitArgs,
     commands::report,
@@ -47,6 +47,7 @@ pub(super) async fn run(context: &Context, args: &UninstallArgs) -> Result<()> {
     let plan = plan::operator(&options);
     let mut deleted =
         apply::delete_all(&cluster.client, &plan).await.context("cannot remove the operator")?;
+    deleted.extend(certificates::revoke(&cluster, &options.scope).await?);
     let undefine = args.all && seen_to(&cluster, &Scope::Cluster).await.is_ok_and(|left| left.is_empty());
     if undefine {
         let definition = apply::delete_all(&cluster.client, &plan::definition()).await;

@@ -7,6 +7,7 @@ use reposure_admin::{OperatorOptions, Scope, apply, plan, wait};
 use reposure_api::{Registry, SurrogateNames, labels::Application, names};
 
 use super::{
+    certificates,
     install::{by_hand, define},
     installed,
 };
@@ -40,7 +41,9 @@ pub(super) async fn run(context: &Context, args: &UpgradeArgs) -> Result<()> {
     let options = OperatorOptions { image, ..before };
     define(&cluster, args.wait.timeout).await?;
     let applied = apply::apply_all(&cluster.client, &plan::operator(&options), &by_hand()).await;
-    report::changes(context, &applied.context("cannot upgrade the operator")?)?;
+    let mut applied = applied.context("cannot upgrade the operator")?;
+    applied.extend(certificates::grant(&cluster, &options.scope).await);
+    report::changes(context, &applied)?;
     if args.wait.wait {
         let limit = args.wait.timeout;
         rollout::wait(&cluster, names::OPERATOR, Application::Operator, "the operator", limit).await?;

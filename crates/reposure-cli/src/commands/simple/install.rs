@@ -2,11 +2,15 @@
 
 use anyhow::{Context as _, Result};
 use clap::Args;
-use reposure_admin::{S3, SimpleOptions, Storage, install, plan};
+use reposure_admin::{
+    S3, SimpleOptions, Storage,
+    install::{self, Installed, Renewal},
+    plan::{self, IssuerChoice},
+};
 use reposure_api::{labels::Application, names};
 
 use crate::{
-    args::{WaitArgs, parse_bucket},
+    args::{WaitArgs, parse_bucket, parse_issuer},
     commands::{operator::by_hand, report, rollout},
     context::Context,
 };
@@ -60,9 +64,15 @@ pub(crate) struct InstallArgs {
     /// Let the cluster choose the user that the registry runs as, which OpenShift insists on
     #[arg(long)]
     any_user: bool,
-    /// Serve TLS, with a certificate that is made here unless the Secret reposure-simple-authentication holds one
+    /// Serve TLS, with a certificate that is made here unless the Secret reposure-simple-authentication holds one of yours
+    ///
+    /// It is signed by an authority of its own, or made by cert-manager where that is there. The operator renews it, if there is one here and you may let it; calling this again
+    /// renews it too.
     #[arg(long, short = 'a')]
     authentication: bool,
+    /// Have cert-manager make the certificate by this issuer, NAME or ClusterIssuer/NAME; `none`, by an authority of its own even where cert-manager is there
+    #[arg(long, value_name = "ISSUER", value_parser = parse_issuer, requires = "authentication")]
+    issuer: Option<IssuerChoice>,
     /// Ask for a password: one of those in the Secret reposure-simple-htpasswd, hashed with bcrypt, which is made if there is none
     ///
     /// Whom its key htpasswd names may do everything, whom htpasswd-pull names may but pull. Where there is no such Secret, a user is made who may do everything and whose
@@ -85,6 +95,7 @@ impl InstallArgs {
             storage: self.storage(),
             replicas: self.replicas,
             tls: self.authentication,
+            issuer: self.issuer.clone().unwrap_or_default(),
             authorization: self.authorization,
             network_policy: self.network_policy,
             fixed_user: !self.any_user,
@@ -114,9 +125,25 @@ pub(super) async fn run(context: &Context, args: &InstallArgs) -> Result<()> {
         .await
         .context("cannot install the registry")?;
     report::changes_and_user(context, &installed.applied, installed.user.as_ref())?;
+    tell(&installed);
     if args.wait.wait {
         let limit = args.wait.timeout;
         rollout::wait(&cluster, names::SIMPLE, Application::Simple, "the registry", limit).await?;
     }
     Ok(())
+}
+
+/// Says on standard error what the user has to do about the certificate, if anything.
+fn tell(installed: &Installed) {
+    if let Some(time) = installed.replaced {
+        eprintln!(
+            "The certificate is replaced from {time} on: let nodes trust ca.crt of Secret {} before.",
+            names::SIMPLE_AUTHENTICATION
+        );
+    }
+    if let Some(Renewal::Nobody { due, end }) = installed.renewal {
+        eprintln!(
+            "No operator was let renew the certificate, which is good until {end}: call this again from {due} on."
+        );
+    }
 }

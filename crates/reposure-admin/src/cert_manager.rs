@@ -1,0 +1,167 @@
+//! The built-in registry's certificate where cert-manager makes it.
+
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::{
+    Api, Client,
+    api::{DeleteParams, DynamicObject, Preconditions, PropagationPolicy},
+};
+use reposure_api::{
+    labels::{CLI_MANAGER, MANAGED_BY},
+    names::SIMPLE_AUTHENTICATION,
+};
+use tokio::time::{Instant, sleep};
+
+use crate::{
+    apply::{Applied, ApplyOptions, Change, api, apply_all},
+    error::{AdminError, Verb},
+    object::Object,
+    plan::{self, CERT_MANAGER, CERT_MANAGER_VERSION, CertificateNames, IssuerRef},
+};
+
+/// How long cert-manager may take: an issuer that asks somebody else answers within a minute or not at all.
+const LIMIT: Duration = Duration::from_secs(120);
+/// How often it is asked.
+const PAUSE: Duration = Duration::from_millis(500);
+/// cert-manager's annotation of a Secret, with the name of the `Certificate` that it is of.
+const OF_CERTIFICATE: &str = "cert-manager.io/certificate-name";
+
+/// Tells whether cert-manager's API is there, which anyone may ask.
+pub(crate) async fn is_there(client: &Client) -> bool {
+    let version = format!("{CERT_MANAGER}/{CERT_MANAGER_VERSION}");
+    let served = client.list_api_group_resources(&version).await;
+    served.is_ok_and(|list| list.resources.iter().any(|resource| resource.name == "certificates"))
+}
+
+/// Tells whether the Secret of the certificate is cert-manager's, or there is none that it would overwrite.
+pub(crate) async fn may_make(client: &Client, namespace: &str) -> Result<bool, AdminError> {
+    let api = Api::<Secret>::namespaced(client.clone(), namespace);
+    let found = api.get_metadata_opt(SIMPLE_AUTHENTICATION).await.map_err(|error| {
+        let mut secret = Secret::default();
+        secret.metadata.name = Some(SIMPLE_AUTHENTICATION.into());
+        secret.metadata.namespace = Some(namespace.into());
+        AdminError::new(Verb::Get, &Object::from(secret).name(), error)
+    })?;
+    let annotations = |found: kube::api::PartialObjectMeta<Secret>| found.metadata.annotations;
+    Ok(found.is_none_or(|found| annotations(found).is_some_and(|all| all.contains_key(OF_CERTIFICATE))))
+}
+
+/// Asks cert-manager for the certificate, and waits for it.
+///
+/// # Errors
+/// [`AdminError`] names the object and the verb; [`AdminError::Deadline`] tells what cert-manager says.
+pub(crate) async fn make(
+    client: &Client,
+    names: &CertificateNames,
+    issuer: Option<&IssuerRef>,
+    options: &ApplyOptions,
+) -> Result<Vec<Applied>, AdminError> {
+    let plan = plan::cert_manager(names, issuer);
+    let applied = apply_all(client, &plan, options).await?;
+    if let Some(certificate) = plan.objects().last() {
+        wait(client, certificate).await?;
+    }
+    Ok(applied)
+}
+
+async fn wait(client: &Client, certificate: &Object) -> Result<(), AdminError> {
+    let name = certificate.name();
+    let api = api(client, &certificate.resource(), name.namespace.as_deref());
+    let begin = Instant::now();
+    loop {
+        let found = api.get(&name.name).await.map_err(|error| AdminError::new(Verb::Get, &name, error))?;
+        match pending(&found) {
+            None => return Ok(()),
+            Some(last) if begin.elapsed() >= LIMIT => {
+                return Err(AdminError::Deadline {
+                    object: Box::new(name),
+                    goal: "ready",
+                    waited: LIMIT,
+                    last,
+                });
+            }
+            Some(_) => sleep(PAUSE).await,
+        }
+    }
+}
+
+/// Says why a `Certificate` is not ready; none if it is.
+fn pending(certificate: &DynamicObject) -> Option<String> {
+    let conditions = certificate.data["status"]["conditions"].as_array().cloned().unwrap_or_default();
+    let ready = conditions.into_iter().find(|condition| condition["type"] == "Ready");
+    let Some(ready) = ready else { return Some("cert-manager has not looked at it yet".into()) };
+    let observed = ready["observedGeneration"].as_i64();
+    let is_old = observed.is_some_and(|observed| Some(observed) != certificate.metadata.generation);
+    if ready["status"] == "True" && !is_old {
+        return None;
+    }
+    Some(ready["message"].as_str().map_or_else(|| ready["status"].to_string(), Into::into))
+}
+
+/// Takes away what was asked of cert-manager, and leaves the Secrets that it made.
+///
+/// # Errors
+/// [`AdminError`] names the object and the verb.
+pub async fn remove(client: &Client, namespace: &str) -> Result<Vec<Applied>, AdminError> {
+    if !is_there(client).await {
+        return Ok(Vec::new());
+    }
+    let plan = plan::cert_manager(&CertificateNames::new(namespace, &[]), None);
+    let mut deleted = Vec::new();
+    for object in plan.objects() {
+        match remove_ours(client, object).await {
+            Ok(removed) => deleted.extend(removed),
+            // Whoever may not see them has not made them.
+            Err(AdminError::Denied { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(deleted)
+}
+
+async fn remove_ours(client: &Client, object: &Object) -> Result<Option<Applied>, AdminError> {
+    let name = object.name();
+    let api = api(client, &object.resource(), name.namespace.as_deref());
+    let found = api.get_metadata_opt(&name.name).await;
+    let found = found.map_err(|error| AdminError::new(Verb::Get, &name, error))?;
+    let metadata = found.map(|found| found.metadata).unwrap_or_default();
+    if metadata.labels.as_ref().and_then(|labels| labels.get(MANAGED_BY)).map(String::as_str)
+        != Some(CLI_MANAGER)
+    {
+        return Ok(None);
+    }
+    let parameters = DeleteParams {
+        // Where cert-manager makes a Certificate the owner of its Secret, that stays all the same.
+        propagation_policy: Some(PropagationPolicy::Orphan),
+        preconditions: Some(Preconditions { uid: metadata.uid, resource_version: None }),
+        ..DeleteParams::default()
+    };
+    match api.delete(&name.name, &parameters).await {
+        Ok(_) => Ok(Some(Applied { object: name, change: Change::Deleted, resource_version: None })),
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
+        Err(error) => Err(AdminError::new(Verb::Delete, &name, error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[test]
+    fn a_certificate_is_ready_when_cert_manager_says_so_of_what_is_wanted_now() {
+        let of = |conditions: Value| {
+            let object = json!({"apiVersion": "cert-manager.io/v1", "kind": "Certificate",
+                "metadata": {"name": "a", "generation": 2}, "status": {"conditions": conditions}});
+            pending(&serde_json::from_value(object).unwrap())
+        };
+        assert_eq!(of(json!([{"type": "Ready", "status": "True", "observedGeneration": 2}])), None);
+        assert_eq!(of(json!([{"type": "Ready", "status": "True"}])), None);
+        assert!(of(json!([{"type": "Ready", "status": "True", "observedGeneration": 1}])).is_some());
+        let failed = json!([{"type": "Issuing", "status": "True"}, {"type": "Ready", "status": "False", "message": "no issuer"}]);
+        assert_eq!(of(failed).as_deref(), Some("no issuer"));
+        assert!(of(json!([])).is_some());
+    }
+}

@@ -1,0 +1,287 @@
+//! The certificates of the simple registry over time: renewed, by whom, and what that does to pushes.
+
+use std::{fs, fs::File, time::Duration};
+
+use anyhow::{Context as _, Result, ensure};
+use jiff::{SignedDuration, Timestamp};
+use reposure_admin::plan::{
+    AUTHORITY_LIFE, CertificateNames, Certificates, Found, SPREAD, simple_certificates,
+};
+use reposure_e2e::{Detour, Output, Run, Stage};
+use reposure_testing::{RandomImage, relay::Link};
+use serde_json::{Value, json};
+
+use crate::{
+    middle::{MEBIBYTE, assert_pulled},
+    secured::{CREATE, ask, authority, issue, secret, shown, touch},
+};
+
+const CERTIFICATE: &str = "reposure-simple-authentication";
+const AUTHORITY: &str = "reposure-simple-ca";
+/// Two thirds of ninety days, and ten more.
+const PAST_RENEWAL: SignedDuration = SignedDuration::from_hours(70 * 24);
+/// How long it takes from the making of Secrets until a push is on its way.
+const UNTIL_PUSHED: SignedDuration = SignedDuration::from_secs(80);
+
+#[test]
+fn the_operator_renews_what_it_was_let_renew() -> Result<()> {
+    Stage::play_bare("renewal", |stage| {
+        stage.install_operator()?;
+        let installed = install(stage, &[])?;
+        ensure!(!installed.stderr.contains("No operator"), "{installed}");
+        let old = age(stage, &[ago(PAST_RENEWAL)])?;
+        stage.reposure(&CREATE).ok()?;
+        stage.until("another certificate in the Secret", || Ok(pem(stage, "tls.crt")? != old))?;
+        let new = pem(stage, "tls.crt")?;
+        stage.until("the new certificate", || {
+            touch(stage)?;
+            Ok(shown(stage)?.contains(new.trim()))
+        })?;
+        // It keeps its connections for ten minutes, and sees the new certificate with the first one that is new.
+        stage.kubectl(&["delete", "pod", "reposure-surrogate-default-0"]).ok()?;
+        stage.until("the new certificate in the status", || {
+            let status = registry(stage)?["status"].take();
+            let end = status["certificateExpires"].as_str().and_then(|end| end.parse::<Timestamp>().ok());
+            let left = end.map(|end| end.duration_since(Timestamp::now()));
+            let message = condition(&status, "CertificateValid");
+            Ok(message.contains("the operator renews it")
+                && left.is_some_and(|left| left > SignedDuration::from_hours(89 * 24)))
+        })?;
+        let described = stage.reposure(&["registry", "describe", "default"]).ok()?.text();
+        ensure!(described.contains("Expires:") && described.contains(", in 89 days"), "{described}");
+        ensure!(described.contains("CertificateRenewed"), "no event: {described}");
+        // Who trusts the authority trusts what is shown, by every name.
+        ensure!(ask(stage, None, "GET", "/v2/")?.0 == "200", "the new certificate is not trusted");
+        fs::write(stage.path("file"), "content")?;
+        stage.reposure(&["image", "push", "default", "app", "file"]).ok()?;
+        reads_no_other_secret(stage)?;
+        stage.reposure(&["simple", "uninstall", "--wait"]).ok()?;
+        let left = stage.kubectl(&["get", "secrets,roles,rolebindings", "-o", "name"]).ok()?.text();
+        ensure!(!left.contains("reposure-simple"), "left behind: {left}");
+        Ok(())
+    })
+}
+
+/// Asks the API server what the operator may.
+fn reads_no_other_secret(stage: &Stage) -> Result<()> {
+    let user = format!("--as=system:serviceaccount:{}:reposure-operator", stage.namespace);
+    for (verb, what, expected) in [
+        ("get", "secret/reposure-simple-ca", "yes"),
+        ("patch", "secret/reposure-simple-authentication", "yes"),
+        ("get", "secret/reposure-simple", "no"),
+        ("delete", "secret/reposure-simple-ca", "no"),
+        ("list", "secrets", "no"),
+        ("create", "secrets", "no"),
+    ] {
+        let answer = stage.kubectl(&["auth", "can-i", verb, what, &user]).output()?.text();
+        ensure!(answer == expected, "{verb} {what}: {answer}");
+    }
+    Ok(())
+}
+
+#[test]
+fn without_the_right_to_it_the_operator_says_so_and_an_installation_renews() -> Result<()> {
+    Stage::play_bare("unrenewed", |stage| {
+        // Nobody is there yet to be let.
+        let installed = install(stage, &[])?;
+        ensure!(installed.stderr.contains("No operator was let renew the certificate"), "{installed}");
+        let old = age(stage, &[ago(PAST_RENEWAL)])?;
+        let binding = ["get", "rolebinding", "reposure-simple-certificates"];
+        ensure!(stage.kubectl(&binding).output()?.code != Some(0), "there is a binding");
+        stage.install_operator()?;
+        stage.kubectl(&binding).ok().context("an operator that comes later is let")?;
+        stage.kubectl(&["delete", "rolebinding", "reposure-simple-certificates"]).ok()?;
+        stage.reposure(&CREATE).ok()?;
+        stage.until("the condition", || {
+            let status = registry(stage)?["status"].take();
+            Ok(condition(&status, "CertificateValid").contains("the operator may not renew it"))
+        })?;
+        ensure!(pem(stage, "tls.crt")? == old, "it was renewed without a right");
+
+        let again = install(stage, &[])?;
+        ensure!(again.text().contains(&format!("secret/{CERTIFICATE} configured")), "{again}");
+        let new = pem(stage, "tls.crt")?;
+        ensure!(new != old, "an installation does not renew");
+        stage.kubectl(&binding).ok()?;
+        install(stage, &[])?;
+        ensure!(pem(stage, "tls.crt")? == new, "renewed though it is new");
+        // One that somebody has brought is his.
+        authority(stage)?;
+        issue(stage)?;
+        let brought = pem(stage, "tls.crt")?;
+        install(stage, &[])?;
+        ensure!(pem(stage, "tls.crt")? == brought, "a certificate of the user's own was replaced");
+        Ok(())
+    })
+}
+
+#[test]
+fn an_authority_that_follows_another_breaks_no_push() -> Result<()> {
+    Stage::play_bare("authorities", |stage| {
+        stage.install_operator()?;
+        install(stage, &[])?;
+        // The authority that follows was told of so long ago that it is to sign from in a minute on.
+        let told = Timestamp::now() + UNTIL_PUSHED - SPREAD;
+        let hour = SignedDuration::from_hours(1);
+        let two_thirds = SignedDuration::from_secs((AUTHORITY_LIFE + hour).as_secs() / 3 * 2);
+        let old = age(stage, &[told + hour - two_thirds, told])?;
+        let before = pem(stage, "ca.crt")?;
+        ensure!(before.matches("BEGIN CERTIFICATE").count() == 2, "{before}");
+        // What was installed a moment ago is not trusted by this one any more.
+        let was_shown = || {
+            touch(stage)?;
+            Ok(shown(stage)?.contains(old.trim()))
+        };
+        stage.until("the certificate of the first authority", was_shown)?;
+        stage.reposure(&CREATE).ok()?;
+
+        let image = RandomImage::new(8, 2, 48 << 20)?;
+        image.write_oci_archive("v1", File::create(stage.path("big.tar"))?)?;
+        // Of each of some ten connections.
+        let slow = Link { bandwidth: Some(48 << 10), ..Link::default() };
+        let detour = Detour::start(stage, slow)?;
+        let mut push = detour.reposure(stage, &["image", "push", "default", "big:v1", "big.tar"]).start()?;
+        let is_sent = detour.relay.wait_for(Duration::from_secs(60), |seen| seen.up > 4 * MEBIBYTE);
+        ensure!(is_sent, "nothing is sent");
+        ensure!(pem(stage, "tls.crt")? == old, "it was replaced before the push was on its way");
+
+        stage.until("the certificate of the second authority", || Ok(pem(stage, "tls.crt")? != old))?;
+        let new = pem(stage, "tls.crt")?;
+        ensure!(pem(stage, "ca.crt")?.matches("BEGIN CERTIFICATE").count() == 2, "the first is gone already");
+        stage.until("the gate", || {
+            touch(stage)?;
+            Ok(shown(stage)?.contains(new.trim()))
+        })?;
+        // Other pushes begin now, on new connections.
+        fs::write(stage.path("file"), "content")?;
+        stage.reposure(&["image", "push", "default", "small", "file"]).ok()?;
+        ensure!(push.is_running()?, "the push ended before the change was there");
+        detour.relay.set(Link::default());
+        let pushed = push.output()?;
+        ensure!((pushed.code, pushed.text()) == (Some(0), image.digest()), "{pushed}");
+        stage.reposure(&["image", "pull", "default", "big:v1", "pulled.tar"]).ok()?;
+        assert_pulled(stage, "pulled.tar", &image)?;
+        // A node that was given the authorities before trusts the new one.
+        fs::write(stage.path("before.crt"), before)?;
+        let service = ["get", "service", "reposure-simple", "-o", "jsonpath={.spec.clusterIP}"];
+        let url = format!("https://{}:5000/v2/", stage.kubectl(&service).ok()?.text());
+        let trusts = ["-sS", "--cacert", &stage.path("before.crt").display().to_string(), &url];
+        stage.environment.on_node("node2", "curl").args(trusts).ok().map(drop)
+    })
+}
+
+/// Plays the controller of cert-manager, with definitions that are as its own but for the schema.
+pub(crate) fn by_cert_manager(stage: &Stage) -> Result<()> {
+    let kubectl = |args: &[&str]| stage.environment.kubectl().args(args);
+    kubectl(&["apply", "-f", "-"]).stdin(definitions().to_string()).ok()?;
+    let names = ["crd/certificates.cert-manager.io", "crd/issuers.cert-manager.io"];
+    let done = kubectl(&["wait", "--for=condition=Established", "--timeout=60s"])
+        .args(names)
+        .ok()
+        .and_then(|_| made_by_cert_manager(stage));
+    kubectl(&["delete", "--timeout=60s"]).args(names).ok()?;
+    done
+}
+
+fn made_by_cert_manager(stage: &Stage) -> Result<()> {
+    stage.install_operator()?;
+    let installing = install_run(stage, &[]).start()?;
+    let get = ["get", "certificates.cert-manager.io", "reposure-simple", "-o", "json"];
+    stage.until("the Certificate", || Ok(stage.kubectl(&get).output()?.code == Some(0)))?;
+    let wanted: Value = serde_json::from_str(&stage.kubectl(&get).ok()?.text())?;
+    let spec = &wanted["spec"];
+    ensure!(spec["issuerRef"]["name"] == AUTHORITY && spec["secretName"] == CERTIFICATE, "{spec}");
+    authority(stage)?;
+    issue(stage)?;
+    let of = "cert-manager.io/certificate-name=reposure-simple";
+    stage.kubectl(&["annotate", "secret", CERTIFICATE, of]).ok()?;
+    let ready = json!({"status": {"conditions": [{"type": "Ready", "status": "True", "reason": "Ready"}]}});
+    let patch = ["patch", "certificates.cert-manager.io", "reposure-simple", "--subresource=status"];
+    stage.kubectl(&patch).args(["--type=merge", "-p", &ready.to_string()]).ok()?;
+    let installed = installing.output()?;
+    ensure!(installed.code == Some(0), "{installed}");
+    let made = pem(stage, "tls.crt")?;
+    ensure!(stage.kubectl(&["get", "secret", AUTHORITY]).output()?.code != Some(0), "made one of ours");
+    stage.reposure(&CREATE).ok()?;
+    fs::write(stage.path("file"), "content")?;
+    stage.reposure(&["image", "push", "default", "app", "file"]).ok()?;
+
+    // Without cert-manager from now on: its certificate is shown until all know our authority.
+    let taken = install(stage, &["--issuer=none"])?;
+    ensure!(taken.stderr.contains("The certificate is replaced from"), "{taken}");
+    ensure!(pem(stage, "tls.crt")? == made, "replaced at once");
+    ensure!(
+        pem(stage, "ca.crt")?.matches("BEGIN CERTIFICATE").count() == 2,
+        "one of the authorities is missing"
+    );
+    ensure!(stage.kubectl(&get).output()?.code != Some(0), "cert-manager still makes it");
+    stage.reposure(&["simple", "uninstall", "--wait"]).ok().map(drop)
+}
+
+fn definitions() -> Value {
+    let definition = |kind: &str, plural: &str| {
+        let any = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
+        let version = json!({"name": "v1", "served": true, "storage": true, "subresources": {"status": {}},
+            "schema": {"openAPIV3Schema": any}});
+        json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+            "metadata": {"name": format!("{plural}.cert-manager.io")},
+            "spec": {"group": "cert-manager.io", "scope": "Namespaced", "versions": [version],
+                "names": {"kind": kind, "plural": plural, "singular": kind.to_lowercase(), "listKind": format!("{kind}List")}}})
+    };
+    let items = [definition("Certificate", "certificates"), definition("Issuer", "issuers")];
+    json!({"apiVersion": "v1", "kind": "List", "items": items})
+}
+
+fn ago(time: SignedDuration) -> Timestamp {
+    Timestamp::now() - time
+}
+
+fn install(stage: &Stage, args: &[&str]) -> Result<Output> {
+    install_run(stage, args).ok()
+}
+
+fn install_run(stage: &Stage, args: &[&str]) -> Run {
+    let image = stage.environment.image_args().pop().map(|image| format!("--gate-image={image}"));
+    let install = ["simple", "install", "--authentication", "--ephemeral", "--wait", "--timeout=2m"];
+    stage.reposure(&install).args(args).args(image)
+}
+
+/// Puts Secrets in place of those that are there, as they would be if they had been made, and renewed, at these times. Returns the
+/// certificate that is shown.
+fn age(stage: &Stage, times: &[Timestamp]) -> Result<String> {
+    let service = ["get", "service", "reposure-simple", "-o", "jsonpath={.spec.clusterIP}"];
+    let address = stage.kubectl(&service).ok()?.text().parse()?;
+    let names = CertificateNames::new(&stage.namespace, &[address]);
+    let mut found = Found::default();
+    for time in times {
+        let Certificates::Ours(outlook) = simple_certificates(&found, &names, *time)? else {
+            anyhow::bail!("taken for somebody else's")
+        };
+        for secret in outlook.writes {
+            match secret.metadata.name.as_deref() {
+                Some(AUTHORITY) => found.authority = Some(secret),
+                _ => found.certificate = Some(secret),
+            }
+        }
+    }
+    for secret in [found.authority, found.certificate].into_iter().flatten() {
+        stage.kubectl(&["replace", "-f", "-"]).stdin(serde_json::to_vec(&secret)?).ok()?;
+    }
+    pem(stage, "tls.crt")
+}
+
+/// Returns what the Secret of the certificate holds.
+fn pem(stage: &Stage, key: &str) -> Result<String> {
+    Ok(String::from_utf8(secret(stage, CERTIFICATE, &key.replace('.', r"\."))?)?)
+}
+
+fn registry(stage: &Stage) -> Result<Value> {
+    let text = stage.kubectl(&["get", "registry", "default", "-o", "json"]).ok()?.text();
+    Ok(serde_json::from_str(&text)?)
+}
+
+fn condition(status: &Value, type_: &str) -> String {
+    let conditions = status["conditions"].as_array();
+    let found = conditions.into_iter().flatten().find(|condition| condition["type"] == type_);
+    found.and_then(|condition| condition["message"].as_str()).unwrap_or_default().into()
+}
