@@ -63,9 +63,9 @@ where
         Scope::Namespaces(named) => named.clone(),
         Scope::Cluster => {
             let label = format!("{NAME}={}", Application::Simple.as_str());
-            let list =
-                Api::<K>::all(cluster.client.clone()).list_metadata(&ListParams::default().labels(&label));
-            let found = list.await.map(|list| list.items).unwrap_or_default();
+            let api = Api::<K>::all(cluster.client.clone());
+            let list = api.list_metadata(&ListParams::default().labels(&label)).await;
+            let found = list.map(|list| list.items).unwrap_or_default();
             found.iter().filter(|found| found.name_any() == name).filter_map(ResourceExt::namespace).collect()
         }
     }
