@@ -206,7 +206,9 @@ pub(crate) fn authority(stage: &Stage) -> Result<()> {
 pub(crate) fn issue(stage: &Stage) -> Result<()> {
     let service = ["get", "service", "reposure-simple", "-o", "jsonpath={.spec.clusterIP}"];
     let address = stage.kubectl(&service).ok()?.text();
-    let names = format!("subjectAltName=DNS:reposure-simple.{}.svc,IP:{address}", stage.namespace);
+    let host = format!("reposure-simple.{}", stage.namespace);
+    let hosts = format!("DNS:reposure-simple,DNS:{host},DNS:{host}.svc,DNS:{host}.svc.cluster.local");
+    let names = format!("subjectAltName={hosts},IP:{address}");
     let by = ["-subj", "/CN=registry", "-CA", "ca.pem", "-CAkey", "ca.key"];
     let files = ["-keyout", "tls.key", "-out", "tls.crt"];
     request(stage, &format!("basicConstraints=critical,CA:FALSE\n{names}"), &[&by[..], &files].concat())?;

@@ -4,6 +4,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use reposure_api::names::SIMPLE;
 
+/// The name by which a forwarded port is reached.
+const LOCALHOST: &str = "localhost";
+
 /// The names and addresses that a certificate of the built-in registry is for: those of its Service, and those by which a forwarded
 /// port is reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,7 +25,7 @@ impl CertificateNames {
             host.clone(),
             format!("{host}.svc"),
             format!("{host}.svc.cluster.local"),
-            "localhost".into(),
+            LOCALHOST.into(),
         ];
         let own = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
         let addresses = addresses.iter().copied().chain(own).collect();
@@ -32,6 +35,11 @@ impl CertificateNames {
     /// Returns the namespace.
     pub fn namespace(&self) -> &str {
         &self.namespace
+    }
+
+    /// Returns the names of the Service alone.
+    pub(super) fn of_service(&self) -> impl Iterator<Item = &String> {
+        self.hosts.iter().filter(|host| *host != LOCALHOST)
     }
 
     /// Returns the names.

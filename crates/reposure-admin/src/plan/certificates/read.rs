@@ -75,7 +75,8 @@ impl Certificate {
         })
     }
 
-    /// Tells whether it is for all of `names`.
+    /// Tells whether it is for all of `names` that the Service has. Those of a forwarded port are a convenience, which certificates of version 0.2
+    /// and of others lack.
     pub(super) fn covers(&self, names: &CertificateNames) -> bool {
         self.with(|own| {
             let found = own.subject_alternative_name().ok().flatten();
@@ -87,7 +88,8 @@ impl Certificate {
                 let octets = octets(*address);
                 found.iter().any(|name| matches!(name, GeneralName::IPAddress(bytes) if *bytes == octets))
             };
-            names.hosts.iter().all(has_host) && names.addresses.iter().all(has_address)
+            names.of_service().all(has_host)
+                && names.addresses.iter().filter(|address| !address.is_loopback()).all(has_address)
         })
     }
 

@@ -49,7 +49,9 @@ impl World {
     fn step(&mut self) -> Vec<String> {
         let writes = self.outlook().writes;
         let names = writes.iter().map(|secret| secret.metadata.name.clone().unwrap()).collect();
-        writes.into_iter().for_each(|secret| self.write(secret));
+        for secret in writes {
+            self.write(secret);
+        }
         names
     }
 
@@ -132,8 +134,10 @@ impl World {
 /// Returns what version 0.2 made: signed by itself, for five years.
 fn legacy(names: &CertificateNames, now: Timestamp) -> Secret {
     let key = KeyPair::generate().unwrap();
-    let mut parameters = CertificateParams::new(names.hosts.clone()).unwrap();
-    let addresses = names.addresses.iter().copied().map(rcgen::SanType::IpAddress);
+    let mut parameters = CertificateParams::new(names.of_service().cloned().collect::<Vec<_>>()).unwrap();
+    // It knew nothing of forwarded ports.
+    let addresses = names.addresses.iter().copied().filter(|address| !address.is_loopback());
+    let addresses = addresses.map(rcgen::SanType::IpAddress);
     parameters.subject_alt_names.extend(addresses);
     let year = i32::from(now.to_zoned(k8s_openapi::jiff::tz::TimeZone::UTC).year());
     parameters.not_before = rcgen::date_time_ymd(year, 1, 1);
@@ -166,7 +170,7 @@ fn an_authority_signs_a_certificate_for_all_names() {
     let (_, parsed) = x509_parser::parse_x509_certificate(&shown.der).unwrap();
     assert!(!parsed.basic_constraints().unwrap().unwrap().value.ca);
     assert!(parsed.extended_key_usage().unwrap().unwrap().value.server_auth);
-    assert_eq!(world.bundle(), [authority.clone()]);
+    assert_eq!(world.bundle(), std::slice::from_ref(&authority));
     assert_eq!(shown.end.duration_since(world.now), LIFE);
     assert_eq!(authority.end.duration_since(world.now), AUTHORITY_LIFE);
     // The key of the authority is in no Secret that a pod mounts.
@@ -231,7 +235,9 @@ fn a_certificate_of_somebody_else_is_left_alone() {
                 Some([("cert-manager.io/certificate-name".into(), "x".into())].into());
         },
         |secret| {
-            drop(secret.data.as_mut().unwrap().insert("tls.crt".into(), k8s_openapi::ByteString(b"x".into())))
+            drop(
+                secret.data.as_mut().unwrap().insert("tls.crt".into(), k8s_openapi::ByteString(b"x".into())),
+            );
         },
     ];
     for change in change {
