@@ -198,7 +198,8 @@ mod tests {
 
     fn yaml(issuer: Option<&IssuerRef>) -> String {
         let names = CertificateNames::new("work", &["10.96.1.2".parse().unwrap()]);
-        crate::manifests::render(&cert_manager(&names, issuer)).unwrap()
+        let yaml = crate::manifests::render(&cert_manager(&names, issuer)).unwrap();
+        yaml.split_once("---\n").unwrap().1.into()
     }
 
     #[test]
