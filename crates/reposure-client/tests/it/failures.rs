@@ -52,15 +52,17 @@ async fn a_push_survives_the_loss_of_the_surrogate() {
     let options = PushOptions { jobs: Some(1) };
     let progress = Progress::none();
     let push = tokio::spawn(async move { push(session, &artifact, &name, options, progress).await });
-    while scene.registry.received() < 8 << 20 {
+    while scene.registry.received() < 24 << 20 {
         tokio::time::sleep(std::time::Duration::from_millis(2)).await;
     }
     scene.replace_surrogate().await;
     assert_eq!(push.await.unwrap().unwrap().to_string(), image.digest());
     scene.assert_holds(&image, "app", "v1");
-    // The registry got each byte once, but for the manifest's: the second surrogate went on with what it had.
+    // The second surrogate went on with what the registry had, but for a first chunk of each layer at most: its answer need not
+    // name the place yet where the layer goes on, if the registry is slow to open its upload.
     let total: usize = image.blobs().iter().map(bytes::Bytes::len).sum();
-    assert!(scene.registry.received() < total as u64 + (1 << 20), "{} of {total}", scene.registry.received());
+    let most = total as u64 + 3 * (4 << 20) + (1 << 20);
+    assert!(scene.registry.received() < most, "{} of {total}", scene.registry.received());
 }
 
 /// Distribution 2.8 forgets what is cut.
