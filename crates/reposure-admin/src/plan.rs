@@ -6,8 +6,10 @@ pub mod cert_manager;
 mod certificates;
 mod definition;
 mod exec_policy;
+mod found;
 mod grant;
 mod hardening;
+mod image_streams;
 mod local_hosting;
 mod network_policy;
 mod operator;
@@ -29,15 +31,17 @@ pub use certificates::{
     operators, simple_certificates, simple_certificates_role,
 };
 pub use definition::definition;
+pub use found::{FoundRegistry, Product};
 pub use grant::{grant_binding, grant_name, grant_role, group, service_account, user};
 pub(crate) use grant::{with, without};
+pub use image_streams::image_streams_access;
 pub use local_hosting::{LOCAL_HOSTING, LOCAL_HOSTING_NAMESPACE, LocalHosting, LocalHostingError};
 pub use operator::{
     DEFAULT_IMAGE_HOST, EXEC_POLICY, NETWORK_POLICIES, OperatorOptions, Scope, image, operator,
     operator_exec_policy,
 };
 pub use provider::{ADDON_SERVICE, MICROK8S_NAMESPACE, MINIKUBE_NAMESPACE, Provider};
-pub use registry::{RegistryOptions, openshift_access, registry};
+pub use registry::{RegistryOptions, registry};
 pub use simple::{
     PasswordError, S3, SimpleOptions, SimplePasswords, Storage, simple, simple_network_policy,
     simple_passwords, simple_service,

@@ -19,7 +19,7 @@ pub mod target;
 pub use conditions::{ConditionType, NewCondition, Reason, State};
 pub use names::SurrogateNames;
 pub use registry::{
-    DirectHost, IndirectService, Registry, RegistryScheme, RegistrySpec, RegistryStatus, RegistryType,
-    UploadStrategy,
+    DirectHost, IndirectService, Registry, RegistryKind, RegistryScheme, RegistrySpec, RegistryStatus,
+    RegistryType, UploadStrategy,
 };
 pub use target::{SpecError, Target};

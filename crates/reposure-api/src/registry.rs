@@ -95,6 +95,17 @@ pub struct RegistrySpec {
     #[schemars(length(min = 1, max = 259), regex(pattern = r"^[^/\s]+$"))]
     pub image_host: Option<String>,
 
+    /// What the registry is, where it has names or an API of its own that the surrogate has to know. By default it is what `direct`
+    /// says if that is OpenShift's registry, and otherwise nothing but a registry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<RegistryKind>,
+
+    /// The URL where tokens for the registry are fetched, instead of the one that it names, which may be known outside of the cluster
+    /// alone: `http://harbor-core.harbor.svc/service/token`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 2048), regex(pattern = r"^https?://[^/?#@\s]+[^#\s]*$"))]
+    pub realm: Option<String>,
+
     /// In which form blobs are sent to the registry, `auto` by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub upload: Option<UploadStrategy>,
@@ -112,6 +123,16 @@ pub enum RegistryType {
     /// It speaks the OCI Distribution API.
     #[default]
     Oci,
+}
+
+/// A registry with names or an API of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum RegistryKind {
+    /// OpenShift's: the surrogate lists and deletes by the ImageStreams of this namespace.
+    OpenShift,
+    /// Harbor: the surrogate lists project by project where it may not list all.
+    Harbor,
 }
 
 /// How a registry is dialled.
@@ -242,6 +263,7 @@ mod tests {
         for (name, field) in spec["properties"].as_object().unwrap() {
             assert!(field["description"].is_string(), "{name}");
         }
+        assert_eq!(spec["properties"]["kind"]["enum"], json!(["openshift", "harbor"]));
         assert_eq!(spec["properties"]["imageHost"]["maxLength"], json!(259));
         let rules = spec["x-kubernetes-validations"].as_array().unwrap();
         assert_eq!(rules[0]["rule"], "has(self.direct) != has(self.indirect)");

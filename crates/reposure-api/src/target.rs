@@ -2,10 +2,17 @@
 
 use std::{fmt, net::IpAddr};
 
-use crate::registry::{IndirectService, RegistryScheme, RegistrySpec};
+use crate::registry::{IndirectService, RegistryKind, RegistryScheme, RegistrySpec};
 
 /// The longest DNS label, of a Service or a namespace ([RFC 1123](https://www.rfc-editor.org/rfc/rfc1123)).
 const LABEL_LENGTH: usize = 63;
+/// What OpenShift's registry is called within its cluster.
+const OPENSHIFT_HOSTS: [&str; 2] = [
+    "image-registry.openshift-image-registry.svc",
+    "image-registry.openshift-image-registry.svc.cluster.local",
+];
+/// The longest URL of a token service, in bytes: what most servers take for a line of a request.
+const REALM_LENGTH: usize = 2048;
 /// The longest DNS name, of a Secret or a ConfigMap.
 const NAME_LENGTH: usize = 253;
 
@@ -43,6 +50,9 @@ pub enum SpecError {
     /// `imageHost` is no host.
     #[error("imageHost {0:?} is neither HOST nor HOST:PORT")]
     ImageHost(String),
+    /// `realm` is no URL.
+    #[error("realm {0:?} is no URL of a token service: expected https://HOST[:PORT]/PATH, or http")]
+    Realm(String),
     /// A field does not hold the name of an object.
     #[error("{field} {value:?} is no valid name")]
     Name {
@@ -121,6 +131,9 @@ impl RegistrySpec {
         if let Some(host) = self.image_host.as_deref().and_then(given).filter(|host| !is_host(host)) {
             return Err(SpecError::ImageHost(host.into()));
         }
+        if let Some(realm) = self.realm().filter(|realm| !is_realm(realm)) {
+            return Err(SpecError::Realm(realm.into()));
+        }
         match (&self.direct, &self.indirect) {
             (None, None) => Err(SpecError::NoTarget),
             (Some(_), Some(_)) => Err(SpecError::TwoTargets),
@@ -156,6 +169,19 @@ impl RegistrySpec {
             (None, Some(name)) => Some(Authority::ConfigMap { name, key: key("service-ca.crt") }),
             (None, None) => None,
         }
+    }
+
+    /// Returns what the registry is, where it has names or an API of its own: `kind`, or OpenShift's registry by its host.
+    pub fn registry_kind(&self) -> Option<RegistryKind> {
+        let direct = self.direct.as_ref().map(|direct| direct.host.as_str());
+        let host = direct.map(|host| split_port(host).0);
+        self.kind
+            .or_else(|| host.filter(|host| OPENSHIFT_HOSTS.contains(host)).map(|_| RegistryKind::OpenShift))
+    }
+
+    /// Returns where tokens are fetched, instead of where the registry says.
+    pub fn realm(&self) -> Option<&str> {
+        self.realm.as_deref().and_then(given)
     }
 
     /// Returns what the credentials are.
@@ -244,6 +270,14 @@ fn given(text: &str) -> Option<&str> {
 
 fn check(field: &'static str, value: &str, valid: bool) -> Result<(), SpecError> {
     if valid { Ok(()) } else { Err(SpecError::Name { field, value: value.into() }) }
+}
+
+fn is_realm(text: &str) -> bool {
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let authority = rest.and_then(|rest| rest.split(['/', '?']).next()).unwrap_or_default();
+    is_host(authority)
+        && text.len() <= REALM_LENGTH
+        && !text.contains(|c: char| c == '#' || c.is_whitespace())
 }
 
 fn is_label(text: &str) -> bool {
@@ -357,6 +391,37 @@ mod tests {
         assert_eq!(spec.image_host(&target, address), "localhost:32000");
         spec.image_host = Some("http://localhost".into());
         assert_eq!(spec.target("work"), Err(SpecError::ImageHost("http://localhost".into())));
+    }
+
+    #[test]
+    fn openshifts_registry_is_known_by_its_host() {
+        let kind = |host: &str| direct(host).registry_kind();
+        for host in ["image-registry.openshift-image-registry.svc:5000", OPENSHIFT_HOSTS[1]] {
+            assert_eq!(kind(host), Some(RegistryKind::OpenShift), "{host}");
+        }
+        assert_eq!(kind("image-registry.example.com:5000"), None);
+        assert_eq!(indirect("openshift-image-registry", "image-registry", 5000).registry_kind(), None);
+        let said = RegistrySpec { kind: Some(RegistryKind::Harbor), ..direct(OPENSHIFT_HOSTS[0]) };
+        assert_eq!(said.registry_kind(), Some(RegistryKind::Harbor));
+    }
+
+    #[test]
+    fn tokens_are_fetched_at_a_url() {
+        let checked = |realm: &str| {
+            let spec = RegistrySpec { realm: Some(realm.into()), ..direct("a") };
+            spec.target("work").map(|_| spec.realm().map(ToOwned::to_owned))
+        };
+        for realm in
+            ["http://harbor-core.harbor.svc/service/token", "https://a:8443/v2/auth?x=y", "http://[::1]:1"]
+        {
+            assert_eq!(checked(realm), Ok(Some(realm.into())));
+        }
+        assert_eq!(checked(""), Ok(None));
+        for realm in
+            ["a/token", "ftp://a/token", "http://", "http://ann:hush@a/token", "http://a/#x", "http://a/b c"]
+        {
+            assert_eq!(checked(realm), Err(SpecError::Realm(realm.into())), "{realm}");
+        }
     }
 
     #[test]

@@ -36,6 +36,7 @@ mod place;
 mod printable;
 mod reference;
 mod run;
+mod service_account;
 mod standalone;
 
 pub use exit::Kind;

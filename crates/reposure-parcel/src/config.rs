@@ -6,6 +6,8 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::kind::RegistryKind;
+
 /// What a surrogate is to do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -51,6 +53,54 @@ pub struct UpstreamConfig {
     /// In which form blobs are sent to it.
     #[serde(default, skip_serializing_if = "is_default")]
     pub upload: UploadStrategy,
+    /// What it is beside a registry of the distribution API.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub kind: Kind,
+    /// A URL where tokens are fetched, instead of where the registry says: there it may be named as it is known outside of the cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub realm: Option<String>,
+}
+
+/// What a registry is beside one of the distribution API.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", tag = "name", deny_unknown_fields)]
+pub enum Kind {
+    /// Nothing else, or nothing that is to be known.
+    #[default]
+    Distribution,
+    /// OpenShift's own.
+    #[serde(rename_all = "camelCase")]
+    OpenShift {
+        /// The project whose ImageStreams are listed.
+        project: String,
+        /// What has the ImageStreams.
+        api_server: ApiServer,
+    },
+    /// Harbor.
+    Harbor,
+}
+
+impl Kind {
+    /// Returns the kind where there is more to know of it.
+    pub const fn registry_kind(&self) -> Option<RegistryKind> {
+        match self {
+            Self::Distribution => None,
+            Self::OpenShift { .. } => Some(RegistryKind::OpenShift),
+            Self::Harbor => Some(RegistryKind::Harbor),
+        }
+    }
+}
+
+/// The cluster's API server. Both files are read anew for each request, since they are rotated.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ApiServer {
+    /// Where it is, `https://kubernetes.default.svc`.
+    pub address: String,
+    /// A file with PEM certificates to trust for it.
+    pub authority_file: PathBuf,
+    /// A file with the token that is shown to it.
+    pub token_file: PathBuf,
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{limits, status::Certificate, wire::Right};
+use crate::{kind::RegistryKind, limits, status::Certificate, wire::Right};
 
 /// What a surrogate says of itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,12 +47,19 @@ pub struct Upstream {
     /// Why not, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
-    /// What it calls itself, where it does: `distribution`, `harbor`, …
+    /// What it is known to be, where it has rules of its own: [`RegistryKind::as_str`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
     /// The certificate that it showed last, whether it was trusted or not; absent over plain HTTP, and of surrogates before 0.3.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate: Option<Certificate>,
+}
+
+impl Upstream {
+    /// Returns the kind of a registry with rules of its own, as far as this version knows it.
+    pub fn registry_kind(&self) -> Option<RegistryKind> {
+        self.kind.as_deref().and_then(RegistryKind::of)
+    }
 }
 
 /// What a surrogate bears, in bytes unless named otherwise.

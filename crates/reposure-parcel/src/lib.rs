@@ -15,12 +15,14 @@
 //!
 //! Paths and header names are in [`wire`], what bounds the messages in [`limits`], errors in [`problem`], the file that
 //! configures a surrogate in [`config`], and how a session over standard input and output begins in [`session`]. What a
-//! gate before the built-in registry and the plan of its pod agree on is in [`gate`].
+//! gate before the built-in registry and the plan of its pod agree on is in [`gate`], and what registries there are with rules of
+//! their own in [`kind`].
 
 pub mod config;
 pub mod exists;
 pub mod gate;
 pub mod hello;
+pub mod kind;
 pub mod limits;
 pub mod probe;
 pub mod problem;

@@ -7,6 +7,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use crate::{
     access::{Gate, TicketOffice},
+    kind::Kind,
     results::Results,
     server::Metrics,
     uploads::Uploads,
@@ -28,6 +29,8 @@ pub(crate) struct App {
     /// What knows the certificate that the registry showed last, where this process dials it.
     pub(crate) certificate: Option<Arc<PeerCertificate>>,
     pub(crate) client: Client,
+    /// What it does in another way than the distribution API has it.
+    pub(crate) kind: Kind,
     pub(crate) health: Health,
     pub(crate) uploads: Arc<Uploads>,
     pub(crate) results: Results,

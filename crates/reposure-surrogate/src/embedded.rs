@@ -8,13 +8,14 @@ use reposure_oci::{
     Body, DirectTransport, Transport,
     registry::{self, Limits},
 };
-use reposure_parcel::{config::UploadStrategy, status::Reason};
+use reposure_parcel::{config::UploadStrategy, kind::RegistryKind, status::Reason};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
     access::Gate,
     answer::chain,
     app::{self, App},
+    kind::Kind,
     results::Results,
     server::{self, Metrics},
     uploads::{Budget, Forms, Uploads},
@@ -36,7 +37,7 @@ pub struct Embedded {
 
 impl Embedded {
     /// Begins to act for the registry of the `Registry` called `name` in `namespace`, which `transport` leads to and takes
-    /// blobs as `upload` says.
+    /// blobs as `upload` says. `kind` is what it is known to be; its own API is used only where it goes by the same credentials.
     ///
     /// # Errors
     /// When the registry does not answer within 15 s, or what answers is none. One that does not take the transport's credentials
@@ -49,10 +50,11 @@ impl Embedded {
         name: &str,
         transport: DirectTransport,
         upload: UploadStrategy,
+        kind: Option<RegistryKind>,
     ) -> Result<Self, registry::Error> {
         let host = transport.endpoint().host().to_owned();
         let forms = Forms::new(upload, &host);
-        let health = Health::new(host);
+        let health = Health::new(host, kind);
         let registry: Arc<dyn Transport> = Arc::new(FixedRegistry(transport));
         ask(&registry, &health).await?;
         let client = Client::new(registry.clone());
@@ -68,6 +70,7 @@ impl Embedded {
             health,
             uploads: Arc::new(Uploads::new(client.clone(), forms, Budget::small())),
             client,
+            kind: kind.map_or(Kind::Distribution, Kind::embedded),
             results: Results::default(),
             metrics: Metrics::new(Counter::default()),
         });

@@ -10,6 +10,7 @@
 mod access;
 mod announced;
 mod answer;
+mod api_server;
 mod app;
 mod body;
 pub mod cli;
@@ -19,6 +20,7 @@ pub mod gate;
 mod gateway;
 mod hello;
 mod identifier;
+mod kind;
 mod probe;
 mod reason;
 mod results;

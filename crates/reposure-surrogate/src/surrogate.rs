@@ -11,6 +11,7 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use crate::{
     access::{Gate, GateError, TicketOffice},
     app::{self, App},
+    kind::Kind,
     results::Results,
     server::{self, ListenError, Listener, Metrics, Protocol, SessionListener, SocketError},
     tls::{self, TlsError},
@@ -73,6 +74,8 @@ impl Surrogate {
     /// Dropping the future ends what was started.
     pub async fn start(config: Config) -> Result<Self, StartError> {
         let gate = Gate::new(&config)?;
+        let kind =
+            Kind::new(config.upstream.kind.clone()).map_err(|error| StartError::Registry(error.into()))?;
         let pod_uid = pod_uid(config.pod_uid_file.as_ref()).await?;
         let tls = tls::server(&config.registry).map_err(StartError::Tls)?;
         let registry = Arc::new(Registry::new(&config.upstream).await?);
@@ -90,7 +93,8 @@ impl Surrogate {
             tickets: if config.upstream.scheme == Scheme::Http { TicketOffice::new() } else { None },
             registry: registry.clone(),
             certificate: Some(registry.certificate()),
-            health: Health::new(config.upstream.host),
+            health: Health::new(config.upstream.host, kind.registry_kind()),
+            kind,
             uploads: Arc::new(Uploads::new(client.clone(), forms, Budget::new())),
             client,
             results: Results::default(),

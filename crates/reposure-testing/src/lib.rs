@@ -18,7 +18,7 @@ pub use random::RandomImage;
 pub use raw_server::{RawAnswer, RawServer};
 pub use registry::sha256 as digest_of;
 pub use registry::{
-    AnonymousMount, Auth, DigestHeader, Entry, Fault, Immutable, Injection, LocationForm, MemoryRegistry,
-    Options, Quirks, TagDelete, Users,
+    AnonymousMount, Auth, Cluster, DigestHeader, Entry, Fault, ImageStreamApi, Immutable, Injection,
+    LocationForm, MemoryRegistry, Options, Quirks, Rule, TagDelete, Users,
 };
 pub use relay::Relay;

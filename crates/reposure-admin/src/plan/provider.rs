@@ -1,6 +1,6 @@
 //! The registries that are known by name.
 
-use reposure_api::{DirectHost, IndirectService, RegistryScheme, RegistrySpec, names};
+use reposure_api::{DirectHost, IndirectService, RegistryKind, RegistryScheme, RegistrySpec, names};
 
 use super::local_hosting::LocalHosting;
 
@@ -60,6 +60,7 @@ fn openshift() -> RegistrySpec {
         direct: Some(DirectHost { host: OPENSHIFT_HOST.into() }),
         authentication_config_map: Some(OPENSHIFT_AUTHORITY.into()),
         authorization_service_account: Some(true),
+        kind: Some(RegistryKind::OpenShift),
         ..RegistrySpec::default()
     }
 }

@@ -1,11 +1,9 @@
 //! A `Registry` made from options.
 
-use k8s_openapi::api::rbac::v1::{RoleBinding, RoleRef, Subject};
 use kube::core::ObjectMeta;
-use reposure_api::{DirectHost, Registry, RegistrySpec, SurrogateNames, Target, labels};
+use reposure_api::{DirectHost, Registry, RegistrySpec, Target};
 
 use super::provider::at_service;
-use crate::object::{Manager, Object};
 
 /// What `Registry` is to be created.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,35 +44,4 @@ pub fn registry(options: &RegistryOptions) -> Registry {
         spec: options.spec.clone(),
         status: None,
     }
-}
-
-/// Returns the binding that lets the surrogate of `registry` push and pull in OpenShift's internal registry: its own
-/// ServiceAccount gets the ClusterRole `registry-editor` in the namespace.
-pub fn openshift_access(registry: &Registry) -> Object {
-    let names = SurrogateNames::new(registry.metadata.name.as_deref().unwrap_or_default());
-    let application = labels::Application::Surrogate;
-    RoleBinding {
-        metadata: ObjectMeta {
-            name: Some(names.service_account().into()),
-            namespace: registry.metadata.namespace.clone(),
-            labels: Some(labels::labels(
-                application,
-                registry.metadata.name.as_deref(),
-                Manager::Cli.as_str(),
-            )),
-            ..ObjectMeta::default()
-        },
-        role_ref: RoleRef {
-            api_group: "rbac.authorization.k8s.io".into(),
-            kind: "ClusterRole".into(),
-            name: "registry-editor".into(),
-        },
-        subjects: Some(vec![Subject {
-            kind: "ServiceAccount".into(),
-            name: names.service_account().into(),
-            namespace: registry.metadata.namespace.clone(),
-            api_group: None,
-        }]),
-    }
-    .into()
 }

@@ -3,9 +3,11 @@
 use std::{collections::BTreeMap, net::SocketAddr};
 
 use k8s_openapi::api::core::v1::ConfigMap;
-use reposure_api::{Registry, RegistryScheme, SurrogateNames, Target, UploadStrategy as Wished};
+use reposure_api::{
+    Registry, RegistryKind, RegistryScheme, SurrogateNames, Target, UploadStrategy as Wished,
+};
 use reposure_parcel::{
-    config::{Access, Config, Scheme, ServiceAccounts, UploadStrategy, UpstreamConfig},
+    config::{Access, ApiServer, Config, Kind, Scheme, ServiceAccounts, UploadStrategy, UpstreamConfig},
     session, wire,
 };
 use sha2::{Digest as _, Sha256};
@@ -40,6 +42,8 @@ pub(crate) fn config(registry: &Registry, target: &Target, image_host: &str, set
             authority_file: registry.spec.authority().map(|_| volumes::AUTHORITY_FILE.into()),
             credentials: registry.spec.credentials().map(|_| volumes::CREDENTIALS.into()),
             upload: upload_strategy(registry.spec.upload),
+            kind: kind(registry.spec.registry_kind(), &namespace),
+            realm: registry.spec.realm().map(Into::into),
         },
         access: access(&namespace, &name),
         session_socket: Some(session::SOCKET.into()),
@@ -62,6 +66,26 @@ pub const fn upload_strategy(wished: Option<Wished>) -> UploadStrategy {
         Some(Wished::Monolithic) => UploadStrategy::Monolithic,
         Some(Wished::Stream) => UploadStrategy::Stream,
         Some(Wished::Chunked) => UploadStrategy::Chunked,
+    }
+}
+
+/// Returns what the surrogate has to know of a registry of this kind, whose `Registry` is in `namespace`.
+fn kind(known: Option<RegistryKind>, namespace: &str) -> Kind {
+    match known {
+        None => Kind::Distribution,
+        // A project is a namespace.
+        Some(RegistryKind::OpenShift) => {
+            Kind::OpenShift { project: namespace.into(), api_server: api_server() }
+        }
+        Some(RegistryKind::Harbor) => Kind::Harbor,
+    }
+}
+
+fn api_server() -> ApiServer {
+    ApiServer {
+        address: API_SERVER.into(),
+        authority_file: volumes::API_AUTHORITY_FILE.into(),
+        token_file: volumes::TOKEN_FILE.into(),
     }
 }
 

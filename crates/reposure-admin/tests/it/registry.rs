@@ -36,7 +36,7 @@ fn knows_the_providers() {
     let microk8s = json!({"type": "oci", "imageHost": "localhost:32000",
         "indirect": {"namespace": "container-registry", "service": "registry", "port": 5000}});
     assert_eq!(provided(&Provider::MicroK8s), microk8s);
-    let openshift = json!({"type": "oci", "authorizationServiceAccount": true,
+    let openshift = json!({"type": "oci", "authorizationServiceAccount": true, "kind": "openshift",
         "direct": {"host": "image-registry.openshift-image-registry.svc:5000"},
         "authenticationConfigMap": "openshift-service-ca.crt"});
     assert_eq!(provided(&Provider::OpenShift), openshift);

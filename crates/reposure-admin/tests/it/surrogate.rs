@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::core::v1::Service;
 use reposure_admin::{Manager, Observed, Plan, ServiceState, Settings, SurrogatePlan, plan};
-use reposure_api::{Reason, Registry, SpecError, UploadStrategy};
+use reposure_api::{Reason, Registry, RegistryKind, SpecError, UploadStrategy};
 use serde_json::{Value, json};
 
 pub(crate) fn registry() -> Registry {
@@ -322,6 +322,42 @@ fn a_registry_may_be_called_by_its_surrogates_own_token() {
     let volumes = set["spec"]["template"]["spec"]["volumes"].as_array().unwrap().clone();
     let credentials = volumes.iter().find(|volume| volume["name"] == "credentials").unwrap();
     assert_eq!(credentials["projected"]["sources"][0]["serviceAccountToken"]["path"], "token");
+}
+
+#[test]
+fn the_surrogate_of_openshifts_registry_knows_the_project_and_asks_the_api_server() {
+    let mut openshift = registry();
+    openshift.spec.kind = Some(RegistryKind::OpenShift);
+    let config = object(&planned(&openshift, ServiceState::Unknown).plan, "ConfigMap");
+    let config: serde_json::Value =
+        serde_json::from_str(config["data"]["config.json"].as_str().unwrap()).unwrap();
+    let expected = serde_json::json!({"name": "openshift", "project": "work", "apiServer": {
+        "address": "https://kubernetes.default.svc",
+        "authorityFile": "/var/run/reposure/kubernetes/ca.crt",
+        "tokenFile": "/var/run/reposure/kubernetes/token"}});
+    assert_eq!(config["upstream"]["kind"], expected);
+    let plain = object(&planned(&registry(), ServiceState::Unknown).plan, "ConfigMap");
+    assert!(!plain["data"]["config.json"].as_str().unwrap().contains("\"kind\""));
+}
+
+#[test]
+fn the_rights_of_openshifts_surrogate_open_no_secret() {
+    let plan = plan::image_streams_access(&registry());
+    let role = object(&plan, "Role");
+    let rules: Vec<String> = role["rules"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|rule| format!("{} {} {}\n", rule["apiGroups"], rule["resources"], rule["verbs"]))
+        .collect();
+    insta::assert_snapshot!(rules.concat(), @r#"
+    ["image.openshift.io"] ["imagestreams"] ["get","list","create"]
+    ["image.openshift.io"] ["imagestreams/layers"] ["get","update"]
+    ["image.openshift.io"] ["imagestreamtags"] ["delete"]
+    "#);
+    let binding = object(&plan, "RoleBinding");
+    assert_eq!(binding["roleRef"]["name"], role["metadata"]["name"]);
+    assert_eq!(binding["subjects"][0]["name"], "reposure-surrogate-default");
 }
 
 #[test]

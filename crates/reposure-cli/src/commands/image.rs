@@ -12,7 +12,9 @@ mod verify;
 
 use anyhow::Result;
 use clap::{Subcommand, builder::RangedU64ValueParser};
-use reposure_oci::ImageName;
+use reposure_client::session::Session;
+use reposure_oci::{ImageName, RepositoryName};
+use reposure_parcel::kind::RegistryKind;
 
 use crate::{
     context::Context,
@@ -46,6 +48,23 @@ pub(super) async fn run(context: &Context, command: ImageCommand) -> Result<()> 
 fn not_in(image: &ImageName, registry: &str) -> Failure {
     let failure = Failure::new(Kind::NotFound, format!("there is no image {image} in registry {registry}"));
     failure.hint(format!("reposure image list {registry}"))
+}
+
+/// Refuses a name that is none in the registry, before anything is asked of it.
+fn check_name(session: &Session, repository: &RepositoryName) -> Result<(), Failure> {
+    let hello = session.hello();
+    let Some(kind) = hello.upstream.registry_kind() else { return Ok(()) };
+    kind.check(repository).map_err(|error| {
+        let last = repository.as_str().rsplit('/').next().unwrap_or_default();
+        let failure = Failure::new(Kind::Usage, error.to_string());
+        match kind {
+            // A project is a namespace.
+            RegistryKind::OpenShift => failure.hint(format!("{}/{last}, for one", hello.namespace)),
+            RegistryKind::Harbor => {
+                failure.hint(format!("library/{last}, for one: the project must be there"))
+            }
+        }
+    })
 }
 
 /// Takes a number of exchanges at once. More help nobody, and each takes memory.

@@ -16,14 +16,14 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use reposure_admin::plan::upload_strategy;
-use reposure_api::RegistryScheme;
+use reposure_api::{RegistryKind, RegistryScheme};
 use reposure_client::{channel::Direct, session::Session, token::NoTokens};
 use reposure_oci::{
     DirectOptions, DirectTransport,
     direct::{Cause, DirectError},
     registry::{self, Client},
 };
-use reposure_parcel::wire::Right;
+use reposure_parcel::{kind::RegistryKind as Kinds, wire::Right};
 use tokio::time::timeout;
 
 use super::{ChannelChoice, Sought};
@@ -70,11 +70,16 @@ pub(crate) async fn open(
         options.identity = secret.as_ref().map(RegistrySecret::identity).transpose()?.flatten();
     }
     options.credentials = Arc::new(credentials::DirectCredentials::find(&upstream, secret.as_ref()).await?);
+    options.realm = upstream.realm()?;
     let transport = DirectTransport::new(options)
         .context("cannot use the registry's authority or its certificate for us")?;
     let (namespace, name) = (&cluster.namespace, &sought.name);
     let upload = upload_strategy(upstream.registry.spec.upload);
-    let channel = Direct::open(namespace, name, transport, upload).await;
+    let kind = upstream.registry.spec.registry_kind().map(|kind| match kind {
+        RegistryKind::OpenShift => Kinds::OpenShift,
+        RegistryKind::Harbor => Kinds::Harbor,
+    });
+    let channel = Direct::open(namespace, name, transport, upload, kind).await;
     let channel = channel.map_err(|error| unreached(&upstream, error))?;
     tracing::info!("channel direct, to {}", upstream.host);
     Ok(Session::open(Arc::new(channel), Arc::new(NoTokens), right).await?)

@@ -9,10 +9,11 @@ use std::{
     process::{Command, Stdio},
 };
 
-use reposure_parcel::config::{Access, Config, Scheme, UploadStrategy, UpstreamConfig};
+use reposure_parcel::config::{Access, ApiServer, Config, Kind, Scheme, UploadStrategy, UpstreamConfig};
 use reposure_surrogate::Surrogate;
 use reposure_testing::{
-    FakeApiServer, ForwardProxy, MemoryRegistry, Options, RandomImage, api_server::Behaviour,
+    Auth, Cluster, FakeApiServer, ForwardProxy, ImageStreamApi, MemoryRegistry, Options, Quirks, RandomImage,
+    Rule, api_server::Behaviour,
 };
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -38,6 +39,7 @@ pub(crate) struct TestEnvironment {
 struct Scene {
     registry: Option<MemoryRegistry>,
     surrogate: Surrogate,
+    _image_streams: Option<ImageStreamApi>,
 }
 
 /// What a run of the program left behind.
@@ -64,6 +66,15 @@ impl TestEnvironment {
     pub(crate) fn new() -> Self {
         let mut environment = Self::alone();
         environment.scene = Some(environment.runtime.block_on(Scene::new()));
+        environment
+    }
+
+    /// Has OpenShift's registry with a project `test`, and a surrogate whose token may do there what the plan gives it.
+    pub(crate) fn openshift() -> Self {
+        let mut environment = Self::alone();
+        let folder = environment.path("mounted");
+        fs::create_dir_all(&folder).unwrap();
+        environment.scene = Some(environment.runtime.block_on(Scene::openshift(&folder)));
         environment
     }
 
@@ -208,30 +219,67 @@ impl Drop for TestEnvironment {
 impl Scene {
     async fn new() -> Self {
         let registry = MemoryRegistry::start(Options::default()).await.unwrap();
-        let any = ([127, 0, 0, 1], 0).into();
-        let config = Config {
-            namespace: "test".into(),
-            registry: "default".into(),
-            listen: any,
-            status_listen: any,
-            upstream: UpstreamConfig {
-                host: registry.host(),
-                image_host: None,
-                scheme: Scheme::Http,
-                authority_file: None,
-                credentials: None,
-                upload: UploadStrategy::Auto,
+        let config = config(&registry);
+        let surrogate = Surrogate::start(config).await.unwrap();
+        Self { registry: Some(registry), surrogate, _image_streams: None }
+    }
+
+    async fn openshift(mounted: &Path) -> Self {
+        let cluster = Cluster::new(&["test"]);
+        cluster.allow("token", Rule::editor("test"));
+        let options = Options {
+            tls: true,
+            auth: Auth::OpenShift(cluster),
+            quirks: Quirks::openshift(),
+            ..Options::default()
+        };
+        let registry = MemoryRegistry::start(options).await.unwrap();
+        let streams = registry.image_streams().await.unwrap();
+        let file = |name: &str, text: &str| {
+            fs::write(mounted.join(name), text).unwrap();
+            mounted.join(name)
+        };
+        let mut config = config(&registry);
+        config.upstream.scheme = Scheme::Https;
+        config.upstream.authority_file = Some(file("service-ca.crt", registry.authority().unwrap()));
+        config.upstream.credentials = Some(mounted.into());
+        config.upstream.kind = Kind::OpenShift {
+            project: "test".into(),
+            api_server: ApiServer {
+                address: streams.url(),
+                authority_file: file("ca.crt", streams.authority()),
+                token_file: file("token", "token"),
             },
-            access: Access::Loopback,
-            session_socket: None,
-            pod_uid_file: None,
         };
         let surrogate = Surrogate::start(config).await.unwrap();
-        Self { registry: Some(registry), surrogate }
+        Self { registry: Some(registry), surrogate, _image_streams: Some(streams) }
     }
 
     fn upstream(&self) -> String {
         self.registry.as_ref().map_or_else(|| "$REGISTRY".into(), MemoryRegistry::host)
+    }
+}
+
+fn config(registry: &MemoryRegistry) -> Config {
+    let any = ([127, 0, 0, 1], 0).into();
+    Config {
+        namespace: "test".into(),
+        registry: "default".into(),
+        listen: any,
+        status_listen: any,
+        upstream: UpstreamConfig {
+            host: registry.host(),
+            image_host: None,
+            scheme: Scheme::Http,
+            authority_file: None,
+            credentials: None,
+            upload: UploadStrategy::Auto,
+            kind: Kind::default(),
+            realm: None,
+        },
+        access: Access::Loopback,
+        session_socket: None,
+        pod_uid_file: None,
     }
 }
 

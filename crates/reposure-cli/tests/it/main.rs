@@ -13,6 +13,7 @@ mod environment;
 mod failures;
 mod formats;
 mod ladder;
+mod openshift;
 mod plugin;
 mod proxies;
 mod pulls;

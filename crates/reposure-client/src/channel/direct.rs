@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures::{FutureExt as _, future::BoxFuture};
 use http::{Method, Request, Response, header};
 use reposure_oci::{Body, DirectTransport, registry, transport};
-use reposure_parcel::config::UploadStrategy;
+use reposure_parcel::{config::UploadStrategy, kind::RegistryKind};
 use reposure_surrogate::Embedded;
 
 use super::{Channel, ChannelError};
@@ -20,7 +20,7 @@ pub struct Direct(Arc<Embedded>);
 
 impl Direct {
     /// Asks the registry of the `Registry` called `name` in `namespace`, which `transport` leads to and takes blobs as `upload` says,
-    /// whether it is there.
+    /// whether it is there. `kind` is what it is known to be.
     ///
     /// # Errors
     /// When the registry does not answer within 15 s, or what answers is none. One that does not take the transport's credentials
@@ -33,8 +33,9 @@ impl Direct {
         name: &str,
         transport: DirectTransport,
         upload: UploadStrategy,
+        kind: Option<RegistryKind>,
     ) -> Result<Self, registry::Error> {
-        Ok(Self(Arc::new(Embedded::start(namespace, name, transport, upload).await?)))
+        Ok(Self(Arc::new(Embedded::start(namespace, name, transport, upload, kind).await?)))
     }
 }
 

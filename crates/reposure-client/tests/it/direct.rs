@@ -41,7 +41,7 @@ fn ann() -> Arc<FixedCredentials> {
 
 async fn open(options: DirectOptions) -> Result<Arc<Session>, Error> {
     let transport = DirectTransport::new(options).unwrap();
-    let channel = Direct::open("ns", "default", transport, UploadStrategy::Auto).await?;
+    let channel = Direct::open("ns", "default", transport, UploadStrategy::Auto, None).await?;
     Ok(Arc::new(Session::open(Arc::new(channel), Arc::new(NoTokens), Right::Admin).await.unwrap()))
 }
 

@@ -12,7 +12,7 @@ use reposure_client::{
 };
 use reposure_oci::{Artifact, Digest, ImageName, Spool, archive};
 use reposure_parcel::{
-    config::{Access, Config as SurrogateConfig, Scheme, UploadStrategy, UpstreamConfig},
+    config::{Access, Config as SurrogateConfig, Kind, Scheme, UploadStrategy, UpstreamConfig},
     session::greeting,
     wire::Right,
 };
@@ -197,6 +197,8 @@ async fn start_surrogate(registry: &MemoryRegistry, listen: SocketAddr, sessions
             authority_file: None,
             credentials: None,
             upload: UploadStrategy::Auto,
+            kind: Kind::default(),
+            realm: None,
         },
         access: Access::Loopback,
         session_socket: Some(sessions.into()),

@@ -4,17 +4,17 @@ use std::{net::SocketAddr, time::SystemTime};
 
 use http::HeaderMap;
 use reposure_parcel::{
-    config::{Access, Config, ServiceAccounts},
+    config::{self, Access, Config, ServiceAccounts},
     problem::{Code, Problem},
     status::{Check, Reason},
     wire::{self, Right},
 };
 
 use super::{
-    fetch::{AddressError, ApiServer},
     keys::{Found, Keys},
     token::Token,
 };
+use crate::api_server::{AddressError, ApiServer};
 
 /// Why nobody can be let in as configured.
 #[derive(Debug, thiserror::Error)]
@@ -58,11 +58,11 @@ impl Gate {
                 service_account_namespace,
                 service_accounts,
             } => {
-                let source = ApiServer::new(
-                    api_server,
-                    api_server_authority_file.clone(),
-                    api_server_token_file.clone(),
-                )
+                let source = ApiServer::new(config::ApiServer {
+                    address: api_server.clone(),
+                    authority_file: api_server_authority_file.clone(),
+                    token_file: api_server_token_file.clone(),
+                })
                 .map_err(GateError::ApiServer)?;
                 Ok(Self::Tokens(Box::new(Tokens {
                     keys: Keys::new(source),

@@ -5,4 +5,4 @@ mod pass;
 mod path;
 
 pub(crate) use headers::strip;
-pub(crate) use pass::pass;
+pub(crate) use pass::{exchange, pass};

@@ -50,7 +50,11 @@ fn prepare(request: Request<Body>) -> (Request<Body>, oneshot::Receiver<()>) {
     (Request::from_parts(parts, body), sent)
 }
 
-async fn exchange(registry: Arc<dyn Transport>, request: Request<Body>) -> Result<Answer, Problem> {
+/// Sends a request that holds nothing but what is for the registry, and makes its answer one for the client.
+pub(crate) async fn exchange(
+    registry: Arc<dyn Transport>,
+    request: Request<Body>,
+) -> Result<Answer, Problem> {
     let path = request.uri().path().to_owned();
     let doing = format!("cannot {} {path}", request.method());
     let response = registry.send(request).await.map_err(|error| answer::unreachable(&doing, &error))?;

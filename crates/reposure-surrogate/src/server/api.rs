@@ -8,8 +8,11 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use reposure_oci::Body;
 use reposure_parcel::{
+    exists::Exists,
     problem::{Code, Problem},
-    wire::Right,
+    storage::Storage,
+    upload::Open,
+    wire::{self, Right},
 };
 
 use super::connection::{Wrapping, marked};
@@ -72,7 +75,7 @@ async fn dispatch(right: Right, app: Arc<App>, request: Request<Body>) -> Result
     }
     match route {
         Route::Hello => Ok(answer::json(StatusCode::OK, &hello::hello(&app, right))),
-        Route::Registry => gateway::pass(app.registry.clone(), &app.results, request).await,
+        Route::Registry => of_registry(app, request).await,
         Route::ProbeDown(length) => probe::give(length),
         Route::ProbeUp => {
             let (parts, body) = request.into_parts();
@@ -81,18 +84,30 @@ async fn dispatch(right: Right, app: Arc<App>, request: Request<Body>) -> Result
         Route::Result(id) => app.results.get(&id, request.method()).await,
         Route::Tickets => tickets::give(&app, &body::message(request.into_body()).await?),
         Route::Exists => {
-            let wish = body::message(request.into_body()).await?;
+            let wish: Exists = body::message(request.into_body()).await?;
+            app.kind.check(&wish.repository)?;
             let work = app.clone();
             later(&app, async move { exists::exists(&work.client, work.uploads.remembered(), wish).await })
                 .await
         }
         Route::Storage => {
-            let wish = body::message(request.into_body()).await?;
+            let wish: Storage = body::message(request.into_body()).await?;
+            app.kind.check(&wish.repository)?;
             let work = app.clone();
             later(&app, async move { storage::probe(&work.client, wish).await }).await
         }
         upload => of_upload(app, upload, request).await,
     }
+}
+
+/// Passes a request on to the registry, or answers it by another API of the registry's.
+async fn of_registry(app: Arc<App>, request: Request<Body>) -> Result<Answer, Problem> {
+    let Some(wish) = app.kind.read(request.method(), request.uri())? else {
+        return gateway::pass(app.registry.clone(), &app.results, request).await;
+    };
+    let work = app.clone();
+    let answer = async move { work.kind.answer(wish, work.registry.clone()).await };
+    if request.headers().contains_key(wire::ASYNC_HEADER) { later(&app, answer).await } else { answer.await }
 }
 
 async fn of_upload(app: Arc<App>, route: Route, request: Request<Body>) -> Result<Answer, Problem> {
@@ -103,9 +118,16 @@ async fn of_upload(app: Arc<App>, route: Route, request: Request<Body>) -> Resul
         Route::Progress(id) => app.uploads.progress(&id).await,
         Route::Commit(id) => app.uploads.commit(&id, &body::message(body).await?).await,
         Route::Cancel(id) => Ok(app.uploads.cancel(&id)),
-        Route::Whole(repository, digest) => app.uploads.whole(repository, digest, &headers, body).await,
+        Route::Whole(repository, digest) => {
+            if let Err(problem) = app.kind.check(&repository) {
+                body::drain(&headers, body);
+                return Err(problem);
+            }
+            app.uploads.whole(repository, digest, &headers, body).await
+        }
         _ => {
-            let wish = body::message(body).await?;
+            let wish: Open = body::message(body).await?;
+            app.kind.check(&wish.repository)?;
             let uploads = app.uploads.clone();
             later(&app, async move { uploads.open(wish).await }).await
         }

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use reposure_oci::transport::{self, Transport};
 use reposure_parcel::{
     hello::Upstream,
+    kind::RegistryKind,
     status::{Check, Reason},
 };
 use tokio::time::timeout;
@@ -29,14 +30,16 @@ struct State {
 #[derive(Debug)]
 pub(crate) struct Health {
     host: String,
+    kind: Option<RegistryKind>,
     state: Mutex<State>,
 }
 
 impl Health {
-    pub(crate) fn new(host: String) -> Self {
+    pub(crate) fn new(host: String, kind: Option<RegistryKind>) -> Self {
         let problem = Some("it was not asked yet".into());
         Self {
             host,
+            kind,
             state: Mutex::new(State { check: Check { reason: Reason::Pending, time: None }, problem }),
         }
     }
@@ -73,7 +76,7 @@ impl Health {
             host: self.host.clone(),
             reachable: check.reason == Reason::Ok,
             problem,
-            kind: None,
+            kind: self.kind.map(|kind| kind.as_str().into()),
             certificate: None,
         }
     }

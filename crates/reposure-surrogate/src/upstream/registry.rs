@@ -18,6 +18,7 @@ use reposure_oci::{
 use reposure_parcel::config::{self, UpstreamConfig};
 use secrecy::{ExposeSecret as _, SecretSlice};
 use tokio::io::AsyncReadExt;
+use url::Url;
 
 /// The largest file of certificates, in bytes: what a ConfigMap or a Secret can hold.
 const LARGEST: u64 = 1 << 20;
@@ -31,6 +32,9 @@ pub(crate) enum RegistryError {
     /// The host is malformed.
     #[error("the registry's host is malformed")]
     Host(#[source] EndpointError),
+    /// The URL where tokens are fetched is malformed.
+    #[error("the URL where the registry's tokens are fetched is malformed")]
+    Realm(#[source] url::ParseError),
     /// A file of certificates, or of the key to one, cannot be read.
     #[error("cannot read the registry's certificates at {path}")]
     Certificates {
@@ -49,6 +53,7 @@ pub(crate) enum RegistryError {
 #[derive(Debug)]
 pub(crate) struct Registry {
     endpoint: Endpoint,
+    realm: Option<Url>,
     authority_file: Option<PathBuf>,
     credentials_folder: Option<PathBuf>,
     credentials: Arc<dyn CredentialsSource>,
@@ -89,12 +94,13 @@ impl Registry {
             }
             None => Arc::new(FixedCredentials::from(Credentials::Anonymous)),
         };
+        let realm = config.realm.as_deref().map(Url::parse).transpose().map_err(RegistryError::Realm)?;
         let authority_file = config.authority_file.clone();
         let credentials_folder = config.credentials.clone();
         let material = read(authority_file.as_deref(), credentials_folder.as_deref()).await;
         let certificate = Arc::default();
-        let state = Mutex::new(State::new(material, &endpoint, &credentials, &certificate));
-        Ok(Self { endpoint, authority_file, credentials_folder, credentials, certificate, state })
+        let state = Mutex::new(State::new(material, &endpoint, realm.as_ref(), &credentials, &certificate));
+        Ok(Self { endpoint, realm, authority_file, credentials_folder, credentials, certificate, state })
     }
 
     /// Reads the certificates again; to be called every few seconds. Requests under way go on as they began.
@@ -109,7 +115,8 @@ impl Registry {
         };
         let is_old = self.certificate.seen().is_some_and(|(time, _)| time.elapsed() > CERTIFICATE_SEEN);
         if !unchanged || (is_old && read.is_ok()) {
-            let new = State::new(read, &self.endpoint, &self.credentials, &self.certificate);
+            let new =
+                State::new(read, &self.endpoint, self.realm.as_ref(), &self.credentials, &self.certificate);
             // Nor does a certificate whose key is not there yet.
             if new.transport.is_ok() || !is_well {
                 *state = new;
@@ -132,6 +139,7 @@ impl State {
     fn new(
         material: Result<Material, RegistryError>,
         endpoint: &Endpoint,
+        realm: Option<&Url>,
         credentials: &Arc<dyn CredentialsSource>,
         certificate: &Arc<PeerCertificate>,
     ) -> Self {
@@ -139,6 +147,7 @@ impl State {
             let mut options = DirectOptions::new(endpoint.clone());
             options.trust = material.trust.clone();
             options.identity.clone_from(&material.identity);
+            options.realm = realm.cloned();
             options.credentials = credentials.clone();
             options.peer = Some(certificate.clone());
             DirectTransport::new(options).map(|transport| (material, transport)).map_err(RegistryError::Tls)

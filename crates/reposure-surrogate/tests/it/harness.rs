@@ -16,7 +16,7 @@ use hyper_util::{
 };
 use reposure_oci::Digest;
 use reposure_parcel::{
-    config::{Access, Config, Scheme, UploadStrategy, UpstreamConfig},
+    config::{Access, Config, Kind, Scheme, UploadStrategy, UpstreamConfig},
     problem::{Code, Problem},
     upload::{Open, Progress},
     wire,
@@ -100,6 +100,8 @@ pub(crate) fn config(host: &str, access: Access) -> Config {
             authority_file: None,
             credentials: None::<PathBuf>,
             upload: UploadStrategy::Auto,
+            kind: Kind::Distribution,
+            realm: None,
         },
         access,
         session_socket: None,

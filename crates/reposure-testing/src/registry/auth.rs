@@ -11,6 +11,7 @@ use http::{HeaderMap, Method, StatusCode, header};
 
 use super::{
     answer::{self, Answer},
+    openshift,
     options::{Auth, Users},
     route::{Route, parameter, parameters},
     shared::Shared,
@@ -82,6 +83,7 @@ impl Access {
 pub(crate) fn check(shared: &Shared, route: &Route, method: &Method, headers: &HeaderMap) -> Option<Answer> {
     match &shared.auth {
         Auth::Open => None,
+        Auth::OpenShift(cluster) => openshift::check(shared, cluster, route, method, headers),
         Auth::Basic(users) => {
             let known = basic(headers).is_some_and(|pair| is_user(users, &pair));
             (!known).then(|| challenge("Basic realm=\"Memory, Registry\""))
@@ -117,8 +119,10 @@ fn challenge(text: &str) -> Answer {
 
 /// Answers `GET /token?service=…&scope=…`.
 pub(crate) fn get_token(shared: &Shared, headers: &HeaderMap, query: &str) -> Answer {
-    let Auth::Bearer { users, anonymous_pull, .. } = &shared.auth else {
-        return answer::status(StatusCode::NOT_FOUND);
+    let (users, anonymous_pull) = match &shared.auth {
+        Auth::Bearer { users, anonymous_pull, .. } => (users, anonymous_pull),
+        Auth::OpenShift(cluster) => return openshift::token(cluster, headers),
+        _ => return answer::status(StatusCode::NOT_FOUND),
     };
     let scopes = parameters(query, "scope");
     match basic(headers) {

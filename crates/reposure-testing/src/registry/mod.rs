@@ -11,6 +11,7 @@ mod handler;
 mod intake;
 mod known;
 mod log;
+mod openshift;
 mod options;
 mod route;
 mod server;
@@ -20,6 +21,7 @@ pub(crate) mod tls;
 
 pub use fault::{Fault, Injection};
 pub use log::Entry;
+pub use openshift::{Cluster, ImageStreamApi, Rule};
 pub use options::{
     AnonymousMount, Auth, DigestHeader, Immutable, LocationForm, Options, Quirks, TagDelete, Users,
 };

@@ -5,6 +5,8 @@ use std::{
     time::Duration,
 };
 
+use super::openshift::Cluster;
+
 /// How the registry is set up.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -53,6 +55,8 @@ pub enum Auth {
         /// What the challenge names instead of the registry's own `/token`.
         realm: Option<String>,
     },
+    /// Whoever brings a token of the API server, with which he may do what RBAC says, as in OpenShift.
+    OpenShift(Cluster),
 }
 
 impl Auth {

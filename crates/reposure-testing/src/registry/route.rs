@@ -17,7 +17,7 @@ pub(crate) enum Route {
 
 impl Route {
     pub(crate) fn parse(path: &str) -> Self {
-        if path == "/token" {
+        if path == "/token" || path == "/openshift/token" {
             return Self::Token;
         }
         match path.strip_prefix("/v2") {

@@ -25,7 +25,8 @@ use super::{
     handler,
     intake::Intake,
     log::Entry,
-    options::{Options, Quirks},
+    openshift::ImageStreamApi,
+    options::{Auth, Options, Quirks},
     route::Route,
     shared::Shared,
     store::StoredManifest,
@@ -123,6 +124,17 @@ impl MemoryRegistry {
     /// Forgets what was asked so far.
     pub fn clear_requests(&self) {
         self.shared.log.clear();
+    }
+
+    /// Starts an API server that has this registry's ImageStreams.
+    ///
+    /// # Errors
+    /// When the registry is none of OpenShift's, or nothing can be listened on.
+    pub async fn image_streams(&self) -> io::Result<ImageStreamApi> {
+        let Auth::OpenShift(cluster) = &self.shared.auth else {
+            return Err(io::Error::other("the registry is none of OpenShift's"));
+        };
+        ImageStreamApi::start(cluster.clone(), Arc::clone(&self.shared)).await
     }
 
     /// Stores a blob and returns its digest.

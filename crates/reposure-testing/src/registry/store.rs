@@ -28,6 +28,8 @@ pub(crate) struct Store {
     blobs: HashMap<(String, String), Bytes>,
     manifests: HashMap<(String, String), StoredManifest>,
     tags: BTreeMap<String, BTreeMap<String, String>>,
+    /// What a tag was ever of, the newest last, by repository and tag.
+    histories: BTreeMap<String, BTreeMap<String, Vec<String>>>,
     pub(crate) uploads: HashMap<String, Upload>,
     next_upload: u64,
 }
@@ -53,6 +55,21 @@ impl Store {
         self.tags.get(repository).is_some_and(|tags| tags.values().any(|tagged| tagged == digest))
     }
 
+    /// Returns what each tag of a repository was ever of.
+    pub(crate) fn histories(&self, repository: &str) -> BTreeMap<String, Vec<String>> {
+        self.histories.get(repository).cloned().unwrap_or_default()
+    }
+
+    /// Tells whether a repository holds more than blobs.
+    pub(crate) fn has_manifests(&self, repository: &str) -> bool {
+        self.manifests.keys().any(|(own, _)| own == repository)
+    }
+
+    /// Returns the repositories that hold more than blobs, in order.
+    pub(crate) fn with_manifests(&self) -> BTreeSet<String> {
+        self.manifests.keys().map(|(own, _)| own.clone()).collect()
+    }
+
     /// Returns the digests of the manifests of a repository.
     pub(crate) fn digests(&self, repository: &str) -> BTreeSet<String> {
         self.manifests.keys().filter(|(own, _)| own == repository).map(|(_, digest)| digest.clone()).collect()
@@ -73,6 +90,10 @@ impl Store {
         self.manifests.insert((repository.into(), digest.clone()), manifest);
         if let Some(tag) = tag {
             self.tags.entry(repository.into()).or_default().insert(tag.into(), digest.clone());
+            let history = self.histories.entry(repository.into()).or_default().entry(tag.into()).or_default();
+            if history.last() != Some(&digest) {
+                history.push(digest.clone());
+            }
         }
         digest
     }
@@ -99,6 +120,9 @@ impl Store {
     }
 
     pub(crate) fn delete_tag(&mut self, repository: &str, tag: &str) -> bool {
+        if let Some(histories) = self.histories.get_mut(repository) {
+            histories.remove(tag);
+        }
         self.tags.get_mut(repository).is_some_and(|tags| tags.remove(tag).is_some())
     }
 

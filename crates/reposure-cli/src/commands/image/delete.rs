@@ -6,7 +6,7 @@ use reposure_oci::{ImageName, Reference, Transport, registry};
 use reposure_parcel::wire::Right;
 use serde::Serialize;
 
-use super::{list, not_in};
+use super::{check_name, list, not_in};
 use crate::{connect, context::Context, format::Format, output};
 
 /// Delete images from a registry
@@ -32,6 +32,9 @@ struct Deleted {
 
 pub(super) async fn run(context: &Context, args: DeleteArgs) -> Result<()> {
     let session = connect::session(context, &args.registry, Right::Admin).await?;
+    for image in &args.images {
+        check_name(&session, &image.repository)?;
+    }
     let client = registry::Client::new(session);
     let images = if args.all { list::images(&client, &args.registry).await? } else { args.images };
     for image in &images {

@@ -25,7 +25,7 @@ use reposure_oci::{
 };
 use reposure_parcel::wire::Right;
 
-use super::jobs;
+use super::{check_name, jobs};
 use crate::{
     bars::Bars,
     connect,
@@ -110,6 +110,7 @@ pub(super) async fn run(context: &Context, args: PullArgs) -> Result<()> {
     // What is wrong with the target is said before anything is asked of the cluster.
     let target = Target::of(&args)?;
     let session = connect::session(context, &args.registry, Right::Pull).await?;
+    check_name(&session, &args.image.repository)?;
     let options = PullOptions { jobs: args.jobs, ..PullOptions::default() };
     let durability = if args.fsync { Durability::Machine } else { Durability::Program };
     let pull = Pull { session, name: args.image.clone(), options, durability };

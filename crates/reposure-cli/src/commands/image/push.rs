@@ -16,6 +16,7 @@ use serde::Serialize;
 
 use super::{
     cache::CacheArgs,
+    check_name,
     compression::CompressionArgs,
     jobs,
     source::{self, Source, SourceArgs},
@@ -97,6 +98,7 @@ pub(super) async fn run(context: &Context, args: PushArgs) -> Result<()> {
         source.check_referrers_of(&artifact)?;
     }
     let pushing = Pushing::start(context, &args).await?;
+    check_name(&pushing.session, &args.image.repository)?;
     let pushed = pushing.push_with_referrers(&source, &artifact, args.image.clone()).await?;
     let line = pushed.digest.to_string();
     output::fact(context.format(), &pushed, &line)

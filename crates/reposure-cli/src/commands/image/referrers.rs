@@ -9,7 +9,7 @@ use reposure_oci::{Digest, ImageName, MediaType, Referrer, Tag, registry};
 use reposure_parcel::wire::Right;
 use serde::Serialize;
 
-use super::not_in;
+use super::{check_name, not_in};
 use crate::{
     connect,
     context::Context,
@@ -47,6 +47,7 @@ struct Listed {
 
 pub(super) async fn run(context: &Context, args: &ReferrersArgs) -> Result<()> {
     let session = connect::session(context, &args.registry, Right::Pull).await?;
+    check_name(&session, &args.image.repository)?;
     let listed = list(&registry::Client::new(session), args).await?;
     let mut rows = Rows::new(&["DIGEST", "ARTIFACT TYPE", "TAG", "SIZE"], 3);
     for one in &listed {

@@ -11,7 +11,7 @@ use reposure_parcel::wire::Right;
 use serde::Serialize;
 
 use super::{
-    jobs,
+    check_name, jobs,
     pull::{is_missing, missing, shown},
 };
 use crate::{
@@ -64,6 +64,7 @@ struct Found<'a> {
 
 pub(super) async fn run(context: &Context, args: VerifyArgs) -> Result<()> {
     let session = connect::session(context, &args.registry, Right::Pull).await?;
+    check_name(&session, &args.image.repository)?;
     let pull = PullOptions { jobs: args.jobs, ..PullOptions::default() };
     let options = VerifyOptions { pull, diff_ids: args.diff_ids };
     let report = shown(async |progress| verify(&session, &args.image, options, progress).await).await;

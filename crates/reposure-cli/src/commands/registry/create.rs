@@ -1,5 +1,6 @@
 //! `reposure registry create NAME`
 
+mod found;
 mod provider;
 mod simple;
 mod standalone;
@@ -7,12 +8,13 @@ mod standalone;
 use anyhow::{Context as _, Result};
 use clap::{ArgGroup, Args, ValueEnum};
 use kube::ResourceExt as _;
-use reposure_admin::{RegistryOptions, apply, plan, wait};
-use reposure_api::{Registry, RegistryScheme, Target, UploadStrategy, names};
+use reposure_admin::{ApplyOptions, RegistryOptions, apply, plan, wait};
+use reposure_api::{Registry, RegistryKind, RegistryScheme, RegistrySpec, Target, UploadStrategy, names};
 
 use crate::{
     args::WaitArgs,
     commands::{operator::by_hand, report},
+    connect,
     context::{Cluster, Context},
     exit::{Failure, Kind},
 };
@@ -35,8 +37,8 @@ pub(crate) struct CreateArgs {
     /// The Service before the registry
     #[arg(long, value_name = "NAME")]
     service: Option<String>,
-    /// The Service's namespace, instead of the registry's own
-    #[arg(long, value_name = "NAME", requires = "service")]
+    /// The Service's namespace, instead of the registry's own; with a provider, where its Service is looked for instead of everywhere
+    #[arg(long, value_name = "NAME", conflicts_with = "host")]
     service_namespace: Option<String>,
     /// The Service's port
     #[arg(long, value_name = "N", default_value_t = names::SIMPLE_PORT, requires = "service")]
@@ -56,6 +58,12 @@ pub(crate) struct CreateArgs {
     /// What pods put before an image's name, where nodes reach the registry elsewhere than its surrogate
     #[arg(long, value_name = "HOST[:PORT]")]
     image_host: Option<String>,
+    /// What the registry is, where it has names or an API of its own; a provider says so itself
+    #[arg(long, value_name = "KIND")]
+    kind: Option<KindName>,
+    /// Where tokens for the registry are fetched, instead of the URL that it names
+    #[arg(long, value_name = "URL")]
+    realm: Option<String>,
     /// In which form blobs are sent to the registry, instead of the one that it turns out to take
     #[arg(long, value_name = "FORM")]
     upload: Option<Upload>,
@@ -69,6 +77,23 @@ pub(crate) struct CreateArgs {
 enum Scheme {
     Http,
     Https,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum KindName {
+    /// OpenShift's registry: it lists and deletes by ImageStreams
+    Openshift,
+    /// Harbor: it lists project by project
+    Harbor,
+}
+
+impl From<KindName> for RegistryKind {
+    fn from(kind: KindName) -> Self {
+        match kind {
+            KindName::Openshift => Self::OpenShift,
+            KindName::Harbor => Self::Harbor,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -107,6 +132,12 @@ impl CreateArgs {
         if self.image_host.is_some() {
             spec.image_host.clone_from(&self.image_host);
         }
+        if let Some(kind) = self.kind {
+            spec.kind = Some(kind.into());
+        }
+        if self.realm.is_some() {
+            spec.realm.clone_from(&self.realm);
+        }
         spec.upload = self.upload.map(Into::into);
         if self.authentication_secret.is_some() {
             spec.authentication_secret.clone_from(&self.authentication_secret);
@@ -126,7 +157,8 @@ impl CreateArgs {
             let target = self.target(&namespace);
             return Ok(RegistryOptions::at(namespace, name, target));
         };
-        Ok(RegistryOptions { namespace, name, spec: provider.spec(cluster).await? })
+        let spec = provider.spec(cluster, self.service_namespace.as_deref()).await?;
+        Ok(RegistryOptions { namespace, name, spec })
     }
 
     fn target(&self, namespace: &str) -> Target {
@@ -144,18 +176,14 @@ impl CreateArgs {
 pub(super) async fn run(context: &Context, args: CreateArgs) -> Result<()> {
     let cluster = context.cluster().await?;
     let options = args.options(&cluster).await?;
-    // Whoever shows its own token to the registry needs rights there.
-    let openshift = options.spec.authorization_service_account == Some(true);
     let registry = plan::registry(&options);
     if args.standalone.standalone {
         standalone::create(context, &cluster, &registry, &args.standalone, args.wait).await?;
     } else {
         define(context, &cluster, &registry).await?;
     }
-    if openshift {
-        let access = plan::openshift_access(&registry);
-        let given = apply::apply(&cluster.client, &access, &by_hand()).await;
-        report::changes(context, &[given.context("cannot give the surrogate access")?])?;
+    if has_image_streams(&registry.spec) {
+        give_access(context, &cluster, &args.name).await?;
     }
     if args.wait.wait && !args.standalone.standalone {
         wait::registry_ready(&cluster.client, &cluster.namespace, &args.name, args.wait.timeout)
@@ -163,6 +191,25 @@ pub(super) async fn run(context: &Context, args: CreateArgs) -> Result<()> {
             .context("the registry is known, but cannot be used")?;
     }
     Ok(())
+}
+
+/// Tells whether the surrogate shows its own token to OpenShift's registry, and so needs rights there.
+fn has_image_streams(spec: &RegistrySpec) -> bool {
+    spec.authorization_service_account == Some(true) && spec.registry_kind() == Some(RegistryKind::OpenShift)
+}
+
+/// Gives the surrogate rights to the ImageStreams of its project, by the rights of whoever makes the registry: no operator holds them.
+async fn give_access(context: &Context, cluster: &Cluster, name: &str) -> Result<()> {
+    // With what it is known by in the cluster, so that the rights go with it.
+    let registry = connect::find(cluster, name).await?;
+    let options = ApplyOptions { owner: apply::owner(&registry), ..by_hand() };
+    let given = apply::apply_all(&cluster.client, &plan::image_streams_access(&registry), &options).await;
+    let given = given.map_err(|error| {
+        let message = "the registry is known, but you cannot give its surrogate rights to the ImageStreams of the project";
+        Failure::because(message, error)
+            .hint("let an administrator of the project do the same: oc policy add-role-to-user admin gives that right")
+    });
+    report::changes(context, &given?)
 }
 
 /// Makes the `Registry`, for an operator.

@@ -4,10 +4,13 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result};
 use clap::{Args, ValueEnum};
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::ResourceExt as _;
 use reposure_admin::Verb;
-use reposure_api::Registry;
+use reposure_api::{
+    Registry, SurrogateNames,
+    target::{self, Authority},
+};
 use reposure_oci::auth::{Credentials, DockerConfig};
 use secrecy::ExposeSecret as _;
 use serde::Serialize;
@@ -16,7 +19,7 @@ use crate::{
     connect,
     context::{Cluster, Context},
     exit::{Failure, Kind},
-    output, standalone,
+    output, service_account, standalone,
 };
 
 /// Print a fact of a registry, for scripts
@@ -68,15 +71,27 @@ fn missing(registry: &Registry, fact: Fact) -> Failure {
 }
 
 async fn certificate(cluster: &Cluster, registry: &Registry) -> Result<Option<String>> {
-    let Some(name) = &registry.spec.authentication_secret else { return Ok(None) };
-    let data = secret(cluster, name).await?;
-    let key = registry.spec.authentication_secret_data_key.as_deref().unwrap_or("tls.crt");
-    Ok(data.get(key).map(|bytes| String::from_utf8_lossy(bytes).into_owned()))
+    Ok(match registry.spec.authority() {
+        None => None,
+        Some(Authority::Secret { name, key }) => {
+            let data = secret(cluster, name).await?;
+            data.get(key).map(|bytes| String::from_utf8_lossy(bytes).into_owned())
+        }
+        Some(Authority::ConfigMap { name, key }) => {
+            let map = cluster.api::<ConfigMap>().get(name).await;
+            let map = map.map_err(|error| cluster.failed::<ConfigMap>(Verb::Get, name, error));
+            map.context("cannot read what the registry names")?.data.and_then(|mut data| data.remove(key))
+        }
+    })
 }
 
 /// Reads the credentials with the caller's own right to the Secret.
 async fn credential(cluster: &Cluster, registry: &Registry, fact: Fact) -> Result<Option<String>> {
-    let Some(name) = &registry.spec.authorization_secret else { return Ok(None) };
+    let name = match registry.spec.credentials() {
+        None => return Ok(None),
+        Some(target::Credentials::ServiceAccount) => return of_surrogate(cluster, registry, fact).await,
+        Some(target::Credentials::Secret { name }) => name,
+    };
     let data = secret(cluster, name).await?;
     let text = |key: &str| data.get(key).map(|bytes| String::from_utf8_lossy(bytes).into_owned());
     let (username, password, token) = match of_docker(registry, &data)? {
@@ -94,6 +109,16 @@ async fn credential(cluster: &Cluster, registry: &Registry, fact: Fact) -> Resul
         Fact::Token => token,
         Fact::Host | Fact::Cert => None,
     })
+}
+
+/// Asks for a token of the surrogate's own ServiceAccount, which goes as a password for any user, too.
+async fn of_surrogate(cluster: &Cluster, registry: &Registry, fact: Fact) -> Result<Option<String>> {
+    let account = SurrogateNames::new(&registry.name_any()).service_account().to_owned();
+    if matches!(fact, Fact::Username) {
+        return Ok(Some(account));
+    }
+    let token = service_account::token(cluster, &account).await?;
+    Ok(Some(token.expose_secret().to_owned()))
 }
 
 fn of_docker(registry: &Registry, data: &BTreeMap<String, Vec<u8>>) -> Result<Option<Credentials>> {

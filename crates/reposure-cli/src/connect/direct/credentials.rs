@@ -1,20 +1,21 @@
-//! Who the user is at a registry: whom he has logged in as, or else whom the registry's Secret names, if he may read it, or nobody.
+//! Who the user is at a registry: whom he has logged in as, or else whom the registry's Secret names, if he may read it, or its
+//! surrogate, where that shows its own token and he may have one, or nobody.
 
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use futures::future::BoxFuture;
-use reposure_api::{RegistryScheme, target};
-use reposure_oci::auth::{Credentials, CredentialsError, CredentialsSource, SecretCredentials};
+use reposure_api::{RegistryScheme, SurrogateNames, target};
+use reposure_oci::auth::{Credentials, CredentialsError, CredentialsSource, FixedCredentials};
 
 use super::{secret::RegistrySecret, upstream::Upstream};
-use crate::{exit, other_registry::TellingCredentials};
+use crate::{exit, other_registry::TellingCredentials, service_account};
 
-/// The user's own credentials, and those of the registry's Secret behind them.
+/// The user's own credentials, and those of the registry behind them.
 #[derive(Debug)]
 pub(super) struct DirectCredentials {
     user: Option<TellingCredentials>,
-    secret: Option<SecretCredentials>,
+    registry: Option<Arc<dyn CredentialsSource>>,
 }
 
 impl DirectCredentials {
@@ -25,10 +26,10 @@ impl DirectCredentials {
             let found = own.credentials(None).await.with_context(|| format!("cannot log in at {host}"))?;
             if !matches!(*found, Credentials::Anonymous) {
                 tracing::info!("credentials for {host} are those of your docker or podman configuration");
-                return Ok(Self { user, secret: None });
+                return Ok(Self { user, registry: None });
             }
         }
-        Ok(Self { user, secret: of_registry(upstream, secret)? })
+        Ok(Self { user, registry: of_registry(upstream, secret).await? })
     }
 }
 
@@ -42,24 +43,31 @@ fn of_user(upstream: &Upstream<'_>) -> Option<TellingCredentials> {
     Some(TellingCredentials::of_host(host))
 }
 
-fn of_registry(
+async fn of_registry(
     upstream: &Upstream<'_>,
     secret: Option<&RegistrySecret>,
-) -> Result<Option<SecretCredentials>> {
+) -> Result<Option<Arc<dyn CredentialsSource>>> {
     if let Some(secret) = secret {
         tracing::info!("credentials for {} are those of {}", upstream.host, secret.name);
         // Its docker configuration names the host that the surrogate dials, or the one that images are named with.
         let published = upstream.registry.status.as_ref().and_then(|status| status.host.as_deref());
         let dialled = upstream.target.dial_host();
         let names: Vec<_> = std::iter::once(dialled.as_str()).chain(published).collect();
-        return Ok(Some(secret.credentials(&names)?));
+        return Ok(Some(Arc::new(secret.credentials(&names)?)));
     }
-    let why = match upstream.registry.spec.credentials() {
-        Some(target::Credentials::ServiceAccount) => ", since those of the registry are its surrogate's own",
-        _ => "",
-    };
-    tracing::info!("no credentials for {}{why}", upstream.host);
+    if let Some(target::Credentials::ServiceAccount) = upstream.registry.spec.credentials() {
+        return of_surrogate(upstream).await.map(Some);
+    }
+    tracing::info!("no credentials for {}", upstream.host);
     Ok(None)
+}
+
+/// Asks for a token of the surrogate's ServiceAccount, which is good for longer than a command takes.
+async fn of_surrogate(upstream: &Upstream<'_>) -> Result<Arc<dyn CredentialsSource>> {
+    let account = SurrogateNames::new(upstream.name).service_account().to_owned();
+    let token = service_account::token(upstream.cluster, &account).await?;
+    tracing::info!("credentials for {} are a token of ServiceAccount {account}", upstream.host);
+    Ok(Arc::new(FixedCredentials::from(Credentials::Bearer(token))))
 }
 
 impl CredentialsSource for DirectCredentials {
@@ -70,12 +78,12 @@ impl CredentialsSource for DirectCredentials {
         Box::pin(async move {
             if let Some(user) = &self.user {
                 let found = user.credentials(repository).await?;
-                if self.secret.is_none() || !matches!(*found, Credentials::Anonymous) {
+                if self.registry.is_none() || !matches!(*found, Credentials::Anonymous) {
                     return Ok(found);
                 }
             }
-            match &self.secret {
-                Some(secret) => secret.credentials(repository).await,
+            match &self.registry {
+                Some(registry) => registry.credentials(repository).await,
                 None => Ok(Arc::new(Credentials::Anonymous)),
             }
         })

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use reposure_api::{Registry, RegistryScheme, Target};
 use reposure_oci::{Endpoint, Scheme};
 use tokio::{net::lookup_host, time::timeout};
+use url::Url;
 
 use super::Sought;
 use crate::{
@@ -47,6 +48,14 @@ impl<'a> Upstream<'a> {
             RegistryScheme::Https => Scheme::Https,
         };
         Ok(Endpoint::new(scheme, &self.host)?)
+    }
+
+    /// Returns where tokens are fetched, as the registry's own word does not say.
+    pub(super) fn realm(&self) -> Result<Option<Url>> {
+        let realm = self.registry.spec.realm().map(Url::parse).transpose();
+        realm.with_context(|| {
+            format!("registry {} in namespace {} names a realm that is none", self.name, self.namespace)
+        })
     }
 }
 

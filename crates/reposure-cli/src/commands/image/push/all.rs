@@ -12,7 +12,7 @@ use reposure_oci::{
 
 use super::{PushArgs, Pushing};
 use crate::{
-    commands::image::source::Source,
+    commands::image::{check_name, source::Source},
     context::Context,
     exit::{self, Failure, Kind},
     format::Format,
@@ -58,6 +58,9 @@ pub(super) async fn run(context: &Context, args: PushArgs, source: &Source) -> R
         artifacts.push((name, artifact));
     }
     let pushing = Pushing::start(context, &args).await?;
+    for (name, _) in &artifacts {
+        check_name(&pushing.session, &name.repository)?;
+    }
     let mut all = Vec::new();
     for (name, artifact) in artifacts {
         let pushed = pushing.push_with_referrers(source, &artifact, name).await?;

@@ -7,8 +7,8 @@ use kube::Api;
 use reposure_admin::{
     Provider, Verb,
     plan::{
-        ADDON_SERVICE, LOCAL_HOSTING, LOCAL_HOSTING_NAMESPACE, LocalHosting, MICROK8S_NAMESPACE,
-        MINIKUBE_NAMESPACE,
+        ADDON_SERVICE, FoundRegistry, LOCAL_HOSTING, LOCAL_HOSTING_NAMESPACE, LocalHosting,
+        MICROK8S_NAMESPACE, MINIKUBE_NAMESPACE, Product,
     },
 };
 use reposure_api::RegistrySpec;
@@ -18,12 +18,12 @@ use crate::{
     exit::{Failure, Kind},
 };
 
-use super::simple::Simple;
+use super::{found, simple::Simple};
 
 /// A registry that is known by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum ProviderName {
-    /// What is found, in this order: simple, openshift, microk8s, minikube, local
+    /// What is found, in this order: simple, openshift, microk8s, minikube, local, harbor, quay
     Auto,
     /// The one of `reposure simple install`
     Simple,
@@ -35,20 +35,32 @@ pub(super) enum ProviderName {
     Openshift,
     /// That of a local cluster: kind, k3d, Tilt and others tell of it in kube-public/local-registry-hosting
     Local,
+    /// Harbor, by the Service of its core; --authorization-secret names a user or a robot
+    Harbor,
+    /// Quay, by the Service of its operator; --authorization-secret names a user or a robot
+    Quay,
 }
 
 /// The providers that `auto` looks for, in this order.
-const FOUND: [ProviderName; 5] = [
+const FOUND: [ProviderName; 7] = [
     ProviderName::Simple,
     ProviderName::Openshift,
     ProviderName::Microk8s,
     ProviderName::Minikube,
     ProviderName::Local,
+    ProviderName::Harbor,
+    ProviderName::Quay,
 ];
 
 impl ProviderName {
     /// Looks in the cluster for what is to be known of the provider, and returns how to reach its registry.
-    pub(super) async fn spec(self, cluster: &Cluster) -> Result<RegistrySpec> {
+    ///
+    /// The Service of a provider that may be anywhere is looked for in `namespace`, where one is given.
+    pub(super) async fn spec(self, cluster: &Cluster, namespace: Option<&str>) -> Result<RegistrySpec> {
+        if namespace.is_some() && self.product().is_none() {
+            let message = format!("--service-namespace says nothing to provider {}", self.name());
+            return Err(Failure::new(Kind::Usage, message).hint("leave it out").into());
+        }
         let provider = match self {
             Self::Auto => return auto(cluster).await,
             Self::Simple => return Ok(Simple::find(cluster).await.unwrap_or_default().spec()),
@@ -56,6 +68,8 @@ impl ProviderName {
             Self::Microk8s => Provider::MicroK8s,
             Self::Openshift => Provider::OpenShift,
             Self::Local => local(cluster).await.context("cannot learn where the local registry is")?,
+            Self::Harbor => return product(cluster, Product::Harbor, namespace).await,
+            Self::Quay => return product(cluster, Product::Quay, namespace).await,
         };
         Ok(provider.spec().ok_or_else(|| unreachable(&provider))?)
     }
@@ -69,8 +83,21 @@ impl ProviderName {
             Self::Microk8s => has_service(cluster, MICROK8S_NAMESPACE).await.then_some(Provider::MicroK8s),
             Self::Minikube => has_service(cluster, MINIKUBE_NAMESPACE).await.then_some(Provider::Minikube),
             Self::Local => local(cluster).await.ok(),
+            Self::Harbor | Self::Quay => {
+                let found = found::all(cluster, self.product()?, None).await.ok()?;
+                return found.first().map(FoundRegistry::spec);
+            }
         };
         provider?.spec()
+    }
+
+    /// Returns the product that is looked for by its Service.
+    const fn product(self) -> Option<Product> {
+        match self {
+            Self::Harbor => Some(Product::Harbor),
+            Self::Quay => Some(Product::Quay),
+            _ => None,
+        }
     }
 
     fn name(self) -> String {
@@ -94,7 +121,20 @@ async fn auto(cluster: &Cluster) -> Result<RegistrySpec> {
     } else {
         format!("; there is {} too: --provider chooses", others.join(", "))
     };
-    eprintln!("found provider {}{others}", name.name());
+    let place =
+        spec.target(&cluster.namespace).map_or_else(|_| String::new(), |target| format!(" at {target}"));
+    eprintln!("found provider {}{place}{others}", name.name());
+    Ok(spec)
+}
+
+/// Finds the Service of a product, and says what is left to be said by the user.
+async fn product(cluster: &Cluster, product: Product, namespace: Option<&str>) -> Result<RegistrySpec> {
+    let found = found::one(cluster, product, namespace).await?;
+    let (title, spec) = (product.title(), found.spec());
+    eprintln!("found {title} at Service {}/{}:{}", found.namespace, found.service, found.port);
+    if spec.image_host.is_none() {
+        eprintln!("nodes know {title} by another host, which could not be learnt: --image-host names it");
+    }
     Ok(spec)
 }
 
