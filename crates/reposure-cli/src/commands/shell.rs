@@ -28,8 +28,8 @@ use container::{State, container, state};
 
 /// How often it is asked whether the container runs.
 const PAUSE: Duration = Duration::from_millis(300);
-/// The longest log of a container that ended before it was attached to, in bytes: what a program says that asks for nothing.
-const LONGEST_LOG: u64 = 16 << 20;
+/// What is read of a log at once, in bytes.
+const PIECE: usize = 16 << 10;
 
 /// Which image, and what runs in it.
 #[derive(Debug, Args)]
@@ -66,11 +66,22 @@ pub(super) async fn run(cluster: &Cluster, beside: Beside<'_>, args: &ShellArgs)
     let patched = api.patch_ephemeral_containers(&name, &PatchParams::default(), &patch).await;
     patched.with_context(|| format!("cannot add a container to pod {name}"))?;
     eprintln!("container {} in pod {name}; its files are in /proc/1/root", added.name);
-    if started(&api, &name, &added.name, args.timeout).await? {
-        terminal::speak(&api, &name, &added.name, terminal).await
-    } else {
-        log(&api, &name, &added.name).await
+    let runs = started(&api, &name, &added.name, args.timeout).await?;
+    if terminal && runs {
+        return terminal::speak(&api, &name, &added.name).await;
     }
+    let fed = async { if runs { feed(&api, &name, &added.name).await } else { Ok(()) } };
+    tokio::select! {
+        printed = print(&api, &name, &added.name) => printed,
+        Err(error) = fed => Err(error),
+    }
+}
+
+/// Passes standard input to a container, unless that has ended meanwhile.
+async fn feed(api: &Api<Pod>, pod: &str, container: &str) -> Result<()> {
+    let Err(error) = terminal::feed(api, pod, container).await else { return Ok(()) };
+    let seen = api.get(pod).await.with_context(|| format!("cannot look at pod {pod}"))?;
+    if state(&seen, container) == State::Ended { Ok(()) } else { Err(error) }
 }
 
 /// Finds a pod, one that is ready if there is one.
@@ -110,11 +121,17 @@ async fn started(api: &Api<Pod>, pod: &str, container: &str, limit: Duration) ->
     }
 }
 
-/// Prints what a container said that ended before it could be attached to.
-async fn log(api: &Api<Pod>, pod: &str, container: &str) -> Result<()> {
-    let params = LogParams { container: Some(container.into()), ..LogParams::default() };
-    let stream = api.log_stream(pod, &params).await.context("cannot read what the container said")?;
-    let mut said = Vec::new();
-    stream.take(LONGEST_LOG).read_to_end(&mut said).await.context("cannot read what the container said")?;
-    output::write(&String::from_utf8_lossy(&said))
+/// Prints what a container says until it ends. Its log has all of it, where those who attach miss what was said before, and what is
+/// said at the end of a short life.
+async fn print(api: &Api<Pod>, pod: &str, container: &str) -> Result<()> {
+    let params = LogParams { container: Some(container.into()), follow: true, ..LogParams::default() };
+    let stream = api.log_stream(pod, &params).await.context("cannot read what the container says")?;
+    let (mut stream, mut bytes) = (std::pin::pin!(stream), vec![0; PIECE]);
+    loop {
+        let length = stream.read(&mut bytes).await.context("cannot read what the container says")?;
+        if length == 0 {
+            return Ok(());
+        }
+        output::bytes(&bytes[..length])?;
+    }
 }

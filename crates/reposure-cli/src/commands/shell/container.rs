@@ -6,7 +6,8 @@ use k8s_openapi::api::core::v1::{
 
 /// What the names of the containers begin with; a number follows, since none can be removed.
 const NAME: &str = "reposure-shell-";
-/// The user and group of our image, which its containers run as where the pod names none.
+/// The user of our image, which its containers run as where the pod names none. The group is then that of the container runtime, here
+/// as there.
 const USER: i64 = 65532;
 /// Why a container that waits will not start by itself.
 const HOPELESS: [&str; 6] = [
@@ -61,7 +62,7 @@ fn security(pod: Option<&PodSpec>, target: &str) -> SecurityContext {
     SecurityContext {
         run_as_non_root: Some(true),
         run_as_user: Some(user.unwrap_or(USER)),
-        run_as_group: if user.is_some() { group } else { Some(USER) },
+        run_as_group: group,
         allow_privilege_escalation: Some(false),
         capabilities: Some(Capabilities { drop: Some(vec!["ALL".into()]), add: None }),
         seccomp_profile: Some(SeccompProfile { type_: "RuntimeDefault".into(), localhost_profile: None }),
@@ -114,7 +115,7 @@ mod tests {
             ("reposure-shell-1", Some("surrogate"))
         );
         let security = first.security_context.unwrap();
-        assert_eq!((security.run_as_user, security.run_as_group), (Some(65532), Some(65532)));
+        assert_eq!((security.run_as_user, security.run_as_group), (Some(65532), None));
         let given = json!({"containers": [{"name": "surrogate", "securityContext": {"runAsUser": 7}}],
             "securityContext": {"runAsUser": 8}, "ephemeralContainers": [{"name": "reposure-shell-1"}]});
         let second = added(&given);

@@ -23,24 +23,35 @@ use tokio_util::task::AbortOnDropHandle;
 /// What is read of standard input at once, in bytes.
 const INPUT: usize = 4 << 10;
 
-/// Speaks with what runs in a container until it ends.
-pub(super) async fn speak(api: &Api<Pod>, pod: &str, container: &str, terminal: bool) -> Result<()> {
-    let params = AttachParams::default().container(container).stdin(true).stdout(true);
-    let attached = api.attach(pod, &params.stderr(!terminal).tty(terminal)).await;
+/// Passes standard input to a container until either ends.
+pub(super) async fn feed(api: &Api<Pod>, pod: &str, container: &str) -> Result<()> {
+    let params = AttachParams::default().container(container).stdin(true).stdout(false).stderr(false);
+    let attached = api.attach(pod, &params).await;
     let mut attached = attached.with_context(|| format!("cannot attach to container {container}"))?;
-    let (output, errors) = (attached.stdout(), attached.stderr());
+    let Some(stdin) = attached.stdin() else { return Ok(()) };
+    let _input = AbortOnDropHandle::new(tokio::spawn(pass_input(stdin)));
+    // What was passed on last is on its way yet when the input ends.
+    if let Some(ended) = attached.take_status() {
+        ended.await;
+    }
+    Ok(())
+}
+
+/// Gives the terminal to what runs in a container until it ends.
+pub(super) async fn speak(api: &Api<Pod>, pod: &str, container: &str) -> Result<()> {
+    let params = AttachParams::default().container(container).stdin(true).stdout(true);
+    let attached = api.attach(pod, &params.stderr(false).tty(true)).await;
+    let mut attached = attached.with_context(|| format!("cannot attach to container {container}"))?;
+    let output = attached.stdout();
     let _input = attached.stdin().map(|stdin| AbortOnDropHandle::new(tokio::spawn(pass_input(stdin))));
     let size = attached.terminal_size();
     let _size = size.map(|sizes| AbortOnDropHandle::new(tokio::spawn(tell_size(sizes))));
-    let raw = terminal.then(Raw::new).transpose().context("the terminal cannot be had for the shell")?;
-    if terminal {
-        // What it asked before somebody listened is lost.
-        eprint!("press return for a prompt\r\n");
-    }
-    let printed = tokio::try_join!(pass(output, tokio::io::stdout()), pass(errors, tokio::io::stderr()));
+    let raw = Raw::new().context("the terminal cannot be had for the shell")?;
+    // What it asked before somebody listened is lost.
+    eprint!("press return for a prompt\r\n");
+    let printed = pass(output, tokio::io::stdout()).await;
     drop(raw);
-    printed.context("the connection to the container broke off")?;
-    Ok(())
+    printed.context("the connection to the container broke off")
 }
 
 async fn pass(from: Option<impl AsyncRead + Unpin>, mut to: impl AsyncWrite + Unpin) -> io::Result<()> {
