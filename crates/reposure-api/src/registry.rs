@@ -95,8 +95,7 @@ pub struct RegistrySpec {
     #[schemars(length(min = 1, max = 259), regex(pattern = r"^[^/\s]+$"))]
     pub image_host: Option<String>,
 
-    /// What the registry is, where it has names or an API of its own that the surrogate has to know. By default it is what `direct`
-    /// says if that is OpenShift's registry, and otherwise nothing but a registry.
+    /// What the registry is, where it has names or an API of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<RegistryKind>,
 
@@ -125,13 +124,15 @@ pub enum RegistryType {
     Oci,
 }
 
-/// A registry with names or an API of its own.
+/// What the registry is, where it has names or an API of its own. With `openshift` the surrogate lists and deletes by the ImageStreams of
+/// this namespace, and with `harbor` it lists project by project where it may not list all. By default it is `openshift` if `direct` names
+/// the registry of OpenShift, and otherwise nothing but a registry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum RegistryKind {
-    /// OpenShift's: the surrogate lists and deletes by the ImageStreams of this namespace.
+    /// OpenShift's.
     OpenShift,
-    /// Harbor: the surrogate lists project by project where it may not list all.
+    /// Harbor.
     Harbor,
 }
 

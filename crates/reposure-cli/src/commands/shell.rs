@@ -28,6 +28,9 @@ use container::{State, container, state};
 
 /// How often it is asked whether the container runs.
 const PAUSE: Duration = Duration::from_millis(300);
+/// How long the kubelet may take to tell that a container has ended, which cannot be attached to any more: its status comes after the
+/// container runtime's events, which it may look for once in 10 s alone.
+const TOLD: Duration = Duration::from_secs(15);
 /// What is read of a log at once, in bytes.
 const PIECE: usize = 16 << 10;
 
@@ -80,8 +83,15 @@ pub(super) async fn run(cluster: &Cluster, beside: Beside<'_>, args: &ShellArgs)
 /// Passes standard input to a container, unless that has ended meanwhile.
 async fn feed(api: &Api<Pod>, pod: &str, container: &str) -> Result<()> {
     let Err(error) = terminal::feed(api, pod, container).await else { return Ok(()) };
-    let seen = api.get(pod).await.with_context(|| format!("cannot look at pod {pod}"))?;
-    if state(&seen, container) == State::Ended { Ok(()) } else { Err(error) }
+    let end = Instant::now() + TOLD;
+    while Instant::now() < end {
+        let seen = api.get(pod).await.with_context(|| format!("cannot look at pod {pod}"))?;
+        if state(&seen, container) == State::Ended {
+            return Ok(());
+        }
+        sleep(PAUSE).await;
+    }
+    Err(error)
 }
 
 /// Finds a pod, one that is ready if there is one.

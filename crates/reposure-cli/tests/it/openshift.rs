@@ -46,7 +46,7 @@ fn a_name_that_is_none_there_is_a_wrong_command_line() {
     insta::assert_snapshot!(environment.run(&["image", "push", "default", "hello", "hello.txt"]), @r"
     [2]
     error: hello is no name in this registry: OpenShift wants PROJECT/NAME, exactly two parts
-    hint: test/hello, for one
+      try: test/hello, for one
     ");
     for command in
         ["pull default a/b/c", "verify default hello", "delete default hello", "referrers default hello"]
