@@ -42,9 +42,11 @@ fn a_shell_has_a_terminal() -> Result<()> {
     Stage::play("terminal", |stage| {
         let program = stage.environment.root.join("target/release/reposure");
         let command = format!("{} --namespace {} registry shell default", program.display(), stage.namespace);
-        let run = reposure_e2e::Run::new("script").env("KUBECONFIG", &stage.environment.kubeconfig);
-        let run = run.args(["--quiet", "--return", "--command", &command, "/dev/null"]);
-        let seen = run.stdin("tty; stty size; exit\n").ok()?.text();
+        // A person looks before he leaves: what a shell says that ends as soon as it is attached to may be seen by nobody.
+        let typed = "(sleep 5; echo tty; sleep 3; echo exit)";
+        let line = format!("{typed} | script --quiet --return --command '{command}' /dev/null");
+        let run = reposure_e2e::Run::new("sh").env("KUBECONFIG", &stage.environment.kubeconfig);
+        let seen = run.args(["-c", &line]).ok()?.text();
         ensure!(seen.contains("/dev/pts/"), "{seen}");
         Ok(())
     })

@@ -3,6 +3,7 @@
 use std::{
     io::{self, Read as _},
     thread,
+    time::Duration,
 };
 
 use anyhow::{Context as _, Result};
@@ -17,11 +18,17 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt as _},
     signal::unix::{SignalKind, signal},
     sync::mpsc,
+    time::sleep,
 };
 use tokio_util::task::AbortOnDropHandle;
 
+use super::container::{State, state};
+
 /// What is read of standard input at once, in bytes.
 const INPUT: usize = 4 << 10;
+
+/// How often it is asked whether a container has ended: a small request, beside somebody who types.
+const LOOK: Duration = Duration::from_secs(2);
 
 /// Passes standard input to a container until either ends.
 pub(super) async fn feed(api: &Api<Pod>, pod: &str, container: &str) -> Result<()> {
@@ -49,9 +56,23 @@ pub(super) async fn speak(api: &Api<Pod>, pod: &str, container: &str) -> Result<
     let raw = Raw::new().context("the terminal cannot be had for the shell")?;
     // What it asked before somebody listened is lost.
     eprint!("press return for a prompt\r\n");
-    let printed = pass(output, tokio::io::stdout()).await;
+    let printed = tokio::select! {
+        printed = pass(output, tokio::io::stdout()) => printed,
+        () = over(api, pod, container) => Ok(()),
+    };
     drop(raw);
     printed.context("the connection to the container broke off")
+}
+
+/// Waits until a container has ended, and what it said last has come. A stream to one that ended just when it was attached to may never
+/// end itself.
+async fn over(api: &Api<Pod>, pod: &str, container: &str) {
+    loop {
+        sleep(LOOK).await;
+        if api.get(pod).await.is_ok_and(|seen| state(&seen, container) == State::Ended) {
+            return sleep(LOOK).await;
+        }
+    }
 }
 
 async fn pass(from: Option<impl AsyncRead + Unpin>, mut to: impl AsyncWrite + Unpin) -> io::Result<()> {
