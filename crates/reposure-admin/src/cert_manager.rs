@@ -11,21 +11,17 @@ use reposure_api::{
     labels::{CLI_MANAGER, MANAGED_BY},
     names::SIMPLE_AUTHENTICATION,
 };
-use tokio::time::{Instant, sleep};
 
 use crate::{
     apply::{Applied, ApplyOptions, Change, api, apply_all},
     error::{AdminError, Verb},
     object::Object,
-    plan::{self, CERT_MANAGER, CERT_MANAGER_VERSION, CertificateNames, IssuerRef},
+    plan::{self, CERT_MANAGER, CERT_MANAGER_VERSION, CertificateNames, IssuerRef, OF_CERTIFICATE},
+    wait::{Progress, poll},
 };
 
 /// How long cert-manager may take: an issuer that asks somebody else answers within a minute or not at all.
 const LIMIT: Duration = Duration::from_secs(120);
-/// How often it is asked.
-const PAUSE: Duration = Duration::from_millis(500);
-/// cert-manager's annotation of a Secret, with the name of the `Certificate` that it is of.
-const OF_CERTIFICATE: &str = "cert-manager.io/certificate-name";
 
 /// Tells whether cert-manager's API is there, which anyone may ask.
 pub(crate) async fn is_there(client: &Client) -> bool {
@@ -68,22 +64,11 @@ pub(crate) async fn make(
 async fn wait(client: &Client, certificate: &Object) -> Result<(), AdminError> {
     let name = certificate.name();
     let api = api(client, &certificate.resource(), name.namespace.as_deref());
-    let begin = Instant::now();
-    loop {
+    let probe = async || {
         let found = api.get(&name.name).await.map_err(|error| AdminError::new(Verb::Get, &name, error))?;
-        match pending(&found) {
-            None => return Ok(()),
-            Some(last) if begin.elapsed() >= LIMIT => {
-                return Err(AdminError::Deadline {
-                    object: Box::new(name),
-                    goal: "ready",
-                    waited: LIMIT,
-                    last,
-                });
-            }
-            Some(_) => sleep(PAUSE).await,
-        }
-    }
+        Ok(pending(&found).map_or(Progress::Done(()), Progress::Waiting))
+    };
+    poll(&name, "ready", LIMIT, probe).await
 }
 
 /// Says why a `Certificate` is not ready; none if it is.

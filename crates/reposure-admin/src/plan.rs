@@ -25,6 +25,7 @@ mod surrogate_pod;
 mod volumes;
 
 pub use architecture::own_architecture;
+pub(crate) use cert_manager::OF_CERTIFICATE;
 pub use cert_manager::{CERT_MANAGER, CERT_MANAGER_VERSION, IssuerChoice, IssuerRef, cert_manager};
 pub use certificates::{
     AUTHORITY_LIFE, CertificateError, CertificateNames, Certificates, Found, LIFE, Outlook, SPREAD,

@@ -29,7 +29,7 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// How far something is.
-enum Progress<T> {
+pub(crate) enum Progress<T> {
     /// It is there.
     Done(T),
     /// It is not there yet, and this is seen.
@@ -242,7 +242,7 @@ where
 }
 
 /// Asks until done. An error that may pass by itself counts as waiting.
-async fn poll<T, F>(
+pub(crate) async fn poll<T, F>(
     object: &ObjectName,
     goal: &'static str,
     limit: Duration,

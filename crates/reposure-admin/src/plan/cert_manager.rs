@@ -16,6 +16,8 @@ use crate::object::Object;
 pub const CERT_MANAGER: &str = "cert-manager.io";
 /// The version of its API that is used, which it has had since 1.0.
 pub const CERT_MANAGER_VERSION: &str = "v1";
+/// cert-manager's annotation of a Secret, with the name of the `Certificate` that it is of.
+pub(crate) const OF_CERTIFICATE: &str = "cert-manager.io/certificate-name";
 /// How long an authority is good: ten years, as one of our own is.
 const AUTHORITY_DURATION: &str = "87600h";
 /// How long a certificate is good: ninety days, as one of our own is. It is renewed at two thirds of it.

@@ -12,7 +12,7 @@ use super::{
 use crate::{apply::owner, object::Manager};
 
 /// The API group of roles.
-const GROUP: &str = "rbac.authorization.k8s.io";
+pub(super) const GROUP: &str = "rbac.authorization.k8s.io";
 
 /// Returns what the Role of a level of a registry and its binding are called.
 pub fn grant_name(registry: &str, level: Right) -> String {
@@ -50,9 +50,14 @@ pub fn grant_binding(registry: &Registry, level: Right, subjects: Vec<Subject>) 
     let name = grant_name(registry.metadata.name.as_deref().unwrap_or_default(), level);
     RoleBinding {
         metadata: grant_metadata(registry, level),
-        role_ref: RoleRef { api_group: GROUP.into(), kind: "Role".into(), name },
+        role_ref: role_ref(name),
         subjects: Some(subjects),
     }
+}
+
+/// Returns the reference to the Role of this name in the namespace of its binding.
+pub(crate) fn role_ref(name: impl Into<String>) -> RoleRef {
+    RoleRef { api_group: GROUP.into(), kind: "Role".into(), name: name.into() }
 }
 
 /// Returns the subject that is the user of this name.

@@ -2,7 +2,7 @@
 //!
 //! OpenShift's own role for it, `registry-editor`, opens every Secret of the project beside.
 
-use k8s_openapi::api::rbac::v1::{Role, RoleBinding, RoleRef};
+use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use reposure_api::{Registry, SurrogateNames};
 
 use super::{
@@ -34,7 +34,7 @@ pub fn image_streams_access(registry: &Registry) -> Plan {
     let namespace = registry.metadata.namespace.clone().unwrap_or_default();
     let binding = RoleBinding {
         metadata,
-        role_ref: RoleRef { api_group: "rbac.authorization.k8s.io".into(), kind: "Role".into(), name },
+        role_ref: grant::role_ref(name),
         subjects: Some(vec![grant::service_account(namespace, names.service_account())]),
     };
     Plan::of([role.into(), binding.into()])

@@ -117,7 +117,7 @@ impl RoleKind {
             Self::Namespace => "Role",
             Self::Cluster => "ClusterRole",
         };
-        RoleRef { api_group: "rbac.authorization.k8s.io".into(), kind: kind.into(), name: name.into() }
+        RoleRef { api_group: super::grant::GROUP.into(), kind: kind.into(), name: name.into() }
     }
 }
 

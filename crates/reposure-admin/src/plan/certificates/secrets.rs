@@ -18,6 +18,7 @@ use super::{
     CertificateError, authorities::Authorities, bundle::Bundle, issue::Pair, read::Certificate,
     read::fingerprint,
 };
+use crate::plan::OF_CERTIFICATE;
 
 const CERTIFICATE_KEY: &str = "tls.crt";
 const PRIVATE_KEY: &str = "tls.key";
@@ -25,8 +26,6 @@ const AUTHORITIES_KEY: &str = "ca.crt";
 /// The keys of the authority that is to follow.
 const NEXT_CERTIFICATE_KEY: &str = "next.crt";
 const NEXT_PRIVATE_KEY: &str = "next.key";
-/// cert-manager's annotation of a Secret, with the name of the `Certificate` that it is of.
-const OF_CERTIFICATE: &str = "cert-manager.io/certificate-name";
 /// How long the certificates of version 0.2 were good, at least: five years, less the days that months differ by.
 const LEGACY_LIFE: SignedDuration = SignedDuration::from_hours(1820 * 24);
 
