@@ -6,9 +6,12 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{
     Api, Client,
-    api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, PostParams, PropagationPolicy},
+    api::{
+        ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions,
+        PropagationPolicy,
+    },
 };
-use reposure_api::Registry;
+use reposure_api::{Registry, labels::MANAGED_BY};
 
 use crate::{
     error::{AdminError, Verb},
@@ -176,6 +179,31 @@ pub async fn delete(client: &Client, object: &Object) -> Result<Applied, AdminEr
         Err(error) => return Err(AdminError::new(Verb::Delete, &name, error)),
     };
     Ok(Applied { object: name, change, resource_version: None })
+}
+
+/// Deletes an object of this name if the command line tool has made it. Nothing happens if there is none, or somebody else's.
+pub(crate) async fn delete_ours(
+    client: &Client,
+    resource: &ApiResource,
+    name: &ObjectName,
+    propagation_policy: Option<PropagationPolicy>,
+) -> Result<Option<Applied>, AdminError> {
+    let api = api(client, resource, name.namespace.as_deref());
+    let found = api.get_metadata_opt(&name.name).await;
+    let found = found.map_err(|error| AdminError::new(Verb::Get, name, error))?;
+    let metadata = found.map(|found| found.metadata).unwrap_or_default();
+    let manager = metadata.labels.as_ref().and_then(|labels| labels.get(MANAGED_BY));
+    if manager.map(String::as_str) != Some(Manager::Cli.as_str()) {
+        return Ok(None);
+    }
+    // That one, and none that somebody has put in its place since.
+    let preconditions = Some(Preconditions { uid: metadata.uid, resource_version: None });
+    let parameters = DeleteParams { propagation_policy, preconditions, ..DeleteParams::default() };
+    match api.delete(&name.name, &parameters).await {
+        Ok(_) => Ok(Some(Applied { object: name.clone(), change: Change::Deleted, resource_version: None })),
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
+        Err(error) => Err(AdminError::new(Verb::Delete, name, error)),
+    }
 }
 
 pub(crate) fn api(client: &Client, resource: &ApiResource, namespace: Option<&str>) -> Api<DynamicObject> {

@@ -5,17 +5,14 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{
     Api, Client,
-    api::{DeleteParams, DynamicObject, Preconditions, PropagationPolicy},
+    api::{DynamicObject, PropagationPolicy},
 };
-use reposure_api::{
-    labels::{CLI_MANAGER, MANAGED_BY},
-    names::SIMPLE_AUTHENTICATION,
-};
+use reposure_api::names::SIMPLE_AUTHENTICATION;
 
 use crate::{
-    apply::{Applied, ApplyOptions, Change, api, apply_all},
+    apply::{Applied, ApplyOptions, api, apply_all, delete_ours},
     error::{AdminError, Verb},
-    object::Object,
+    object::{Object, ObjectName},
     plan::{self, CERT_MANAGER, CERT_MANAGER_VERSION, CertificateNames, IssuerRef, OF_CERTIFICATE},
     wait::{Progress, poll},
 };
@@ -33,12 +30,9 @@ pub(crate) async fn is_there(client: &Client) -> bool {
 /// Tells whether the Secret of the certificate is cert-manager's, or there is none that it would overwrite.
 pub(crate) async fn may_make(client: &Client, namespace: &str) -> Result<bool, AdminError> {
     let api = Api::<Secret>::namespaced(client.clone(), namespace);
-    let found = api.get_metadata_opt(SIMPLE_AUTHENTICATION).await.map_err(|error| {
-        let mut secret = Secret::default();
-        secret.metadata.name = Some(SIMPLE_AUTHENTICATION.into());
-        secret.metadata.namespace = Some(namespace.into());
-        AdminError::new(Verb::Get, &Object::from(secret).name(), error)
-    })?;
+    let name = ObjectName::of::<Secret>(Some(namespace), SIMPLE_AUTHENTICATION);
+    let found = api.get_metadata_opt(SIMPLE_AUTHENTICATION).await;
+    let found = found.map_err(|error| AdminError::new(Verb::Get, &name, error))?;
     let annotations = |found: kube::api::PartialObjectMeta<Secret>| found.metadata.annotations;
     Ok(found.is_none_or(|found| annotations(found).is_some_and(|all| all.contains_key(OF_CERTIFICATE))))
 }
@@ -95,7 +89,9 @@ pub async fn remove(client: &Client, namespace: &str) -> Result<Vec<Applied>, Ad
     let plan = plan::cert_manager(&CertificateNames::new(namespace, &[]), None);
     let mut deleted = Vec::new();
     for object in plan.objects() {
-        match remove_ours(client, object).await {
+        // Where cert-manager makes a Certificate the owner of its Secret, that stays all the same.
+        let policy = Some(PropagationPolicy::Orphan);
+        match delete_ours(client, &object.resource(), &object.name(), policy).await {
             Ok(removed) => deleted.extend(removed),
             // Whoever may not see them has not made them.
             Err(AdminError::Denied { .. }) => {}
@@ -103,30 +99,6 @@ pub async fn remove(client: &Client, namespace: &str) -> Result<Vec<Applied>, Ad
         }
     }
     Ok(deleted)
-}
-
-async fn remove_ours(client: &Client, object: &Object) -> Result<Option<Applied>, AdminError> {
-    let name = object.name();
-    let api = api(client, &object.resource(), name.namespace.as_deref());
-    let found = api.get_metadata_opt(&name.name).await;
-    let found = found.map_err(|error| AdminError::new(Verb::Get, &name, error))?;
-    let metadata = found.map(|found| found.metadata).unwrap_or_default();
-    if metadata.labels.as_ref().and_then(|labels| labels.get(MANAGED_BY)).map(String::as_str)
-        != Some(CLI_MANAGER)
-    {
-        return Ok(None);
-    }
-    let parameters = DeleteParams {
-        // Where cert-manager makes a Certificate the owner of its Secret, that stays all the same.
-        propagation_policy: Some(PropagationPolicy::Orphan),
-        preconditions: Some(Preconditions { uid: metadata.uid, resource_version: None }),
-        ..DeleteParams::default()
-    };
-    match api.delete(&name.name, &parameters).await {
-        Ok(_) => Ok(Some(Applied { object: name, change: Change::Deleted, resource_version: None })),
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
-        Err(error) => Err(AdminError::new(Verb::Delete, &name, error)),
-    }
 }
 
 #[cfg(test)]

@@ -10,13 +10,14 @@ use k8s_openapi::{
     jiff::Timestamp,
 };
 use kube::{
-    Api, Client, Resource,
-    api::{ApiResource, Patch, PatchParams, PostParams},
+    Api, Client,
+    api::{Patch, PatchParams, PostParams},
 };
 use reposure_api::names::{OPERATOR, SIMPLE, SIMPLE_AUTHENTICATION, SIMPLE_AUTHORITY};
 use serde_json::{Map, Value, json};
 
 use crate::{
+    again::again,
     apply::{Applied, ApplyOptions, Change, apply_all},
     error::{AdminError, Verb},
     object::{Manager, Object, ObjectName},
@@ -48,16 +49,11 @@ pub async fn make(
     replace_cert_manager: bool,
 ) -> Result<Kept, AdminError> {
     let names = CertificateNames::new(namespace, addresses);
-    for _ in 1..ATTEMPTS {
+    again(ATTEMPTS, async || {
         let found = Found { replace_cert_manager, ..find(client, namespace).await? };
-        match keep(client, &names, &found, Manager::Cli).await {
-            // Somebody else has written one of them since it was read.
-            Err(AdminError::Conflict { .. }) => {}
-            done => return done,
-        }
-    }
-    let found = Found { replace_cert_manager, ..find(client, namespace).await? };
-    keep(client, &names, &found, Manager::Cli).await
+        keep(client, &names, &found, Manager::Cli).await
+    })
+    .await
 }
 
 /// Renews the certificates of the built-in registry in `namespace` where it is time; none where they are not there, and nothing is made.
@@ -95,8 +91,9 @@ pub async fn grant(client: &Client, namespace: &str) -> Result<Vec<Applied>, Adm
 pub async fn addresses(client: &Client, namespace: &str) -> Result<Vec<IpAddr>, AdminError> {
     let api = Api::<Service>::namespaced(client.clone(), namespace);
     let service = api.get(SIMPLE).await;
-    let service =
-        service.map_err(|error| AdminError::new(Verb::Get, &name_of::<Service>(namespace, SIMPLE), error))?;
+    let service = service.map_err(|error| {
+        AdminError::new(Verb::Get, &ObjectName::of::<Service>(Some(namespace), SIMPLE), error)
+    })?;
     let addresses = service.spec.and_then(|spec| spec.cluster_ips).unwrap_or_default();
     Ok(addresses.iter().filter_map(|address| address.parse().ok()).collect())
 }
@@ -114,7 +111,8 @@ async fn operators(client: &Client, namespace: &str) -> Vec<Subject> {
 async fn find(client: &Client, namespace: &str) -> Result<Found, AdminError> {
     let api = Api::<Secret>::namespaced(client.clone(), namespace);
     let get = async |name: &str| {
-        let failed = |error| AdminError::new(Verb::Get, &name_of::<Secret>(namespace, name), error);
+        let failed =
+            |error| AdminError::new(Verb::Get, &ObjectName::of::<Secret>(Some(namespace), name), error);
         api.get_opt(name).await.map_err(failed)
     };
     Ok(Found {
@@ -131,7 +129,7 @@ async fn keep(
     manager: Manager,
 ) -> Result<Kept, AdminError> {
     let certificates = plan::simple_certificates(found, names, Timestamp::now()).map_err(|source| {
-        let object = Box::new(name_of::<Secret>(names.namespace(), SIMPLE_AUTHORITY));
+        let object = Box::new(ObjectName::of::<Secret>(Some(names.namespace()), SIMPLE_AUTHORITY));
         AdminError::Certificate { object, source }
     })?;
     let mut applied = Vec::new();
@@ -187,11 +185,4 @@ fn difference(before: &Secret, after: &Secret) -> Value {
         "annotations": after.metadata.annotations,
     });
     json!({"metadata": metadata, "data": data})
-}
-
-fn name_of<K>(namespace: &str, name: &str) -> ObjectName
-where
-    K: Resource<DynamicType = ()>,
-{
-    ObjectName::new(&ApiResource::erase::<K>(&()), Some(namespace), name)
 }

@@ -16,6 +16,7 @@ use reposure_api::Registry;
 use reposure_parcel::wire::Right;
 
 use crate::{
+    again::again,
     apply::{self, Applied, ApplyOptions, Change},
     error::{AdminError, Verb},
     object::{Manager, Object, ObjectName},
@@ -41,7 +42,7 @@ pub async fn grant(
     let binding = plan::grant_binding(registry, level, subjects.to_vec());
     let role = apply_role(client, registry, level).await?;
     let edit = Edit::new(client, &binding);
-    let binding = edit.again(async || edit.add(&binding).await).await?;
+    let binding = again(ATTEMPTS, async || edit.add(&binding).await).await?;
     Ok(vec![role, binding])
 }
 
@@ -75,7 +76,7 @@ pub async fn revoke(
 ) -> Result<Vec<Applied>, AdminError> {
     let binding = plan::grant_binding(registry, level, Vec::new());
     let edit = Edit::new(client, &binding);
-    let removed = edit.again(async || edit.remove(subjects).await).await?;
+    let removed = again(ATTEMPTS, async || edit.remove(subjects).await).await?;
     let mut all = Vec::new();
     if removed.change == Change::Deleted {
         all.push(apply::delete(client, &plan::grant_role(registry, level).into()).await?);
@@ -117,21 +118,6 @@ impl Edit {
         let namespace = binding.metadata.namespace.as_deref().unwrap_or_default();
         let api = Api::namespaced(client.clone(), namespace);
         Self { api, object: Object::from(binding.clone()).name() }
-    }
-
-    /// Repeats `change` while somebody else comes first.
-    async fn again(
-        &self,
-        change: impl AsyncFn() -> Result<Applied, AdminError>,
-    ) -> Result<Applied, AdminError> {
-        for _ in 1..ATTEMPTS {
-            match change().await {
-                // It was made, changed or deleted since it was read.
-                Err(AdminError::Conflict { .. } | AdminError::NotFound { .. }) => {}
-                done => return done,
-            }
-        }
-        change().await
     }
 
     async fn get(&self) -> Result<Option<RoleBinding>, AdminError> {

@@ -3,13 +3,9 @@
 use std::net::IpAddr;
 
 use k8s_openapi::{api::core::v1::Secret, jiff::Timestamp};
-use kube::{
-    Api, Client,
-    api::{ApiResource, DeleteParams, Preconditions},
-};
-use reposure_api::{
-    labels::MANAGED_BY,
-    names::{SIMPLE_AUTHENTICATION, SIMPLE_AUTHORITY, SIMPLE_AUTHORIZATION, SIMPLE_HTPASSWD, SIMPLE_PULL},
+use kube::{Api, Client, api::ApiResource};
+use reposure_api::names::{
+    SIMPLE_AUTHENTICATION, SIMPLE_AUTHORITY, SIMPLE_AUTHORIZATION, SIMPLE_HTPASSWD, SIMPLE_PULL,
 };
 use secrecy::SecretString;
 
@@ -17,7 +13,7 @@ use crate::{
     apply::{self, Applied, ApplyOptions, Change, apply_all},
     cert_manager, certificates,
     error::{AdminError, Verb},
-    object::{Manager, ObjectName},
+    object::ObjectName,
     plan::{self, CertificateNames, Certificates, IssuerChoice, Plan, SimpleOptions},
 };
 
@@ -163,10 +159,8 @@ pub async fn remove_simple_secrets(client: &Client, namespace: &str) -> Result<V
     deleted.extend(cert_manager::remove(client, namespace).await?);
     for name in [SIMPLE_HTPASSWD, SIMPLE_PULL, SIMPLE_AUTHORIZATION, SIMPLE_AUTHENTICATION, SIMPLE_AUTHORITY]
     {
-        if remove_secret(client, namespace, name).await? {
-            let object = secret_name(namespace, name);
-            deleted.push(Applied { object, change: Change::Deleted, resource_version: None });
-        }
+        let (kind, name) = (ApiResource::erase::<Secret>(&()), secret_name(namespace, name));
+        deleted.extend(apply::delete_ours(client, &kind, &name, None).await?);
     }
     Ok(deleted)
 }
@@ -183,25 +177,6 @@ pub async fn remove_simple_network_policy(
     match apply::delete(client, &policy).await {
         Ok(Applied { change: Change::Unchanged, .. }) | Err(AdminError::Denied { .. }) => Ok(None),
         done => done.map(Some),
-    }
-}
-
-async fn remove_secret(client: &Client, namespace: &str, name: &str) -> Result<bool, AdminError> {
-    let (api, object) = (Api::<Secret>::namespaced(client.clone(), namespace), secret_name(namespace, name));
-    let found =
-        api.get_metadata_opt(name).await.map_err(|error| AdminError::new(Verb::Get, &object, error))?;
-    let metadata = found.map(|secret| secret.metadata).unwrap_or_default();
-    let manager = metadata.labels.and_then(|mut labels| labels.remove(MANAGED_BY));
-    if manager.as_deref() != Some(Manager::Cli.as_str()) {
-        return Ok(false);
-    }
-    // That one, and none that somebody has put in its place since.
-    let preconditions = Preconditions { uid: metadata.uid, resource_version: None };
-    let parameters = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
-    match api.delete(name, &parameters).await {
-        Ok(_) => Ok(true),
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(false),
-        Err(error) => Err(AdminError::new(Verb::Delete, &object, error)),
     }
 }
 
@@ -223,5 +198,5 @@ async fn is_there(client: &Client, namespace: &str, secret: &str) -> Result<bool
 }
 
 fn secret_name(namespace: &str, name: &str) -> ObjectName {
-    ObjectName::new(&ApiResource::erase::<Secret>(&()), Some(namespace), name)
+    ObjectName::of::<Secret>(Some(namespace), name)
 }

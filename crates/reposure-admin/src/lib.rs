@@ -16,6 +16,7 @@
 //!
 //! Operator and command line tool use the same plans. The library prints nothing and reads no environment.
 
+mod again;
 pub mod apply;
 pub mod cert_manager;
 pub mod certificates;

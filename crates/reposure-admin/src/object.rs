@@ -14,6 +14,7 @@ use k8s_openapi::{
     apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
 };
 use kube::{
+    Resource,
     api::{ApiResource, DynamicObject},
     core::ObjectMeta,
 };
@@ -67,6 +68,14 @@ impl ObjectName {
             namespace: namespace.map(Into::into),
             name: name.into(),
         }
+    }
+
+    /// Returns the name of the object `name` of a kind that is known here.
+    pub fn of<K>(namespace: Option<&str>, name: &str) -> Self
+    where
+        K: Resource<DynamicType = ()>,
+    {
+        Self::new(&ApiResource::erase::<K>(&()), namespace, name)
     }
 }
 

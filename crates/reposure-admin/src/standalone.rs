@@ -9,7 +9,7 @@ use k8s_openapi::{
     api::{apps::v1::StatefulSet, core::v1::ConfigMap},
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
-use kube::{Api, Client, ResourceExt as _, api::ApiResource};
+use kube::{Api, Client, ResourceExt as _};
 use reposure_api::{Registry, SurrogateNames, labels};
 
 use crate::{
@@ -83,8 +83,7 @@ async fn is_operators(client: &Client, object: &Object) -> Result<bool, AdminErr
 async fn config_map(client: &Client, registry: &Registry) -> Result<ObjectMeta, AdminError> {
     let namespace = registry.namespace().unwrap_or_default();
     let names = SurrogateNames::new(&registry.name_any());
-    let resource = ApiResource::erase::<ConfigMap>(&());
-    let object = ObjectName::new(&resource, Some(&namespace), names.config_map());
+    let object = ObjectName::of::<ConfigMap>(Some(&namespace), names.config_map());
     let api = Api::<ConfigMap>::namespaced(client.clone(), &namespace);
     let found = api.get_metadata(names.config_map()).await;
     found.map(|found| found.metadata).map_err(|error| AdminError::new(Verb::Get, &object, error))

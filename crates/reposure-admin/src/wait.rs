@@ -12,7 +12,7 @@ use k8s_openapi::{
     },
     apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
 };
-use kube::{Api, Client, Resource, api::ApiResource, core::NamespaceResourceScope};
+use kube::{Api, Client, Resource, core::NamespaceResourceScope};
 use reposure_api::{ConditionType, Registry, State, conditions};
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep};
@@ -232,7 +232,7 @@ async fn until<K, T>(
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
 {
-    let name = ObjectName::new(&ApiResource::erase::<K>(&()), namespace, name);
+    let name = ObjectName::of::<K>(namespace, name);
     let probe = async || match api.get_opt(&name.name).await {
         Ok(Some(object)) => Ok(check(object)),
         Ok(None) => Ok(Progress::Waiting("it does not exist".into())),
