@@ -9,7 +9,6 @@ use std::{path::Path, sync::OnceLock};
 use anyhow::{Context as _, Result};
 use kube::{
     Api, Config, Resource,
-    api::ApiResource,
     config::{AuthInfo, KubeConfigOptions, Kubeconfig, KubeconfigError},
     core::NamespaceResourceScope,
 };
@@ -75,8 +74,8 @@ impl Context {
     async fn config(&self) -> Result<Config> {
         let mut own_proxy = None;
         let mut config = match self.kubeconfig()? {
-            Some(kubeconfig) => {
-                own_proxy = proxy::of_kubeconfig(&kubeconfig, self.global.context.as_deref());
+            Some(mut kubeconfig) => {
+                own_proxy = proxy::take(&mut kubeconfig, self.global.context.as_deref())?;
                 self.of_kubeconfig(kubeconfig).await?
             }
             // A pod in the cluster needs no kubeconfig.
@@ -149,10 +148,6 @@ impl Cluster {
     where
         K: Resource<DynamicType = ()>,
     {
-        AdminError::new(
-            verb,
-            &ObjectName::new(&ApiResource::erase::<K>(&()), Some(&self.namespace), name),
-            source,
-        )
+        AdminError::new(verb, &ObjectName::of::<K>(Some(&self.namespace), name), source)
     }
 }

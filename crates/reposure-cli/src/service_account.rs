@@ -6,7 +6,7 @@ use k8s_openapi::api::{
     core::v1::ServiceAccount,
 };
 use kube::api::PostParams;
-use reposure_admin::Verb;
+use reposure_admin::{AdminError, ObjectName, Verb};
 use secrecy::SecretString;
 
 use crate::{
@@ -24,7 +24,12 @@ pub(crate) async fn token(cluster: &Cluster, account: &str) -> Result<SecretStri
     let request = TokenRequest { spec, ..TokenRequest::default() };
     let api = cluster.api::<ServiceAccount>();
     let asked = api.create_token_request(account, &PostParams::default(), &request).await;
-    let asked = asked.map_err(|error| cluster.failed::<ServiceAccount>(Verb::Create, account, error));
+    let asked = asked.map_err(|error| {
+        let mut token = ObjectName::of::<ServiceAccount>(Some(&cluster.namespace), account);
+        // What a Role has to name.
+        token.resource.push_str("/token");
+        AdminError::new(Verb::Create, &token, error)
+    });
     let asked = asked.context("cannot ask for a token of the surrogate's ServiceAccount")?;
     let missing =
         || Failure::new(Kind::Other, format!("the API server gave no token of ServiceAccount {account}"));

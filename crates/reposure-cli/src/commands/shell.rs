@@ -75,23 +75,36 @@ pub(super) async fn run(cluster: &Cluster, beside: Beside<'_>, args: &ShellArgs)
     }
     let fed = async { if runs { feed(&api, &name, &added.name).await } else { Ok(()) } };
     tokio::select! {
-        printed = print(&api, &name, &added.name) => printed,
-        Err(error) = fed => Err(error),
+        printed = print(&api, &name, &added.name) => printed?,
+        Err(error) = fed => return Err(error),
     }
+    let failure = match end(&api, &name, &added.name).await? {
+        Some(0) => return Ok(()),
+        Some(code) => {
+            Failure::new(Kind::Other, format!("what ran in the container ended with exit code {code}"))
+        }
+        None => Failure::new(Kind::Unreachable, "what the container says broke off, and it runs on"),
+    };
+    Err(failure.into())
 }
 
 /// Passes standard input to a container, unless that has ended meanwhile.
 async fn feed(api: &Api<Pod>, pod: &str, container: &str) -> Result<()> {
     let Err(error) = terminal::feed(api, pod, container).await else { return Ok(()) };
+    if end(api, pod, container).await?.is_some() { Ok(()) } else { Err(error) }
+}
+
+/// Waits until it is told with which exit code a container has ended; none if it seems to run on.
+async fn end(api: &Api<Pod>, pod: &str, container: &str) -> Result<Option<i32>> {
     let end = Instant::now() + TOLD;
     while Instant::now() < end {
         let seen = api.get(pod).await.with_context(|| format!("cannot look at pod {pod}"))?;
-        if state(&seen, container) == State::Ended {
-            return Ok(());
+        if let State::Ended(code) = state(&seen, container) {
+            return Ok(Some(code));
         }
         sleep(PAUSE).await;
     }
-    Err(error)
+    Ok(None)
 }
 
 /// Finds a pod, one that is ready if there is one.
@@ -114,7 +127,7 @@ async fn started(api: &Api<Pod>, pod: &str, container: &str, limit: Duration) ->
         let seen = api.get(pod).await.with_context(|| format!("cannot look at pod {pod}"))?;
         let why = match state(&seen, container) {
             State::Running => return Ok(true),
-            State::Ended => return Ok(false),
+            State::Ended(_) => return Ok(false),
             State::Waiting(why) => why,
             State::Failed(why) => {
                 let message = format!("the container does not start: {why}");

@@ -4,7 +4,10 @@ use http::Uri;
 use kube::config::Kubeconfig;
 
 use super::environment::Environment;
-use crate::exit::Failure;
+use crate::exit::{Failure, Kind};
+
+/// What kube is told of a proxy, and nothing uses.
+const UNUSED: &str = "http://unused.invalid";
 
 /// Returns the proxy to an API server: that of the kubeconfig, or else that of the environment.
 ///
@@ -30,12 +33,29 @@ fn is_loopback(api_server: &Uri) -> bool {
     host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
-/// Returns the proxy that a kubeconfig names for the cluster of a context, or of the current one.
-pub(super) fn of_kubeconfig(kubeconfig: &Kubeconfig, context: Option<&str>) -> Option<Uri> {
+/// Takes the proxy that a kubeconfig names for the cluster of a context, or of the current one.
+///
+/// # Errors
+/// When it names one that has no address.
+pub(super) fn take(kubeconfig: &mut Kubeconfig, context: Option<&str>) -> Result<Option<Uri>, Failure> {
+    let proxy = named(kubeconfig, context).map(|url| url.parse().map_err(|_| no_proxy())).transpose();
+    // Where none is named, kube reads a variable of the environment, and fails on one that is malformed, also where no proxy is wanted.
+    for cluster in kubeconfig.clusters.iter_mut().filter_map(|named| named.cluster.as_mut()) {
+        cluster.proxy_url = Some(UNUSED.into());
+    }
+    proxy
+}
+
+fn named<'a>(kubeconfig: &'a Kubeconfig, context: Option<&str>) -> Option<&'a str> {
     let context = context.or(kubeconfig.current_context.as_deref())?;
     let context = kubeconfig.contexts.iter().find(|named| named.name == context)?.context.as_ref()?;
     let cluster = kubeconfig.clusters.iter().find(|named| named.name == context.cluster)?.cluster.as_ref()?;
-    cluster.proxy_url.as_deref().filter(|url| !url.is_empty())?.parse().ok()
+    cluster.proxy_url.as_deref().filter(|url| !url.is_empty())
+}
+
+fn no_proxy() -> Failure {
+    // What cannot be read may hold a password.
+    Failure::new(Kind::Usage, "proxy-url of the kubeconfig is no address of a proxy").hint("http://HOST:PORT")
 }
 
 #[cfg(test)]
@@ -92,20 +112,22 @@ mod tests {
 
     #[test]
     fn the_proxy_is_that_of_the_contexts_cluster() {
-        let kubeconfig = Kubeconfig::from_yaml(
-            "
+        let text = "
             current-context: one
             contexts:
             - {name: one, context: {cluster: first}}
             - {name: two, context: {cluster: second}}
+            - {name: four, context: {cluster: third}}
             clusters:
             - {name: first, cluster: {server: 'https://a', proxy-url: 'http://proxy.example'}}
             - {name: second, cluster: {server: 'https://b'}}
-            ",
-        )
-        .unwrap();
-        assert_eq!(of_kubeconfig(&kubeconfig, None).unwrap().host(), Some("proxy.example"));
-        assert_eq!(of_kubeconfig(&kubeconfig, Some("two")), None);
-        assert_eq!(of_kubeconfig(&kubeconfig, Some("three")), None);
+            - {name: third, cluster: {server: 'https://c', proxy-url: 'http://me:hunter2@ x'}}
+            ";
+        let of = |context| take(&mut Kubeconfig::from_yaml(text).unwrap(), context);
+        assert_eq!(of(None).unwrap().unwrap().host(), Some("proxy.example"));
+        assert_eq!(of(Some("two")).unwrap(), None);
+        assert_eq!(of(Some("three")).unwrap(), None);
+        let error = of(Some("four")).unwrap_err().to_string();
+        assert!(error.contains("proxy-url") && !error.contains("hunter2"), "{error}");
     }
 }

@@ -131,6 +131,51 @@ fn own_credentials_are_not_sent_over_the_open_network_in_the_clear() {
     assert_says(&output, 5, &[expected, "registry.invalid: the name cannot be resolved"]);
 }
 
+/// Whoever may write a `Registry` is not to get the credentials of those who use it.
+#[test]
+fn own_credentials_are_not_sent_to_a_realm_that_is_not_the_registrys() {
+    let options = || Options { auth: Auth::bearer(Users::new("ann", "hush")), ..Options::default() };
+    let scene = Scene::new(options(), &json!({}));
+    let other = scene.environment.other_registry(options());
+    let realm = |host: &str| {
+        let spec = json!({"type": "oci", "direct": {"host": scene.registry.host()}, "realm": format!("http://{host}/token")});
+        scene.api_server.put_object(REGISTRY, object(&spec, &json!({})));
+    };
+    let auths = json!({"auths": {scene.registry.host(): {"auth": "YW5uOmh1c2g="}}}).to_string();
+    scene.environment.write("../home/.docker/config.json", auths);
+    realm(&other.host());
+    let warned =
+        format!("your own credentials for $HOST are not sent to http://{}, where the registry", other.host());
+    assert_says(&scene.push(&[]), 4, &[&warned]);
+    let shown =
+        |entry: &reposure_testing::Entry| entry.headers.iter().any(|(name, _)| name == "authorization");
+    assert!(!other.requests().iter().any(shown), "{:?}", other.requests());
+    realm(&scene.registry.host());
+    assert_says(&scene.push(&[]), 0, &[]);
+}
+
+#[test]
+fn a_password_is_that_of_the_registry_and_of_no_other() {
+    let scene = Scene::new(Options::default(), &json!({"authorizationSecret": "login"}));
+    let password = |auths: &Value| {
+        scene.put_secret("login", &[(".dockerconfigjson", &json!({ "auths": auths }).to_string())]);
+        scene.run(&["registry", "info", "default", "password"])
+    };
+    let (hush, old) = (json!({"auth": "YW5uOmh1c2g="}), json!({"auth": "YW5uOm9sZA=="}));
+    let known = password(&json!({"0.example": old, scene.registry.host(): hush}));
+    assert_eq!((known.code, known.text().as_str()), (0, "hush\n"), "{known}");
+    assert_eq!(password(&json!({"0.example": hush})).text(), "hush\n", "the only one");
+    assert_eq!(password(&json!({"0.example": old, "1.example": old})).code, 3);
+}
+
+#[test]
+fn the_right_to_a_token_is_named() {
+    let scene = Scene::new(Options::default(), &json!({"authorizationServiceAccount": true}));
+    scene.api_server.fail(Failure::next("/token", How::Status(403)));
+    let denied = scene.run(&["registry", "info", "default", "token"]);
+    assert_says(&denied, 4, &["a Role in namespace work must allow create on serviceaccounts/token"]);
+}
+
 #[test]
 fn tls_is_checked_against_what_is_named() {
     let scene = Scene::new(

@@ -116,6 +116,20 @@ fn a_proxy_is_found_in_each_variable() {
 }
 
 #[test]
+fn a_variable_that_holds_no_address_is_named_and_in_the_way_of_nobody_who_needs_no_proxy() {
+    let scene = Scene::new();
+    // As when a password is written as it is.
+    let broken = ("HTTPS_PROXY", "http://me:hunter#2@proxy.example:3128");
+    assert!(!scene.goes_through_proxy("127.0.0.1", [broken]));
+    assert!(!scene.goes_through_proxy(ADDRESS, [broken, ("NO_PROXY", "*")]));
+    scene.write_kubeconfig(&json!({"server": "https://api.example"}));
+    let output = scene.list(|command| command.envs([broken]));
+    assert_eq!(output.code, 2, "{output}");
+    assert!(output.stderr.contains("HTTPS_PROXY holds no address of a proxy"), "{output}");
+    assert!(!output.stderr.contains("hunter"), "{output}");
+}
+
+#[test]
 fn a_user_of_the_proxy_is_shown_to_it_alone() {
     let scene = Scene::new();
     let server = format!("http://{ADDRESS}:{}", scene.port());

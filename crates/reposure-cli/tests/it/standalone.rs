@@ -31,6 +31,16 @@ impl Scene {
         Self { environment, api_server, _registry: registry }
     }
 
+    /// Has a `Registry`, as an operator sees to it.
+    fn put_registry(&self, name: &str) {
+        let spec = json!({"type": "oci", "direct": {"host": "a"}});
+        self.api_server.put_object(
+            &format!("/apis/reposure.puccini.cloud/v1alpha1/namespaces/work/registries/{name}"),
+            json!({"apiVersion": "reposure.puccini.cloud/v1alpha1", "kind": "Registry",
+            "metadata": {"name": name, "namespace": "work"}, "spec": spec}),
+        );
+    }
+
     fn run(&self, args: &[&str]) -> Output {
         self.environment.run(&[args, &["-k", "config"]].concat())
     }
@@ -68,13 +78,7 @@ fn an_operators_registry_is_not_adopted() {
     let scene = Scene::new();
     let nothing = scene.run(&["registry", "adopt", "other"]);
     assert_eq!(nothing.code, 3, "{nothing}");
-    let path = "/apis/reposure.puccini.cloud/v1alpha1/namespaces/work/registries/second";
-    let spec = json!({"type": "oci", "direct": {"host": "a"}});
-    scene.api_server.put_object(
-        path,
-        json!({"apiVersion": "reposure.puccini.cloud/v1alpha1", "kind": "Registry",
-        "metadata": {"name": "second", "namespace": "work"}, "spec": spec}),
-    );
+    scene.put_registry("second");
     let kept = scene.run(&["registry", "adopt", "second"]);
     assert_eq!(kept.code, 7, "{kept}");
 }
@@ -82,13 +86,7 @@ fn an_operators_registry_is_not_adopted() {
 #[test]
 fn an_operators_registry_is_not_made_standalone() {
     let scene = Scene::new();
-    let path = "/apis/reposure.puccini.cloud/v1alpha1/namespaces/work/registries/second";
-    let spec = json!({"type": "oci", "direct": {"host": "a"}});
-    scene.api_server.put_object(
-        path,
-        json!({"apiVersion": "reposure.puccini.cloud/v1alpha1", "kind": "Registry",
-        "metadata": {"name": "second", "namespace": "work"}, "spec": spec}),
-    );
+    scene.put_registry("second");
     for more in [&[][..], &["--dry-run"]] {
         let create = ["registry", "create", "second", "--standalone", "--host", "a"];
         let refused = scene.run(&[&create, more].concat());
@@ -119,4 +117,20 @@ fn what_would_be_written_is_shown() {
     );
     let alone = scene.run(&["registry", "create", "other", "--host=a", "--dry-run"]);
     assert_eq!(alone.code, 2, "{alone}");
+}
+
+#[test]
+fn nothing_is_written_where_the_surrogate_needs_rights_too() {
+    let scene = Scene::new();
+    let create =
+        ["registry", "create", "other", "--standalone", "--provider=openshift", "--dry-run", "--wait"];
+    let shown = scene.run(&create);
+    assert_eq!(shown.code, 0, "{shown}");
+    let text = shown.text();
+    let kinds: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("kind: ")).collect();
+    assert!(kinds.ends_with(&["StatefulSet", "Role", "RoleBinding"]), "{kinds:?}");
+    // One that is there already gets no rights either.
+    let there = ["registry", "create", "default", "--standalone", "--provider=openshift", "--dry-run"];
+    assert_eq!(scene.run(&there).code, 0);
+    assert!(scene.api_server.seen().iter().all(|seen| seen.method == http::Method::GET));
 }

@@ -10,6 +10,9 @@ use reposure_oci::transport::BoxError;
 use rustls::ClientConfig;
 use tower::{Service, ServiceExt as _, util::MapErr};
 
+/// The port of SOCKS 5, where a proxy's address has none. See [RFC 1928, section 3](https://www.rfc-editor.org/rfc/rfc1928#section-3).
+const SOCKS_PORT: u16 = 1080;
+
 /// There is no way to the API server through the proxy.
 #[derive(Debug, thiserror::Error)]
 #[error("the proxy {proxy} leads to no API server")]
@@ -56,11 +59,20 @@ pub(super) fn over_tls<C>(config: &Config, connector: C) -> Result<HttpsConnecto
 
 /// Connects through a proxy that speaks SOCKS 5, and resolves names itself.
 pub(super) fn socks<C>(proxy: &Uri, connector: C) -> SocksV5<C> {
-    let socks = SocksV5::new(proxy.clone(), connector);
+    let socks = SocksV5::new(with_socks_port(proxy), connector);
     match user(proxy) {
         Some((name, password)) => socks.with_auth(name, password),
         None => socks,
     }
+}
+
+/// Returns a proxy's address with a port: the one that RFC 1928 names, where it has none.
+fn with_socks_port(proxy: &Uri) -> Uri {
+    let mut parts = proxy.clone().into_parts();
+    if let Some(authority) = parts.authority.as_ref().filter(|authority| authority.port().is_none()) {
+        parts.authority = format!("{authority}:{SOCKS_PORT}").parse().ok();
+    }
+    Uri::from_parts(parts).unwrap_or_else(|_| proxy.clone())
 }
 
 /// Returns a proxy's address as it may be shown, without a password.
@@ -93,5 +105,16 @@ mod tests {
         assert_eq!(shown(&full), "http://proxy.example:3128");
         assert_eq!(user(&proxy("socks5://me@proxy.example")), Some(("me".into(), String::new())));
         assert_eq!(user(&proxy("http://proxy.example:3128")), None);
+    }
+
+    #[test]
+    fn a_proxy_that_speaks_socks_has_its_own_port() {
+        for (proxy, whole) in [
+            ("socks5://me:hush@proxy.example", "socks5://me:hush@proxy.example:1080/"),
+            ("socks5h://[fd00::1]/", "socks5h://[fd00::1]:1080/"),
+            ("socks5://proxy.example:9050", "socks5://proxy.example:9050/"),
+        ] {
+            assert_eq!(with_socks_port(&proxy.parse().unwrap()).to_string(), whole);
+        }
     }
 }

@@ -51,21 +51,23 @@ where
             loop {
                 let copy = copy(&request);
                 let response = service.call(request).await?;
-                let (Some(copy), Some(wait)) = (copy, wait(&response)) else { return Ok(response) };
-                waited += wait;
-                if waited > LONGEST {
-                    return Ok(response);
-                }
+                let pause = wait(&response).and_then(|wait| pause(wait, LONGEST.saturating_sub(waited)));
+                let (Some(copy), Some(pause)) = (copy, pause) else { return Ok(response) };
+                waited += pause;
                 drop(response);
-                // Up to a quarter more, so that those who were told the same do not come back at once.
-                let wait = wait.mul_f64(rand::random_range(1.0..=1.25));
-                sleep(wait).await;
+                sleep(pause).await;
                 service.ready().await?;
                 request = copy;
             }
         }
         .boxed()
     }
+}
+
+/// Returns how long to pause who is told to wait, if there is so much time left: up to a quarter more, so that those who were told the
+/// same do not come back at once, and never more than is left.
+fn pause(wait: Duration, left: Duration) -> Option<Duration> {
+    (wait <= left).then(|| wait.mul_f64(rand::random_range(1.0..=1.25)).min(left))
 }
 
 /// Copies a request, if its body is in memory as a whole.
@@ -92,6 +94,18 @@ fn wait<B>(response: &Response<B>) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pause_is_as_long_as_wanted_and_never_longer_than_there_is_time() {
+        for seconds in [1, 6, 7, 8] {
+            let wait = Duration::from_secs(seconds);
+            for _ in 0..100 {
+                let pause = pause(wait, LONGEST).unwrap();
+                assert!(pause >= wait && pause <= LONGEST.min(wait.mul_f64(1.25)), "{pause:?}");
+            }
+        }
+        assert_eq!(pause(Duration::from_secs(9), LONGEST), None);
+    }
 
     #[test]
     fn waits_for_whom_it_is_told_to() {

@@ -90,7 +90,7 @@ const fn who(renewal: Renewal) -> &'static str {
         Renewal::Operator => "; the operator renews it",
         Renewal::Failed => "; the operator could not look whether it is to be renewed: see its log",
         Renewal::Denied => {
-            "; the operator may not renew it: run `reposure simple install --authentication` again, which does, and lets the operator"
+            "; the operator may not renew it: unless cert-manager or somebody else does, run `reposure simple install --authentication` again, which does, and lets the operator"
         }
         Renewal::Nobody => "; nothing renews it: run `reposure simple install --authentication` again",
         Renewal::Others => "; whoever made it renews it",

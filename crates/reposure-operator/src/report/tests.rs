@@ -246,6 +246,6 @@ fn who_renews_a_certificate_is_said() {
     };
     insta::assert_snapshot!(message(None), @"the certificate is good from 1969-11-11T00:00:00Z until 1970-01-10T00:00:00Z");
     insta::assert_snapshot!(message(Some(Renewal::Operator)), @"the certificate is good from 1969-11-11T00:00:00Z until 1970-01-10T00:00:00Z; the operator renews it");
-    insta::assert_snapshot!(message(Some(Renewal::Denied)), @"the certificate is good from 1969-11-11T00:00:00Z until 1970-01-10T00:00:00Z; the operator may not renew it: run `reposure simple install --authentication` again, which does, and lets the operator");
+    insta::assert_snapshot!(message(Some(Renewal::Denied)), @"the certificate is good from 1969-11-11T00:00:00Z until 1970-01-10T00:00:00Z; the operator may not renew it: unless cert-manager or somebody else does, run `reposure simple install --authentication` again, which does, and lets the operator");
     insta::assert_snapshot!(message(Some(Renewal::Others)), @"the certificate is good from 1969-11-11T00:00:00Z until 1970-01-10T00:00:00Z; whoever made it renews it");
 }

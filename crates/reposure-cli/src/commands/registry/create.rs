@@ -182,7 +182,7 @@ pub(super) async fn run(context: &Context, args: CreateArgs) -> Result<()> {
     } else {
         define(context, &cluster, &registry).await?;
     }
-    if has_image_streams(&registry.spec) {
+    if has_image_streams(&registry.spec) && !args.standalone.dry_run {
         give_access(context, &cluster, &args.name).await?;
     }
     if args.wait.wait && !args.standalone.standalone {

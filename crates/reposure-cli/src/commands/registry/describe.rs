@@ -45,9 +45,10 @@ pub(super) async fn run(context: &Context, args: &DescribeArgs) -> Result<()> {
 
 fn text(registry: &Registry, kept: Option<&Kept>, events: &[Event]) -> String {
     let mut text = String::new();
+    // What a Registry holds is anybody's, and must not look like a line of ours.
     let mut line = |name: &str, value: &str| {
         // Writing to a string does not fail.
-        let _ = writeln!(text, "{name:<14}{value}");
+        let _ = writeln!(text, "{name:<14}{}", printable::line(value));
     };
     let status = registry.status.clone().unwrap_or_default();
     let names = SurrogateNames::new(&registry.name_any());
@@ -59,8 +60,7 @@ fn text(registry: &Registry, kept: Option<&Kept>, events: &[Event]) -> String {
     line("Registry:", &target(&registry.spec));
     line("Certificate:", registry.spec.authentication_secret.as_deref().unwrap_or("none"));
     if let Some(end) = &status.certificate_expires {
-        // Whatever is written there by a cluster.
-        line("Expires:", &printable::line(&expiry(end, Timestamp::now())));
+        line("Expires:", &expiry(end, Timestamp::now()));
     }
     line("Credentials:", registry.spec.authorization_secret.as_deref().unwrap_or("none"));
     line("Surrogate:", status.surrogate_pod.as_deref().unwrap_or("not known yet"));
@@ -153,6 +153,14 @@ mod tests {
             format!("0.1.0; create it again with reposure {own} to replace it")
         );
         assert!(version(None).contains("does not answer"));
+    }
+
+    #[test]
+    fn a_registry_adds_no_line_of_its_own() {
+        let mut registry = Registry::default();
+        registry.spec.authorization_secret = Some("login\nConditions:   none".into());
+        let text = text(&registry, None, &[]);
+        assert_eq!(text.matches("\nConditions:").count(), 1, "{text}");
     }
 
     #[test]

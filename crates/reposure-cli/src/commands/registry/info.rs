@@ -127,10 +127,20 @@ fn of_docker(registry: &Registry, data: &BTreeMap<String, Vec<u8>>) -> Result<Op
         (None, Some(bytes)) => DockerConfig::from_docker_cfg(bytes)?,
         (None, None) => return Ok(None),
     };
-    let host = registry.status.as_ref().and_then(|status| status.host.clone()).unwrap_or_default();
-    let only = config.hosts().next().map(str::to_owned).unwrap_or_default();
-    let found = config.find(&host, None)?;
-    Ok(if found.is_some() { found } else { config.find(&only, None)? })
+    // As its surrogate looks for them: by the host that it dials, or the one that images are named with.
+    let target = registry.spec.target(&registry.namespace().unwrap_or_default()).ok();
+    let published = registry.status.as_ref().and_then(|status| status.host.clone());
+    for host in target.map(|target| target.dial_host()).into_iter().chain(published) {
+        if let Some(found) = config.find(&host, None)? {
+            return Ok(Some(found));
+        }
+    }
+    // One of several would be somebody else's.
+    let mut known = config.hosts();
+    match (known.next(), known.next()) {
+        (Some(only), None) => Ok(config.find(only, None)?),
+        _ => Ok(None),
+    }
 }
 
 async fn secret(cluster: &Cluster, name: &str) -> Result<BTreeMap<String, Vec<u8>>> {

@@ -24,7 +24,8 @@ const HOPELESS: [&str; 6] = [
 pub(super) enum State {
     Waiting(String),
     Running,
-    Ended,
+    /// It has ended, with this exit code.
+    Ended(i32),
     /// It will not start.
     Failed(String),
 }
@@ -82,7 +83,7 @@ pub(super) fn state(pod: &Pod, name: &str) -> State {
         (_, Some(end), _) if end.reason.as_deref() == Some("StartError") => {
             State::Failed(end.message.clone().unwrap_or_default())
         }
-        (_, Some(_), _) => State::Ended,
+        (_, Some(end), _) => State::Ended(end.exit_code),
         (_, _, waiting) => {
             let reason = waiting.as_ref().and_then(|waiting| waiting.reason.clone()).unwrap_or_default();
             let message = waiting.as_ref().and_then(|waiting| waiting.message.clone());
@@ -134,7 +135,7 @@ mod tests {
             )
         };
         assert_eq!(of(json!({"running": {}})), State::Running);
-        assert_eq!(of(json!({"terminated": {"exitCode": 0}})), State::Ended);
+        assert_eq!(of(json!({"terminated": {"exitCode": 3}})), State::Ended(3));
         assert_eq!(
             of(json!({"waiting": {"reason": "ContainerCreating"}})),
             State::Waiting("ContainerCreating".into())

@@ -69,7 +69,13 @@ pub(super) async fn speak(api: &Api<Pod>, pod: &str, container: &str) -> Result<
 async fn over(api: &Api<Pod>, pod: &str, container: &str) {
     loop {
         sleep(LOOK).await;
-        if api.get(pod).await.is_ok_and(|seen| state(&seen, container) == State::Ended) {
+        let is_over = match api.get_opt(pod).await {
+            Ok(Some(seen)) => state(&seen, container) != State::Running,
+            // It went with its pod.
+            Ok(None) => true,
+            Err(_) => false,
+        };
+        if is_over {
             return sleep(LOOK).await;
         }
     }
@@ -143,5 +149,23 @@ impl Raw {
 impl Drop for Raw {
     fn drop(&mut self) {
         let _ = tcsetattr(io::stdin(), OptionalActions::Now, &self.before);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::Config;
+    use reposure_client::channel::ApiServer;
+    use reposure_testing::{FakeApiServer, api_server::Behaviour};
+    use tokio::time::timeout;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_container_is_over_when_its_pod_is_gone() {
+        let server = FakeApiServer::start(([127, 0, 0, 1], 1).into(), Behaviour::default()).await.unwrap();
+        let client = ApiServer::new(Config::new(server.url().parse().unwrap())).unwrap().client();
+        let api = Api::namespaced(client, "work");
+        timeout(LOOK * 10, over(&api, "gone", "shell")).await.expect("it waits for what is not there");
     }
 }

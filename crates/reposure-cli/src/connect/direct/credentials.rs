@@ -33,11 +33,19 @@ impl DirectCredentials {
     }
 }
 
-/// Returns the user's own credentials, unless whoever wrote the registry has them sent over the open network in the clear.
+/// Returns the user's own credentials, unless whoever wrote the registry has them sent over the open network in the clear, or to
+/// somebody else.
 fn of_user(upstream: &Upstream<'_>) -> Option<TellingCredentials> {
     let host = &upstream.host;
     if upstream.scheme == RegistryScheme::Http && !upstream.target.is_inside() {
         exit::warn(&format!("your own credentials for {host} are not sent by plain HTTP"));
+        return None;
+    }
+    if let Some(realm) = upstream.other_realm() {
+        let message = format!(
+            "your own credentials for {host} are not sent to {realm}, where the registry's object has tokens fetched"
+        );
+        exit::warn(&message);
         return None;
     }
     Some(TellingCredentials::of_host(host))

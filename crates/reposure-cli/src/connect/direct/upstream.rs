@@ -57,6 +57,17 @@ impl<'a> Upstream<'a> {
             format!("registry {} in namespace {} names a realm that is none", self.name, self.namespace)
         })
     }
+
+    /// Returns the scheme and host of where tokens are fetched, if that is not the registry itself.
+    pub(super) fn other_realm(&self) -> Option<String> {
+        let origin = |text: &str| Url::parse(text).ok().map(|url| url.origin());
+        let own = match self.scheme {
+            RegistryScheme::Http => origin(&format!("http://{}", self.host)),
+            RegistryScheme::Https => origin(&format!("https://{}", self.host)),
+        };
+        let realm = origin(self.registry.spec.realm()?);
+        if realm == own { None } else { Some(realm?.ascii_serialization()) }
+    }
 }
 
 fn unreadable(namespace: &str, name: &str) -> Failure {

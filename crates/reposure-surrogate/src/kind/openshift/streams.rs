@@ -66,7 +66,8 @@ pub(super) struct StreamImage {
 #[derive(Debug, Deserialize)]
 struct List {
     metadata: ListMeta,
-    items: Vec<Item>,
+    /// An empty list of metadata is null.
+    items: Option<Vec<Item>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -101,7 +102,7 @@ impl Streams {
         let path = page(project, limit, next);
         let answered = self.call(&doing, Method::GET, &path, METADATA).await?;
         let list: List = read(&doing, &answered)?;
-        let names = list.items.into_iter().map(|item| item.metadata.name).collect();
+        let names = list.items.into_iter().flatten().map(|item| item.metadata.name).collect();
         Ok(Names { names, next: list.metadata.next.filter(|next| !next.is_empty()) })
     }
 

@@ -72,6 +72,8 @@ fn list<B>(shared: &Shared, project: &str, request: &Request<B>) -> Answer {
     };
     let kind = if only_metadata { "PartialObjectMetadataList" } else { "ImageStreamList" };
     let items: Vec<Value> = here.iter().map(item).collect();
+    // The real one makes a list of metadata anew, and an empty one of those is null.
+    let items = if only_metadata && items.is_empty() { Value::Null } else { items.into() };
     answer::json(
         StatusCode::OK,
         &json!({"kind": kind, "metadata": {"resourceVersion": "1", "continue": next.unwrap_or_default()}, "items": items}),

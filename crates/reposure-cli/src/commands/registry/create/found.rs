@@ -2,10 +2,7 @@
 
 use anyhow::{Context as _, Result};
 use k8s_openapi::api::core::v1::{ConfigMap, Service};
-use kube::{
-    Api,
-    api::{ApiResource, ListParams},
-};
+use kube::{Api, api::ListParams};
 use reposure_admin::{
     AdminError, ObjectName, Verb,
     plan::{FoundRegistry, Product},
@@ -98,6 +95,5 @@ async fn known(cluster: &Cluster, found: FoundRegistry) -> FoundRegistry {
 }
 
 fn failed(namespace: Option<&str>, error: kube::Error) -> AdminError {
-    let object = ObjectName::new(&ApiResource::erase::<Service>(&()), namespace, "");
-    AdminError::new(Verb::List, &object, error)
+    AdminError::new(Verb::List, &ObjectName::of::<Service>(namespace, ""), error)
 }

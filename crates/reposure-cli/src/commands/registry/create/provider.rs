@@ -115,6 +115,11 @@ async fn auto(cluster: &Cluster) -> Result<RegistrySpec> {
             .hint("reposure simple install, or --host or --service of a registry that is there")
             .into());
     };
+    let spec = match name.product() {
+        // Anybody may have a Service that looks like one: of several, none is taken without a word.
+        Some(one) => product(cluster, one, None).await?,
+        None => spec,
+    };
     let others: Vec<String> = found.map(|(name, _)| name.name()).collect();
     let others = if others.is_empty() {
         String::new()

@@ -11,6 +11,7 @@ use reposure_admin::{
 };
 use reposure_api::Registry;
 
+use super::has_image_streams;
 use crate::{
     args::WaitArgs,
     commands::report,
@@ -41,7 +42,7 @@ pub(super) struct StandaloneArgs {
     network_policy: bool,
     /// Write nothing, and show what would be written, as YAML or with -o json
     #[arg(long, requires = "standalone")]
-    dry_run: bool,
+    pub(super) dry_run: bool,
 }
 
 impl StandaloneArgs {
@@ -79,7 +80,12 @@ pub(super) async fn create(
     let plan =
         plan::surrogate(registry, &observed, &args.settings(&observed)).context("cannot use the registry")?;
     if args.dry_run {
-        return show(context, &plan.plan);
+        let more = if has_image_streams(&registry.spec) {
+            plan::image_streams_access(registry)
+        } else {
+            Plan::default()
+        };
+        return show(context, &Plan { steps: [plan.plan.steps, more.steps].concat() });
     }
     let before = standalone::config_map(cluster, &name).await;
     let applied = surrogates::apply(&cluster.client, registry, &plan).await;
