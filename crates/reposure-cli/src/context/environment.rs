@@ -2,7 +2,7 @@
 
 use http::{Uri, uri::Scheme};
 
-use super::no_proxy::NoProxy;
+use super::{no_proxy::NoProxy, proxy};
 use crate::exit::{Failure, Kind};
 
 /// The variables for servers over TLS, for those without, and for all; of each the first that says something.
@@ -57,7 +57,7 @@ impl Environment {
 fn address(name: &str, text: &str) -> Result<Uri, Failure> {
     let whole = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
     // What cannot be read may hold a password.
-    whole.parse().map_err(|_| {
-        Failure::new(Kind::Usage, format!("{name} holds no address of a proxy")).hint("http://HOST:PORT")
+    proxy::address(&whole).ok_or_else(|| {
+        Failure::new(Kind::Usage, format!("{name} holds no address of a proxy")).hint(proxy::ADDRESS)
     })
 }

@@ -6,6 +6,9 @@ use kube::config::Kubeconfig;
 use super::environment::Environment;
 use crate::exit::{Failure, Kind};
 
+/// What an address looks like.
+pub(super) const ADDRESS: &str =
+    "http://HOST:PORT, and in a password %23 for #, %2F for /, %3F for ?, %40 for @";
 /// What kube is told of a proxy, and nothing uses.
 const UNUSED: &str = "http://unused.invalid";
 
@@ -38,7 +41,7 @@ fn is_loopback(api_server: &Uri) -> bool {
 /// # Errors
 /// When it names one that has no address.
 pub(super) fn take(kubeconfig: &mut Kubeconfig, context: Option<&str>) -> Result<Option<Uri>, Failure> {
-    let proxy = named(kubeconfig, context).map(|url| url.parse().map_err(|_| no_proxy())).transpose();
+    let proxy = named(kubeconfig, context).map(|url| address(url).ok_or_else(no_proxy)).transpose();
     // Where none is named, kube reads a variable of the environment, and fails on one that is malformed, also where no proxy is wanted.
     for cluster in kubeconfig.clusters.iter_mut().filter_map(|named| named.cluster.as_mut()) {
         cluster.proxy_url = Some(UNUSED.into());
@@ -53,9 +56,19 @@ fn named<'a>(kubeconfig: &'a Kubeconfig, context: Option<&str>) -> Option<&'a st
     cluster.proxy_url.as_deref().filter(|url| !url.is_empty())
 }
 
+/// Reads a proxy's address. None is one that looks as if a password were cut in it: what is taken for its host then would be shown.
+pub(super) fn address(text: &str) -> Option<Uri> {
+    let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
+    let (own, more) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    let host = own.rsplit_once('@').map_or(own, |(_, host)| host);
+    let port = host.rsplit_once(']').map_or(host, |(_, port)| port).rsplit_once(':');
+    let has_number = port.is_none_or(|(_, port)| port.parse::<u16>().is_ok());
+    if more.contains('@') || !has_number { None } else { text.parse().ok() }
+}
+
 fn no_proxy() -> Failure {
     // What cannot be read may hold a password.
-    Failure::new(Kind::Usage, "proxy-url of the kubeconfig is no address of a proxy").hint("http://HOST:PORT")
+    Failure::new(Kind::Usage, "proxy-url of the kubeconfig is no address of a proxy").hint(ADDRESS)
 }
 
 #[cfg(test)]
@@ -107,6 +120,29 @@ mod tests {
         for api_server in ["https://api.corp.example:6443", "https://127.0.0.1:6443"] {
             let proxy = found(api_server, Some("socks5://other.example:1080"));
             assert_eq!(proxy.unwrap(), "socks5://other.example:1080/", "{api_server}");
+        }
+    }
+
+    #[test]
+    fn an_address_with_half_a_password_is_none() {
+        for good in [
+            "http://a",
+            "a:3128",
+            "http://me:p%23w@[fd00::1]:3128/",
+            "socks5://me@a:1080",
+            "http://[fd00::1]",
+        ] {
+            assert!(address(good).is_some(), "{good}");
+        }
+        for bad in [
+            "http://me:1/2@a:3128",
+            "http://me:1?2@a",
+            "http://me:1#2@a",
+            "http://me:hush",
+            "http://a:b@c:d",
+            "",
+        ] {
+            assert_eq!(address(bad), None, "{bad}");
         }
     }
 

@@ -118,15 +118,17 @@ fn a_proxy_is_found_in_each_variable() {
 #[test]
 fn a_variable_that_holds_no_address_is_named_and_in_the_way_of_nobody_who_needs_no_proxy() {
     let scene = Scene::new();
-    // As when a password is written as it is.
-    let broken = ("HTTPS_PROXY", "http://me:hunter#2@proxy.example:3128");
+    let broken = ("HTTPS_PROXY", "http://me:hunter2@ nowhere");
     assert!(!scene.goes_through_proxy("127.0.0.1", [broken]));
     assert!(!scene.goes_through_proxy(ADDRESS, [broken, ("NO_PROXY", "*")]));
     scene.write_kubeconfig(&json!({"server": "https://api.example"}));
-    let output = scene.list(|command| command.envs([broken]));
-    assert_eq!(output.code, 2, "{output}");
-    assert!(output.stderr.contains("HTTPS_PROXY holds no address of a proxy"), "{output}");
-    assert!(!output.stderr.contains("hunter"), "{output}");
+    // The others are those of a password that is written as it is.
+    for proxy in [broken.1, "me:hunter#2@proxy.example:3128", "http://me:hunter/2@proxy.example:3128"] {
+        let output = scene.list(|command| command.env("HTTPS_PROXY", proxy));
+        assert_eq!(output.code, 2, "{output}");
+        assert!(output.stderr.contains("HTTPS_PROXY holds no address of a proxy"), "{output}");
+        assert!(!output.stderr.contains("hunter"), "{output}");
+    }
 }
 
 #[test]
