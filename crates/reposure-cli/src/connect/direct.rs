@@ -33,6 +33,7 @@ use crate::{
     exit::{Failure, Kind, OTHER_CHANNEL},
 };
 
+pub(crate) use credentials::docker_hosts;
 use secret::RegistrySecret;
 use upstream::Upstream;
 

@@ -127,10 +127,8 @@ fn of_docker(registry: &Registry, data: &BTreeMap<String, Vec<u8>>) -> Result<Op
         (None, Some(bytes)) => DockerConfig::from_docker_cfg(bytes)?,
         (None, None) => return Ok(None),
     };
-    // As its surrogate looks for them: by the host that it dials, or the one that images are named with.
     let target = registry.spec.target(&registry.namespace().unwrap_or_default()).ok();
-    let published = registry.status.as_ref().and_then(|status| status.host.clone());
-    for host in target.map(|target| target.dial_host()).into_iter().chain(published) {
+    for host in connect::direct::docker_hosts(registry, target.as_ref()) {
         if let Some(found) = config.find(&host, None)? {
             return Ok(Some(found));
         }

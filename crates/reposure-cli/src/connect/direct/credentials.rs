@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use futures::future::BoxFuture;
-use reposure_api::{RegistryScheme, SurrogateNames, target};
+use reposure_api::{Registry, RegistryScheme, SurrogateNames, Target, target};
 use reposure_oci::auth::{Credentials, CredentialsError, CredentialsSource, FixedCredentials};
 
 use super::{secret::RegistrySecret, upstream::Upstream};
@@ -51,17 +51,21 @@ fn of_user(upstream: &Upstream<'_>) -> Option<TellingCredentials> {
     Some(TellingCredentials::of_host(host))
 }
 
+/// Returns what a docker configuration may know a registry by, as its surrogate looks for it: the host that is dialled, where that is
+/// known, and the one that images are named with.
+pub(crate) fn docker_hosts(registry: &Registry, target: Option<&Target>) -> impl Iterator<Item = String> {
+    let published = registry.status.as_ref().and_then(|status| status.host.clone());
+    target.map(Target::dial_host).into_iter().chain(published)
+}
+
 async fn of_registry(
     upstream: &Upstream<'_>,
     secret: Option<&RegistrySecret>,
 ) -> Result<Option<Arc<dyn CredentialsSource>>> {
     if let Some(secret) = secret {
         tracing::info!("credentials for {} are those of {}", upstream.host, secret.name);
-        // Its docker configuration names the host that the surrogate dials, or the one that images are named with.
-        let published = upstream.registry.status.as_ref().and_then(|status| status.host.as_deref());
-        let dialled = upstream.target.dial_host();
-        let names: Vec<_> = std::iter::once(dialled.as_str()).chain(published).collect();
-        return Ok(Some(Arc::new(secret.credentials(&names)?)));
+        let hosts = docker_hosts(upstream.registry, Some(&upstream.target));
+        return Ok(Some(Arc::new(secret.credentials(hosts)?)));
     }
     if let Some(target::Credentials::ServiceAccount) = upstream.registry.spec.credentials() {
         return of_surrogate(upstream).await.map(Some);

@@ -53,7 +53,10 @@ impl RegistrySecret {
 
     /// Returns the credentials for a registry, which docker configurations know by one of these names; nobody's where there is but a
     /// certificate.
-    pub(super) fn credentials(&self, hosts: &[&str]) -> Result<SecretCredentials, CredentialsError> {
-        SecretCredentials::new(&self.name, &self.data, hosts.iter().copied())
+    pub(super) fn credentials(
+        &self,
+        hosts: impl Iterator<Item = String>,
+    ) -> Result<SecretCredentials, CredentialsError> {
+        SecretCredentials::new(&self.name, &self.data, hosts)
     }
 }

@@ -61,10 +61,7 @@ impl<'a> Upstream<'a> {
     /// Returns the scheme and host of where tokens are fetched, if that is not the registry itself.
     pub(super) fn other_realm(&self) -> Option<String> {
         let origin = |text: &str| Url::parse(text).ok().map(|url| url.origin());
-        let own = match self.scheme {
-            RegistryScheme::Http => origin(&format!("http://{}", self.host)),
-            RegistryScheme::Https => origin(&format!("https://{}", self.host)),
-        };
+        let own = self.endpoint().ok().and_then(|endpoint| origin(&endpoint.to_string()));
         let realm = origin(self.registry.spec.realm()?);
         if realm == own { None } else { Some(realm?.ascii_serialization()) }
     }
