@@ -96,6 +96,11 @@ fn an_operators_registry_is_not_made_standalone() {
     assert!(scene.api_server.seen().iter().all(|seen| seen.method == http::Method::GET));
 }
 
+/// Returns the kinds of the objects that are shown as YAML.
+fn kinds(shown: &Output) -> Vec<String> {
+    shown.text().lines().filter_map(|line| line.strip_prefix("kind: ")).map(Into::into).collect()
+}
+
 #[test]
 fn what_would_be_written_is_shown() {
     let scene = Scene::new();
@@ -103,8 +108,7 @@ fn what_would_be_written_is_shown() {
         ["registry", "create", "other", "--standalone", "--host=a:5000", "--network-policy", "--dry-run"];
     let shown = scene.run(&create);
     assert_eq!(shown.code, 0, "{shown}");
-    let text = shown.text();
-    let kinds: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("kind: ")).collect();
+    let kinds = kinds(&shown);
     let accounts = ["ServiceAccount"; 4];
     assert_eq!(kinds, [&["ConfigMap"][..], &accounts, &["NetworkPolicy", "StatefulSet"]].concat());
     let json = scene.run(&[&create[..], &["-o", "json"]].concat());
@@ -126,9 +130,8 @@ fn nothing_is_written_where_the_surrogate_needs_rights_too() {
         ["registry", "create", "other", "--standalone", "--provider=openshift", "--dry-run", "--wait"];
     let shown = scene.run(&create);
     assert_eq!(shown.code, 0, "{shown}");
-    let text = shown.text();
-    let kinds: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("kind: ")).collect();
-    assert!(kinds.ends_with(&["StatefulSet", "Role", "RoleBinding"]), "{kinds:?}");
+    let kinds = kinds(&shown);
+    assert!(kinds.ends_with(&["StatefulSet", "Role", "RoleBinding"].map(String::from)), "{kinds:?}");
     // One that is there already gets no rights either.
     let there = ["registry", "create", "default", "--standalone", "--provider=openshift", "--dry-run"];
     assert_eq!(scene.run(&there).code, 0);
