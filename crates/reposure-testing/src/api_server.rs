@@ -171,7 +171,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
 }
 
 fn http2_over_tls(address: SocketAddr) -> io::Result<TlsAcceptor> {
-    let mut config = rustls::ServerConfig::clone(Identity::new(address)?.acceptor.config());
+    let mut config = rustls::ServerConfig::clone(Identity::new(address, &[])?.acceptor.config());
     config.alpn_protocols = vec![b"h2".to_vec()];
     Ok(Arc::new(config).into())
 }

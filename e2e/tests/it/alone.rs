@@ -140,3 +140,8 @@ fn lost_node(stage: &Stage) -> Result<()> {
 fn cert_manager_makes_the_certificate_where_it_is_there() -> Result<()> {
     Stage::play_bare("certmanager", crate::certificates::by_cert_manager)
 }
+
+#[test]
+fn openshift_s_registry_is_found_and_takes_images() -> Result<()> {
+    Stage::play_bare("openshift", crate::openshift::with_registry)
+}

@@ -206,6 +206,12 @@ fn made_by_cert_manager(stage: &Stage) -> Result<()> {
     fs::write(stage.path("file"), "content")?;
     stage.reposure(&["image", "push", "default", "app", "file"]).ok()?;
 
+    // By somebody else's issuer: the certificate that is there is still good, and who is asked for the next one is him.
+    install(stage, &["--issuer=ClusterIssuer/team"])?;
+    let wanted: Value = serde_json::from_str(&stage.kubectl(&get).ok()?.text())?;
+    let issuer = &wanted["spec"]["issuerRef"];
+    ensure!(issuer["kind"] == "ClusterIssuer" && issuer["name"] == "team", "{issuer}");
+
     // Without cert-manager from now on: its certificate is shown until all know our authority.
     let taken = install(stage, &["--issuer=none"])?;
     ensure!(taken.stderr.contains("The certificate is replaced from"), "{taken}");

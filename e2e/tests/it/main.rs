@@ -13,6 +13,7 @@ mod grants;
 mod lifecycle;
 mod middle;
 mod names;
+mod openshift;
 mod operator;
 mod places;
 mod policies;

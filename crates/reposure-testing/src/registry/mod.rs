@@ -21,7 +21,7 @@ pub(crate) mod tls;
 
 pub use fault::{Fault, Injection};
 pub use log::Entry;
-pub use openshift::{Cluster, ImageStreamApi, Rule};
+pub use openshift::{Cluster, ImageStreamApi, Judge, Rule};
 pub use options::{
     AnonymousMount, Auth, DigestHeader, Immutable, LocationForm, Options, Quirks, TagDelete, Users,
 };

@@ -14,6 +14,8 @@ pub struct Options {
     pub listen: SocketAddr,
     /// Whether to speak TLS, with a certificate of an authority made at start.
     pub tls: bool,
+    /// What its certificate is for beside `localhost` and the address.
+    pub names: Vec<String>,
     /// Whether TLS asks for a certificate of that authority.
     pub client_certificate: bool,
     /// Who may come in.
@@ -27,6 +29,7 @@ impl Default for Options {
         Self {
             listen: (Ipv4Addr::LOCALHOST, 0).into(),
             tls: false,
+            names: Vec::new(),
             client_certificate: false,
             auth: Auth::Open,
             quirks: Quirks::default(),

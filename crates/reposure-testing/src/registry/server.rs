@@ -51,7 +51,7 @@ impl MemoryRegistry {
         let listener = TcpListener::bind(options.listen).await?;
         let address = listener.local_addr()?;
         let make = if options.client_certificate { Identity::asking } else { Identity::new };
-        let identity = options.tls.then(|| make(address)).transpose()?;
+        let identity = options.tls.then(|| make(address, &options.names)).transpose()?;
         let shared = Arc::new(Shared::new(address, options.tls, options.auth, options.quirks));
         let (acceptor, authority, client) = match identity {
             Some(identity) => (Some(identity.acceptor), Some(identity.authority), identity.client),

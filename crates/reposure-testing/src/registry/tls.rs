@@ -20,21 +20,22 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
-    /// Makes an authority, and a certificate for `localhost` and the address.
-    pub(crate) fn new(address: SocketAddr) -> io::Result<Self> {
-        Self::make(address.ip(), false).map_err(io::Error::other)
+    /// Makes an authority, and a certificate for `localhost`, the address and these names.
+    pub(crate) fn new(address: SocketAddr, names: &[String]) -> io::Result<Self> {
+        Self::make(address.ip(), names, false).map_err(io::Error::other)
     }
 
     /// Makes the same, which asks clients for a certificate of the authority.
-    pub(crate) fn asking(address: SocketAddr) -> io::Result<Self> {
-        Self::make(address.ip(), true).map_err(io::Error::other)
+    pub(crate) fn asking(address: SocketAddr, names: &[String]) -> io::Result<Self> {
+        Self::make(address.ip(), names, true).map_err(io::Error::other)
     }
 
-    fn make(address: IpAddr, asks: bool) -> Result<Self, Box<dyn Error + Send + Sync>> {
+    fn make(address: IpAddr, names: &[String], asks: bool) -> Result<Self, Box<dyn Error + Send + Sync>> {
         let mut params = CertificateParams::new([])?;
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
-        let (certificate, key) = issue(&issuer, vec!["localhost".into(), address.to_string()])?;
+        let own = ["localhost".into(), address.to_string()];
+        let (certificate, key) = issue(&issuer, own.into_iter().chain(names.iter().cloned()).collect())?;
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder =
             ServerConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions()?;

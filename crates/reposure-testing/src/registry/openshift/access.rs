@@ -29,7 +29,7 @@ pub(crate) fn check(
     headers: &HeaderMap,
 ) -> Option<Answer> {
     let token = match sender(headers) {
-        Sender::Unsaid => return Some(asks_for_token(shared)),
+        Sender::Unsaid => return Some(asks_for_token(shared, headers)),
         Sender::Malformed => return Some(denied("failed to decode credentials")),
         Sender::Token(token) => token,
     };
@@ -86,8 +86,11 @@ fn password(pair: &str) -> Option<String> {
     pair.split_once(':').map(|(_, password)| password.to_owned()).filter(|password| !password.is_empty())
 }
 
-fn asks_for_token(shared: &Shared) -> Answer {
-    let realm = format!("{}://{}/openshift/token", shared.scheme(), shared.address);
+/// The realm is where the client has come, by the name that it used.
+fn asks_for_token(shared: &Shared, headers: &HeaderMap) -> Answer {
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let host = host.map_or_else(|| shared.address.to_string(), Into::into);
+    let realm = format!("{}://{host}/openshift/token", shared.scheme());
     unauthorized(&format!("Bearer realm=\"{realm}\""))
 }
 

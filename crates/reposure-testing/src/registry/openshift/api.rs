@@ -1,12 +1,6 @@
 //! The API server, as far as it has ImageStreams.
 
-use std::{
-    convert::Infallible,
-    future::ready,
-    io,
-    net::{Ipv4Addr, SocketAddr},
-    sync::Arc,
-};
+use std::{convert::Infallible, future::ready, io, net::SocketAddr, sync::Arc};
 
 use http::Request;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
@@ -30,11 +24,16 @@ pub struct ImageStreamApi {
 
 impl ImageStreamApi {
     pub(crate) async fn start(cluster: Cluster, shared: Arc<Shared>) -> io::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let listener = TcpListener::bind((shared.address.ip(), 0)).await?;
         let address = listener.local_addr()?;
-        let Identity { acceptor, authority, .. } = Identity::new(address)?;
+        let Identity { acceptor, authority, .. } = Identity::new(address, &[])?;
         let task = tokio::spawn(accept(listener, acceptor, cluster, shared)).abort_handle();
         Ok(Self { address, authority, task })
+    }
+
+    /// Returns where it listens: at the registry's address, on a port of its own.
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// Returns `https://host:port`.

@@ -11,18 +11,24 @@ use crate::registry::{
     shared::Shared,
 };
 
-const FOLDER: &str = "/apis/image.openshift.io/v1/namespaces/";
+const GROUP: &str = "/apis/image.openshift.io/v1";
+/// The name that an API server in front has for the sender. See [Kubernetes, authenticating proxy](https://kubernetes.io/docs/reference/access-authn-authz/authentication/#authenticating-proxy).
+const SENDER: &str = "x-remote-user";
 
-/// Answers a request of whoever bears a token.
+/// Answers a request of whoever bears a token, or whom the API server in front names.
 pub(crate) fn answer<B>(cluster: &Cluster, shared: &Shared, request: &Request<B>) -> Answer {
+    let unknown = || status(StatusCode::NOT_FOUND, "the server could not find the requested resource");
+    let Some(path) = request.uri().path().strip_prefix(GROUP) else { return unknown() };
+    if path.is_empty() {
+        return resources();
+    }
     let bearer = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let token = bearer.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
-    if !cluster.knows(token) {
+    let is_passed_on = cluster.is_real() && request.headers().contains_key(SENDER);
+    if !is_passed_on && !cluster.knows(token) {
         return status(StatusCode::UNAUTHORIZED, "Unauthorized");
     }
-    let unknown = || status(StatusCode::NOT_FOUND, "the server could not find the requested resource");
-    let Some((project, rest)) =
-        request.uri().path().strip_prefix(FOLDER).and_then(|rest| rest.split_once('/'))
+    let Some((project, rest)) = path.strip_prefix("/namespaces/").and_then(|rest| rest.split_once('/'))
     else {
         return unknown();
     };
@@ -33,7 +39,7 @@ pub(crate) fn answer<B>(cluster: &Cluster, shared: &Shared, request: &Request<B>
         (&Method::DELETE, _) => "delete",
         _ => return unknown(),
     };
-    if !cluster.may(token, Some(project), resource, verb) {
+    if !is_passed_on && !cluster.may(token, Some(project), resource, verb) {
         let message = format!(
             "{resource}.image.openshift.io is forbidden: cannot {verb} in the namespace \"{project}\""
         );
@@ -45,6 +51,21 @@ pub(crate) fn answer<B>(cluster: &Cluster, shared: &Shared, request: &Request<B>
         ("imagestreamtags", "delete") => untag(shared, project, name),
         _ => unknown(),
     }
+}
+
+/// What discovery is told.
+fn resources() -> Answer {
+    let resource = |name: &str, kind: &str, verbs: &[&str]| json!({"name": name, "kind": kind, "namespaced": true, "verbs": verbs});
+    let resources = [
+        resource("imagestreams", "ImageStream", &["get", "list"]),
+        resource("imagestreams/layers", "ImageStreamLayers", &["get"]),
+        resource("imagestreamtags", "ImageStreamTag", &["delete"]),
+    ];
+    let group = "image.openshift.io/v1";
+    answer::json(
+        StatusCode::OK,
+        &json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group, "resources": resources}),
+    )
 }
 
 fn list<B>(shared: &Shared, project: &str, request: &Request<B>) -> Answer {
