@@ -22,15 +22,16 @@ use reposure_api::{
 };
 use reposure_client::{
     channel::{Channel, Local},
+    push::Ahead,
     retry::Backoff,
-    session::Session,
+    session::{FAR, Session},
     token::{NoTokens, ServiceAccountTokens, TokenSource},
 };
 use reposure_parcel::{
     hello::Hello,
     wire::{self, Right},
 };
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::{
     context::{Cluster, Context},
@@ -50,8 +51,23 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// How long the API server may take to give one object: as long as a surrogate may take to give any answer.
 pub(crate) const LOOK_DEADLINE: Duration = Duration::from_secs(30);
 
+/// A round trip to the API server for TCP, one for TLS, and one for the first answer.
+const FIRST_ROUND_TRIPS: u32 = 3;
+/// The first requests, all at once: for the registry as either form, its pod, and a token.
+const FIRST_REQUESTS: usize = 4;
+
 /// Opens a session for the registry `name`, with the rights of `right`.
 pub(crate) async fn session(context: &Context, name: &str, right: Right) -> Result<Arc<Session>> {
+    session_for(context, name, right, None).await
+}
+
+/// Does the same for a push of which something is known.
+pub(crate) async fn session_for(
+    context: &Context,
+    name: &str,
+    right: Right,
+    ahead: Option<&Ahead>,
+) -> Result<Arc<Session>> {
     if let Some(address) = context.global.surrogate {
         let channel: Arc<dyn Channel> = Arc::new(local(address)?);
         let session = Session::open(channel, Arc::new(NoTokens), right).await;
@@ -65,6 +81,12 @@ pub(crate) async fn session(context: &Context, name: &str, right: Right) -> Resu
     }
     let cluster = context.cluster().await?;
     let (tokens, guessed) = (tokens(&cluster, name), SurrogateNames::new(name).pod());
+    let memory =
+        context.api_server().and_then(|url| ChannelMemory::new(url, &cluster.namespace, name, right));
+    let (began, is_far) = (Instant::now(), memory.as_ref().is_some_and(leads_far));
+    if let Some(ahead) = ahead.filter(|_| is_far) {
+        cluster.api_server.expect(FIRST_REQUESTS + ahead.requests());
+    }
     // At once, since on a long way each round trip counts. A token that cannot be had is asked for again, and is missed then.
     let (registry, uid, _) = tokio::join!(
         Sought::find(&cluster, name),
@@ -72,10 +94,11 @@ pub(crate) async fn session(context: &Context, name: &str, right: Right) -> Resu
         timeout(LOOK_DEADLINE, tokens.token(right))
     );
     let registry = registry?;
+    if let Some(ahead) = ahead.filter(|_| !is_far && began.elapsed() >= FAR * FIRST_ROUND_TRIPS) {
+        cluster.api_server.expect(ahead.requests());
+    }
     let pod = registry.pod();
-    let destination = destination(&cluster, &registry, &pod, right).with_tokens(tokens);
-    let memory =
-        context.api_server().and_then(|url| ChannelMemory::new(url, &cluster.namespace, name, right));
+    let destination = destination(&cluster, &registry, &pod, right).with(tokens, ahead);
     let session = patiently(&destination, &registry, context.global.channel, memory.as_ref()).await;
     let session =
         session.map_err(|error| unreached(&destination, &registry, context.global.channel, error))?;
@@ -96,7 +119,12 @@ pub(crate) fn destination<'a>(
 ) -> Destination<'a> {
     let (api_server, namespace) = (&cluster.api_server, cluster.namespace.as_str());
     let tokens = tokens(cluster, &registry.name);
-    Destination { api_server, namespace, pod, port: registry.port(), tokens, right }
+    Destination { api_server, namespace, pod, port: registry.port(), tokens, right, ahead: None }
+}
+
+/// Tells whether connections to the API server are what a long way is made of, as the last time.
+fn leads_far(memory: &ChannelMemory) -> bool {
+    memory.recall().is_some_and(|before| before.is_far && before.way == Way::Proxy)
 }
 
 fn local(address: SocketAddr) -> Result<Local, Failure> {

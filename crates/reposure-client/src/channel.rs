@@ -23,6 +23,7 @@ mod process;
 mod proxy;
 mod retry_after;
 mod segment;
+mod spare;
 mod tcp;
 mod upgrade;
 

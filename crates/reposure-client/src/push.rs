@@ -3,6 +3,7 @@
 //! One `exists` asks for every blob whose digest is known; what is missing goes up in chunks of all blobs at once, each blob
 //! confirmed by the registry; manifests go last, children before their index, so that no tag is without its blobs.
 
+mod ahead;
 mod chunk_size;
 mod chunks;
 mod error;
@@ -20,24 +21,19 @@ use std::{
     time::Duration,
 };
 
-use http::Method;
 use reposure_oci::{
     Artifact, Blob, Digest, ImageName, Layer, RawManifest, Reference, RepositoryName, registry, transfer,
 };
-use reposure_parcel::{
-    exists::{Exists, Missing},
-    limits,
-    upload::How,
-    wire,
-};
+use reposure_parcel::{limits, upload::How};
 use tokio::{sync::Semaphore, task::JoinSet};
 
 use crate::{
     progress::{Event, Progress},
     retry::Backoff,
-    session::Session,
+    session::{FAR, Session},
 };
 
+pub use ahead::Ahead;
 use chunk_size::ChunkSize;
 pub use error::PushError;
 use parallelism::Parallelism;
@@ -50,10 +46,13 @@ const FIRST_PATIENCE: Duration = Duration::from_secs(30);
 /// How often blobs are brought again to a registry that has lost some of them meanwhile: it was started anew without a volume, or
 /// collected what no manifest names yet.
 const LOSSES: u32 = 2;
-/// How much may be under way at once, in small blobs, which are at the surrogate for a round trip: as many as keep all workers busy.
-const BLOBS: usize = 8;
-/// What another blob counts for: there is room for other clients' uploads at the surrogate.
-const LARGE_BLOB: u32 = 2;
+/// The places at the surrogate that a push may take where it is near: 4 large blobs, or 16 small ones, keep all workers busy, and there
+/// is as much room for other clients' uploads.
+const NEAR_PLACES: usize = 16;
+/// The same over a long way, where blobs wait for round trips of their own.
+const FAR_PLACES: usize = 24;
+/// What any blob takes of them at a surrogate that does not count so.
+const ANY_BLOB: usize = 4;
 /// The layers that are compressed at once: compressing is what keeps a core busy.
 const PREPARATIONS: usize = 2;
 
@@ -72,7 +71,8 @@ struct Context {
     progress: Progress,
     chunks: Parallelism,
     chunk_size: ChunkSize,
-    blobs: Semaphore,
+    /// Places at the surrogate.
+    places: Semaphore,
     preparations: Semaphore,
     /// Whether the registry has answered.
     reached: AtomicBool,
@@ -83,6 +83,21 @@ impl Context {
     fn patience(&self) -> Duration {
         if self.reached.load(Ordering::Relaxed) { PATIENCE } else { FIRST_PATIENCE }
     }
+
+    /// Returns how many places a blob takes.
+    fn weight(&self, blob: &Arc<dyn Blob>) -> u32 {
+        let is_counted = self.session.hello().limits.places > 0;
+        let places = if is_counted { limits::places(Some(blob.descriptor().size)) } else { ANY_BLOB };
+        u32::try_from(places).unwrap_or(u32::MAX)
+    }
+}
+
+/// Returns how many places a push may take: at least enough for any blob.
+fn places(session: &Session) -> usize {
+    let limits = session.hello().limits;
+    let there = if limits.places > 0 { limits.places } else { limits.open_uploads.saturating_mul(ANY_BLOB) };
+    let most = if session.round_trip() < FAR { NEAR_PLACES } else { FAR_PLACES };
+    there.clamp(ANY_BLOB, most)
 }
 
 /// Pushes `artifact` under `name`, and returns the digest of its manifest once the registry has confirmed it.
@@ -106,7 +121,7 @@ pub async fn push(
         progress,
         chunks: Parallelism::new(options.jobs, session.round_trip(), chunk_size.clone()),
         chunk_size,
-        blobs: Semaphore::new(session.hello().limits.open_uploads.clamp(LARGE_BLOB as usize, BLOBS)),
+        places: Semaphore::new(places(&session)),
         preparations: Semaphore::new(PREPARATIONS),
         reached: AtomicBool::new(false),
         session,
@@ -156,8 +171,7 @@ async fn store_parts(context: &Arc<Context>, parts: Vec<Arc<dyn Layer>>) -> Resu
 
 async fn store(context: Arc<Context>, part: usize, blob: Arc<dyn Blob>) -> Result<(), PushError> {
     let how = {
-        let weight = if whole::is_small(&context, &blob) { 1 } else { LARGE_BLOB };
-        let _permit = context.blobs.acquire_many(weight).await;
+        let _permit = context.places.acquire_many(context.weight(&blob)).await;
         upload::upload(&context, part, &blob).await?
     };
     context.progress.send(Event::Finished { part, how });
@@ -211,16 +225,9 @@ async fn missing(context: &Context, digests: Vec<Digest>) -> Result<HashSet<Dige
     let limit = context.session.hello().limits.exists_digests.clamp(1, limits::EXISTS_DIGESTS);
     let mut missing = HashSet::new();
     for digests in digests.chunks(limit) {
-        let question = Exists { repository: context.repository.clone(), digests: digests.to_vec() };
-        let answer = upload::patiently(context, || async {
-            context
-                .session
-                .call(Method::POST, wire::EXISTS, Some(&question))
-                .await?
-                .parse::<Missing>(wire::EXISTS)
-        })
-        .await
-        .map_err(PushError::Exists)?;
+        let question = ahead::question(&context.repository, digests.to_vec());
+        let asked = upload::patiently(context, || context.session.exists(&question)).await;
+        let answer = asked.map_err(PushError::Exists)?;
         context.reached.store(true, Ordering::Relaxed);
         missing.extend(answer.missing);
     }

@@ -1,6 +1,7 @@
 //! A channel with its tokens and the surrogate's hello: what push, pull, list and delete speak to.
 
 mod answer;
+mod early;
 mod error;
 mod line;
 mod probe;
@@ -8,15 +9,19 @@ mod round_trip;
 mod storage;
 mod tickets;
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
-use futures::{FutureExt as _, future::BoxFuture};
+use futures::{
+    FutureExt as _,
+    future::{BoxFuture, Either, select},
+};
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body::Body as _;
 use http_body_util::{BodyExt as _, Limited};
 use reposure_oci::{Body, Transport, TransportError, transport};
 use reposure_parcel::{
+    exists::{Exists, Missing},
     hello::Hello,
     limits,
     problem::Code,
@@ -28,12 +33,14 @@ use tokio::time::timeout;
 
 use crate::{
     channel::{Alternatives, Channel},
+    push::Ahead,
     token::TokenSource,
 };
 
+use early::Early;
 pub use error::SessionError;
 use line::Line;
-pub(crate) use round_trip::FAR;
+pub use round_trip::FAR;
 use round_trip::RoundTrip;
 pub(crate) use tickets::Tickets;
 
@@ -55,6 +62,7 @@ const JSON_ANSWER: usize = 1 << 20;
 pub struct Session {
     line: Line,
     hello: Hello,
+    early: Early,
     /// The way for blobs without TLS, where the surrogate gives tickets.
     clear: Option<Arc<dyn Channel>>,
 }
@@ -83,12 +91,34 @@ impl Session {
         tokens: Arc<dyn TokenSource>,
         right: Right,
     ) -> Result<Self, SessionError> {
+        Self::open_for(channel, tokens, right, None).await
+    }
+
+    /// Does the same for a push, which asks its first question along with the hello.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open). A question without an answer is asked again by the push.
+    pub async fn open_for(
+        channel: Arc<dyn Channel>,
+        tokens: Arc<dyn TokenSource>,
+        right: Right,
+        ahead: Option<&Ahead>,
+    ) -> Result<Self, SessionError> {
         let line = Line { channel, tokens, right, round_trip: Arc::new(RoundTrip::unknown()) };
-        let hello = line.hello(HELLO_DEADLINE).await?;
+        let (hello, early) = Self::ask_first(&line, ahead.map(|ahead| &ahead.question)).await?;
         let clear = line.channel.clear().filter(|_| hello.can(ticket::CAPABILITY));
-        let mut session = Self { line, hello, clear };
+        let mut session = Self { line, hello, early, clear };
         session.unwrap().await;
         Ok(session)
+    }
+
+    /// Says hello and asks a question; without a hello there is no answer to wait for.
+    async fn ask_first(line: &Line, question: Option<&Exists>) -> Result<(Hello, Early), SessionError> {
+        let (hello, early) = (pin!(line.hello(HELLO_DEADLINE)), pin!(Early::ask(line, question)));
+        match select(hello, early).await {
+            Either::Left((hello, early)) => Ok((hello?, early.await)),
+            Either::Right((early, hello)) => Ok((hello.await?, early)),
+        }
     }
 
     /// Leaves the surrogate's TLS out, where the way does without it and leads to the surrogate so.
@@ -121,6 +151,11 @@ impl Session {
         self.line.round_trip.get()
     }
 
+    /// Tells whether the way to the surrogate is a long one, as far as that is known: [`FAR`] or longer.
+    pub fn is_far(&self) -> bool {
+        self.round_trip() >= FAR
+    }
+
     /// Returns the channel's name.
     pub fn channel_name(&self) -> &'static str {
         self.line.channel.name()
@@ -133,16 +168,19 @@ impl Session {
         path: &str,
         message: Option<&T>,
     ) -> Result<Answer, SessionError> {
-        let body = match message {
-            Some(message) => serde_json::to_vec(message)
-                .map_err(|source| SessionError::Malformed { path: path.into(), source: source.into() })?
-                .into(),
-            None => Bytes::new(),
-        };
+        let body = json(path, message)?;
         let response = self.send(request(method, path, "application/json", body)?).await?;
         let status = response.status();
         let bytes = collect(response.into_body(), path, JSON_ANSWER).await?;
         Ok(Answer { status, bytes })
+    }
+
+    /// Asks which blobs are missing.
+    pub(crate) async fn exists(&self, question: &Exists) -> Result<Missing, SessionError> {
+        if let Some(missing) = self.early.take(question) {
+            return Ok(missing);
+        }
+        self.call(Method::POST, wire::EXISTS, Some(question)).await?.parse(wire::EXISTS)
     }
 
     /// Sends bytes and returns the surrogate's own answer, of a status below 400.
@@ -210,6 +248,13 @@ fn transport_error(method: Method, path: String, error: SessionError) -> Transpo
     TransportError { method, path, hop: error.hop(), transient: error.is_transient(), source: error.into() }
 }
 
+fn json<T: Serialize>(path: &str, message: Option<&T>) -> Result<Bytes, SessionError> {
+    let Some(message) = message else { return Ok(Bytes::new()) };
+    let malformed =
+        |source: serde_json::Error| SessionError::Malformed { path: path.into(), source: source.into() };
+    serde_json::to_vec(message).map(Into::into).map_err(malformed)
+}
+
 pub(crate) fn request(
     method: Method,
     path: &str,
@@ -259,10 +304,12 @@ mod tests {
         },
     };
 
+    use reposure_oci::Digest;
     use reposure_parcel::{
         hello::{Limits, Upstream},
         problem::Problem,
     };
+    use reposure_testing::RandomImage;
     use secrecy::SecretString;
     use serde_json::Value;
 
@@ -351,6 +398,36 @@ mod tests {
         assert!(late.is_transient(), "{late:?}");
         let at_once = session.send(ask()).await.unwrap_err();
         assert!(!at_once.is_transient() && at_once.code() == Some(Code::NotFound), "{at_once:?}");
+    }
+
+    #[tokio::test]
+    async fn a_question_that_goes_along_with_the_hello_is_not_asked_again() {
+        let image = RandomImage::new(1, 1, 10).unwrap();
+        let question = Exists {
+            repository: "app".parse().unwrap(),
+            digests: image.blobs().iter().map(Digest::sha256_of).collect(),
+        };
+        let ahead = Ahead::of_question(question.clone());
+        let missing = |number: usize| Missing { missing: question.digests[..number].to_vec() };
+        let answers = [answer(200, "x", hello()), answer(200, "x", missing(1)), answer(200, "x", missing(2))];
+        let session =
+            Session::open_for(script(answers), Arc::new(NoTokens), Right::Push, Some(&ahead)).await.unwrap();
+        let other = Exists { digests: Vec::new(), ..question.clone() };
+        assert!(session.early.take(&other).is_none(), "it is for that question alone");
+        assert_eq!(session.exists(&question).await.unwrap(), missing(1));
+        assert_eq!(session.exists(&question).await.unwrap(), missing(2), "it may have changed");
+    }
+
+    #[tokio::test]
+    async fn a_question_without_an_answer_is_asked_by_the_push() {
+        let question = Exists { repository: "app".parse().unwrap(), digests: vec![Digest::sha256_of("a")] };
+        let ahead = Ahead::of_question(question.clone());
+        let busy = answer(503, wire::PROBLEM_HEADER, Problem::new(Code::UpstreamBusy, "not now"));
+        let good = answer(200, "x", Missing { missing: Vec::new() });
+        let answers = [answer(200, "x", hello()), busy, good];
+        let session =
+            Session::open_for(script(answers), Arc::new(NoTokens), Right::Push, Some(&ahead)).await.unwrap();
+        assert_eq!(session.exists(&question).await.unwrap().missing, []);
     }
 
     /// A surrogate of another version, older or newer, is taken if there is one version that both speak.

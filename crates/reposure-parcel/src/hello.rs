@@ -72,8 +72,11 @@ pub struct Limits {
     pub largest_chunk: u64,
     /// What it buffers for all uploads together.
     pub upload_memory: u64,
-    /// The number of uploads that may be open at once.
+    /// The number of uploads of large blobs that may be open at once.
     pub open_uploads: usize,
+    /// The [places](limits::places) of uploads; 0 of surrogates before 0.3, where each upload counts alike.
+    #[serde(default)]
+    pub places: usize,
     /// The number of digests in one `exists`.
     pub exists_digests: usize,
 }
@@ -86,6 +89,7 @@ impl Default for Limits {
             largest_chunk: limits::LARGEST_CHUNK,
             upload_memory: limits::UPLOAD_MEMORY,
             open_uploads: limits::OPEN_UPLOADS,
+            places: limits::PLACES,
             exists_digests: limits::EXISTS_DIGESTS,
         }
     }

@@ -92,6 +92,9 @@ pub struct Window {
     pub bytes: u64,
 }
 
+/// How a hello says that a commit may come before the last bytes, which spares a round trip.
+pub const EARLY_COMMIT: &str = "early-commit";
+
 /// Ends an upload.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -100,6 +103,10 @@ pub struct Commit {
     pub digest: Digest,
     /// The blob's size in bytes.
     pub size: u64,
+    /// Whether some of its bytes may still be on their way, so that they are to be waited for: only for surrogates with
+    /// [`EARLY_COMMIT`].
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub early: bool,
 }
 
 /// The registry has the blob.

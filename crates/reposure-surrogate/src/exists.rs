@@ -11,7 +11,7 @@ use reposure_parcel::{
 
 use crate::{
     answer::{self, Answer},
-    uploads::Remembered,
+    uploads::Uploads,
     upstream::{Client, refusal},
 };
 
@@ -19,19 +19,13 @@ use crate::{
 const PARALLEL: usize = 16;
 
 /// Asks the registry for the blobs.
-pub(crate) async fn exists(
-    registry: &Client,
-    remembered: &Remembered,
-    wish: Exists,
-) -> Result<Answer, Problem> {
+pub(crate) async fn exists(registry: &Client, uploads: &Uploads, wish: Exists) -> Result<Answer, Problem> {
     check_count(&wish.digests)?;
     let repository = &wish.repository;
     let missing: Vec<Option<Digest>> = stream::iter(wish.digests)
         .map(|digest| async move {
             let found = registry.head_blob(repository, &digest).await.map_err(|error| refusal::of(&error))?;
-            if found.is_some() {
-                remembered.note(&digest, repository);
-            }
+            uploads.note(&digest, repository, found.is_some());
             Ok::<_, Problem>(found.is_none().then_some(digest))
         })
         .buffered(PARALLEL)

@@ -2,7 +2,9 @@
 
 use reposure_parcel::{
     hello::{Hello, Limits, Upstream},
-    probe, storage, ticket, whole,
+    probe, storage, ticket,
+    upload::EARLY_COMMIT,
+    whole,
     wire::{self, Right},
 };
 
@@ -27,7 +29,7 @@ pub(crate) fn hello(app: &App, right: Right) -> Hello {
 }
 
 fn capabilities(app: &App) -> Vec<String> {
-    let always = [probe::CAPABILITY, whole::CAPABILITY, storage::CAPABILITY, wire::PLAIN];
+    let always = [probe::CAPABILITY, whole::CAPABILITY, storage::CAPABILITY, wire::PLAIN, EARLY_COMMIT];
     let tickets = app.tickets.as_ref().map(|_| ticket::CAPABILITY);
     always.into_iter().chain(tickets).map(Into::into).collect()
 }

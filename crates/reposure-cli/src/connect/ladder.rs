@@ -8,13 +8,14 @@ use std::sync::Arc;
 
 use reposure_client::{
     channel::{ApiServer, Channel, PortForward, Proxy, exec},
+    push::Ahead,
     session::Session,
     token::TokenSource,
 };
 use reposure_parcel::wire::Right;
 
 use super::{
-    memory::{self, ChannelMemory},
+    memory::{self, ChannelMemory, Remembered},
     obstacle::{Closed, LadderError, Obstacle, list},
     pace::Pace,
     review,
@@ -30,18 +31,22 @@ pub(crate) struct Destination<'a> {
     pub(super) port: u16,
     pub(super) tokens: Arc<dyn TokenSource>,
     pub(super) right: Right,
+    pub(super) ahead: Option<&'a Ahead>,
 }
 
 /// Says which channel was taken, and remembers it.
-fn note(way: Way, before: Option<Way>, closed: &[Closed], memory: Option<&ChannelMemory>) {
+fn note(taken: Remembered, before: Option<Remembered>, closed: &[Closed], memory: Option<&ChannelMemory>) {
+    let (way, is_known) = (taken.way, before.is_some_and(|before| before.way == taken.way));
     let why = if closed.is_empty() { String::new() } else { format!(", since {}", list(closed)) };
-    tracing::info!("channel {way}{}{why}", if before == Some(way) { " as before" } else { "" });
-    if before == Some(way) {
-        return;
-    }
+    tracing::info!("channel {way}{}{why}", if is_known { " as before" } else { "" });
+    let Some(memory) = memory.filter(|_| before != Some(taken)) else { return };
     // What is in the way of a better one today may be gone in a minute.
     let is_brief = closed.iter().any(|closed| closed.obstacle.is_transient());
-    memory.inspect(|memory| memory.remember(way, if is_brief { memory::BRIEFLY } else { memory::AGE }));
+    if is_known {
+        memory.amend(taken);
+    } else {
+        memory.remember(taken, if is_brief { memory::BRIEFLY } else { memory::AGE });
+    }
 }
 
 /// Returns the faster of two open channels; the first one where they are equally fast.
@@ -52,12 +57,14 @@ fn faster(one: Option<(Pace, Way, Session)>, other: (Pace, Way, Session)) -> (Pa
     }
 }
 
-impl Destination<'_> {
-    /// Takes tokens from a source that may have some already.
-    pub(super) fn with_tokens(self, tokens: Arc<dyn TokenSource>) -> Self {
-        Self { tokens, ..self }
+impl<'a> Destination<'a> {
+    /// Takes tokens from a source that may have some already, and what is known of a push.
+    pub(super) fn with(self, tokens: Arc<dyn TokenSource>, ahead: Option<&'a Ahead>) -> Self {
+        Self { tokens, ahead, ..self }
     }
+}
 
+impl Destination<'_> {
     /// Opens a session over the first channel that is open; that which was open before is tried first.
     pub(super) async fn climb(
         &self,
@@ -68,7 +75,8 @@ impl Destination<'_> {
         if let [only] = ways {
             return self.open(*only).await;
         }
-        let before = memory.and_then(ChannelMemory::recall);
+        let remembered = memory.and_then(ChannelMemory::recall);
+        let before = remembered.map(|remembered| remembered.way);
         let others = ways.iter().copied().filter(|way| Some(*way) != before);
         let mut closed = Vec::new();
         let mut slow = None;
@@ -80,7 +88,7 @@ impl Destination<'_> {
             match opened {
                 // What was taken before was the best then. Where nothing can be remembered, it would be timed each time.
                 Ok(session) => match self.slowness(&session, !is_known && memory.is_some()).await {
-                    None => return self.take(session, way, before, &closed, memory),
+                    None => return self.take(session, way, remembered, &closed, memory),
                     Some(pace) => {
                         closed.push(Closed { way, obstacle: Obstacle::Slow(pace) });
                         slow = Some(faster(slow, (pace, way, session)));
@@ -92,7 +100,7 @@ impl Destination<'_> {
         }
         let Some((_, way, session)) = slow else { return Err(LadderError::Closed(closed)) };
         closed.retain(|closed| closed.way != way);
-        self.take(session, way, before, &closed, memory)
+        self.take(session, way, remembered, &closed, memory)
     }
 
     /// Times an open channel, if it is to be timed, and returns its pace if it is a slow one.
@@ -106,11 +114,11 @@ impl Destination<'_> {
         &self,
         session: Session,
         way: Way,
-        before: Option<Way>,
+        before: Option<Remembered>,
         closed: &[Closed],
         memory: Option<&ChannelMemory>,
     ) -> Result<Session, LadderError> {
-        note(way, before, closed, memory);
+        note(Remembered { way, is_far: session.is_far() }, before, closed, memory);
         Ok(session.with_alternatives(self.behind(way)?))
     }
 
@@ -149,7 +157,7 @@ impl Destination<'_> {
 
     /// Opens a session over one channel.
     pub(crate) async fn open(&self, way: Way) -> Result<Session, LadderError> {
-        Ok(Session::open(self.channel(way)?, self.tokens.clone(), self.right).await?)
+        Ok(Session::open_for(self.channel(way)?, self.tokens.clone(), self.right, self.ahead).await?)
     }
 
     fn channel(&self, way: Way) -> Result<Arc<dyn Channel>, LadderError> {

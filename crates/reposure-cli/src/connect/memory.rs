@@ -1,4 +1,5 @@
-//! Which channel led to a registry the last time: one that is closed costs a round trip, or ten seconds.
+//! Which channel led to a registry the last time, and whether it was a long one: a channel that is closed costs a round trip, or ten
+//! seconds, and on a long way connections are better made before they are needed.
 //!
 //! A file for each right to each registry, so that two processes cannot be in each other's way; whatever happens to it costs a
 //! second try at most, and is no error.
@@ -23,6 +24,15 @@ pub(super) const BRIEFLY: Duration = Duration::from_secs(10 * 60);
 const FOLDER: &str = "channels";
 /// The longest name of a channel, and more, in bytes.
 const LENGTH: u64 = 64;
+/// What stands behind the name of a channel of a long way.
+const FAR: &str = " far";
+
+/// What is remembered of a channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Remembered {
+    pub(super) way: Way,
+    pub(super) is_far: bool,
+}
 
 /// A place for the channel of one registry.
 #[derive(Clone, Debug)]
@@ -37,16 +47,29 @@ impl ChannelMemory {
     }
 
     /// Returns the channel that was open within the last day.
-    pub(super) fn recall(&self) -> Option<Way> {
+    pub(super) fn recall(&self) -> Option<Remembered> {
         let metadata = fs::metadata(&self.0).ok().filter(|metadata| metadata.len() <= LENGTH)?;
         let age = SystemTime::now().duration_since(metadata.modified().ok()?).ok()?;
-        let name = fs::read_to_string(&self.0).ok().filter(|_| age < AGE)?;
-        Way::named(&name)
+        let text = fs::read_to_string(&self.0).ok().filter(|_| age < AGE)?;
+        let name = text.strip_suffix(FAR);
+        Some(Remembered { way: Way::named(name.unwrap_or(&text))?, is_far: name.is_some() })
     }
 
     /// Remembers a channel for a time, a day at most.
-    pub(super) fn remember(&self, way: Way, time: Duration) {
-        if let Err(error) = self.write(way, time) {
+    pub(super) fn remember(&self, channel: Remembered, time: Duration) {
+        // What is good for less than a day is older than it is.
+        self.store(channel, SystemTime::now() - AGE.saturating_sub(time));
+    }
+
+    /// Remembers something else of the same channel, for as long as before.
+    pub(super) fn amend(&self, channel: Remembered) {
+        if let Ok(modified) = fs::metadata(&self.0).and_then(|metadata| metadata.modified()) {
+            self.store(channel, modified);
+        }
+    }
+
+    fn store(&self, channel: Remembered, modified: SystemTime) {
+        if let Err(error) = self.write(channel, modified) {
             tracing::debug!("cannot remember the channel in {}: {error}", self.0.display());
         }
     }
@@ -58,14 +81,14 @@ impl ChannelMemory {
         }
     }
 
-    fn write(&self, way: Way, time: Duration) -> io::Result<()> {
+    fn write(&self, channel: Remembered, modified: SystemTime) -> io::Result<()> {
         if let Some(folder) = self.0.parent() {
             folders::create(folder)?;
         }
         let mut file = File::create(&self.0)?;
-        file.write_all(way.to_string().as_bytes())?;
-        // What is good for less than a day is older than it is.
-        file.set_modified(SystemTime::now() - AGE.saturating_sub(time))
+        let far = if channel.is_far { FAR } else { "" };
+        file.write_all(format!("{}{far}", channel.way).as_bytes())?;
+        file.set_modified(modified)
     }
 }
 
@@ -78,21 +101,26 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let memory = ChannelMemory(folder.path().join("below/key"));
         assert_eq!(memory.recall(), None);
-        for way in Way::ALL {
-            memory.remember(way, AGE);
-            assert_eq!(memory.recall(), Some(way));
+        for (way, is_far) in Way::ALL.into_iter().flat_map(|way| [(way, false), (way, true)]) {
+            memory.remember(Remembered { way, is_far }, AGE);
+            assert_eq!(memory.recall(), Some(Remembered { way, is_far }));
         }
-        memory.remember(Way::Exec, Duration::ZERO);
+        let exec = Remembered { way: Way::Exec, is_far: false };
+        memory.remember(exec, Duration::ZERO);
+        memory.amend(Remembered { is_far: true, ..exec });
         assert_eq!(memory.recall(), None, "its time is over");
-        memory.remember(Way::Exec, BRIEFLY);
-        assert_eq!(memory.recall(), Some(Way::Exec));
+        memory.remember(exec, BRIEFLY);
+        assert_eq!(memory.recall(), Some(exec));
+        memory.amend(Remembered { is_far: true, ..exec });
+        assert_eq!(memory.recall(), Some(Remembered { is_far: true, ..exec }));
         memory.forget();
+        memory.amend(exec);
         assert_eq!(memory.recall(), None);
-        memory.remember(Way::Exec, AGE);
+        memory.remember(exec, AGE);
         let file = fs::File::options().write(true).open(&memory.0).unwrap();
         file.set_modified(SystemTime::now() - AGE - Duration::from_secs(1)).unwrap();
         assert_eq!(memory.recall(), None, "it is too old");
-        for text in ["", "carrier pigeon", &"proxy".repeat(100)] {
+        for text in ["", " far", "carrier pigeon", &"proxy".repeat(100)] {
             fs::write(&memory.0, text).unwrap();
             assert_eq!(memory.recall(), None, "{text:?}");
         }

@@ -2,7 +2,7 @@
 //!
 //! kube's own layers on connections of ours, which are the same behind a proxy.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use http::{HeaderValue, Request, Response, Uri, header, header::Entry};
 use http_body_util::BodyExt as _;
@@ -23,6 +23,7 @@ use super::{
     greedy::greedy,
     negotiated::Negotiated,
     retry_after::RetryAfter,
+    spare::Spare,
     tcp::tcp,
 };
 
@@ -48,6 +49,7 @@ pub struct ApiServerError {
 #[derive(Clone)]
 pub struct ApiServer {
     client: Client,
+    expect: Arc<dyn Fn(usize) + Send + Sync>,
 }
 
 impl std::fmt::Debug for ApiServer {
@@ -64,12 +66,18 @@ impl ApiServer {
     pub fn new(mut config: Config) -> Result<Self, ApiServerError> {
         config.default_retry = false; // retries have a visible deadline of our own
         let url = config.cluster_url.to_string();
-        connect(&config).map(|client| Self { client }).map_err(|source| ApiServerError { url, source })
+        connect(&config).map_err(|source| ApiServerError { url, source })
     }
 
     /// Returns a kube client that shares the pool.
     pub fn client(&self) -> Client {
         self.client.clone()
+    }
+
+    /// Begins to make so many connections, for requests that are to come within seconds. Over a long way each takes two round trips,
+    /// which pass while something else is waited for. Those that nobody needs are closed when this is dropped.
+    pub fn expect(&self, connections: usize) {
+        (self.expect)(connections);
     }
 }
 
@@ -85,7 +93,7 @@ fn plain_streams(mut request: Request<KubeBody>) -> Request<KubeBody> {
 }
 
 /// Connects by TCP, to the proxy where the kubeconfig or the environment wants one.
-fn connect(config: &Config) -> Result<Client, BoxError> {
+fn connect(config: &Config) -> Result<ApiServer, BoxError> {
     let tcp = tcp(CONNECT_DEADLINE);
     let Some(proxy) = &config.proxy_url else { return pool(config, tcp) };
     match proxy.scheme_str() {
@@ -97,14 +105,16 @@ fn connect(config: &Config) -> Result<Client, BoxError> {
 }
 
 /// Makes a pool of the connections that `connector` makes.
-fn pool<C>(config: &Config, connector: C) -> Result<Client, BoxError>
+fn pool<C>(config: &Config, connector: C) -> Result<ApiServer, BoxError>
 where
     C: Service<Uri> + Clone + Send + Sync + 'static,
     C::Response: Connection + hyper::rt::Read + hyper::rt::Write + Send + Unpin + 'static,
     C::Future: Send + 'static,
     C::Error: Into<BoxError>,
 {
-    let connector = Negotiated::new(config, connector)?.map_response(greedy);
+    let connector = Spare::new(Negotiated::new(config, connector)?);
+    let (spare, url) = (connector.clone(), config.cluster_url.clone());
+    let connector = connector.map_response(greedy);
     let http: legacy::Client<_, KubeBody> = legacy::Builder::new(TokioExecutor::new())
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(IDLE)
@@ -127,5 +137,6 @@ where
             response.map(|body| Box::new(body.map_err(BoxError::from)) as Box<DynBody>)
         });
     let service = RetryAfter(service.map_request(plain_streams));
-    Ok(ClientBuilder::new(service, config.default_namespace.clone()).build())
+    let client = ClientBuilder::new(service, config.default_namespace.clone()).build();
+    Ok(ApiServer { client, expect: Arc::new(move |connections| spare.expect(connections, &url)) })
 }

@@ -7,7 +7,7 @@ use http::Method;
 use reposure_oci::{Blob, Digest, Digester};
 use reposure_parcel::{
     problem::Code,
-    upload::{Progress as UploadProgress, Range, Window},
+    upload::{EARLY_COMMIT, Progress as UploadProgress, Range, Window},
     wire,
 };
 use tokio::{
@@ -80,14 +80,16 @@ struct Upload {
     resumption: Resumption,
 }
 
-/// Sends a blob's chunks and returns when each was received and the digest of what was read is right.
-pub(super) async fn send(
+/// Sends a blob's chunks. When all of them were read, the digest is right, and the last ones are on their way, `commit` begins, whose
+/// question travels beside them where the surrogate bears that; returns its answer when each chunk was received, too.
+pub(super) async fn send<T>(
     context: &Context,
     part: usize,
     blob: &Arc<dyn Blob>,
     opened: UploadProgress,
     resumption: &Resumption,
-) -> Result<(), ChunksError> {
+    commit: impl Future<Output = Result<T, SessionError>> + Unpin,
+) -> Result<T, ChunksError> {
     let upload = Upload {
         session: context.session.clone(),
         progress: context.progress.clone(),
@@ -99,25 +101,45 @@ pub(super) async fn send(
         resumption: resumption.clone(),
     };
     tokio::select! {
-        sent = send_all(context, &upload, blob, &opened.received) => sent,
+        sent = send_all(context, &upload, blob, &opened.received, commit) => sent,
         // Chunks on their way to a pod that is gone are not answered by anybody.
         error = upload.lost() => Err(ChunksError::Session { error, arrived: 0 }),
     }
 }
 
-async fn send_all(
+async fn send_all<T>(
     context: &Context,
     upload: &Upload,
     blob: &Arc<dyn Blob>,
     already: &[Range],
-) -> Result<(), ChunksError> {
+    mut commit: impl Future<Output = Result<T, SessionError>> + Unpin,
+) -> Result<T, ChunksError> {
     let mut tasks = JoinSet::new();
     let mut arrived = 0;
     let found = queue(context, upload, blob, already, &mut tasks, &mut arrived).await?;
-    while let Some(joined) = tasks.join_next().await {
-        received(joined, &mut arrived)?;
+    verify(blob, found)?;
+    if !context.session.hello().can(EARLY_COMMIT) {
+        all_received(&mut tasks, &mut arrived).await?;
     }
-    Ok(verify(blob, found)?)
+    let committed = loop {
+        tokio::select! {
+            biased;
+            Some(joined) = tasks.join_next() => received(joined, &mut arrived)?,
+            done = &mut commit => break done.map_err(|error| ChunksError::Session { error, arrived })?,
+        }
+    };
+    all_received(&mut tasks, &mut arrived).await?;
+    Ok(committed)
+}
+
+async fn all_received(
+    tasks: &mut JoinSet<Result<u64, SessionError>>,
+    arrived: &mut u64,
+) -> Result<(), ChunksError> {
+    while let Some(joined) = tasks.join_next().await {
+        received(joined, arrived)?;
+    }
+    Ok(())
 }
 
 /// Compares what was read with what was to be read.

@@ -18,6 +18,8 @@ const MOST: usize = 16;
 const FULL: u32 = 8;
 /// A chunk that takes fewer leaves it empty for much of the time. Half as many, since twice as many at once are half as large.
 const EMPTY: u32 = 4;
+/// The permits that a chunk takes. A small blob takes one: it is no longer than half of a chunk over a long way, where there are most.
+const CHUNK: u32 = 2;
 /// How many chunks have to say so before their number changes: one may be late for reasons of its own.
 const OPINIONS: i32 = 4;
 
@@ -40,7 +42,7 @@ struct State {
     is_fixed: bool,
     /// How many there are to be.
     aim: usize,
-    /// How many permits are out beyond that.
+    /// How many permits are out beyond those for them.
     surplus: usize,
     /// How many chunks in a row say that there should be more; or fewer, where it is negative.
     opinion: i32,
@@ -59,7 +61,7 @@ impl Parallelism {
         let aim = fixed.unwrap_or(if round_trip < FAR { NEAR } else { MOST }).max(1);
         chunk_size.share_among(aim);
         let state = State { is_fixed: fixed.is_some(), aim, surplus: 0, opinion: 0 };
-        let permits = Arc::new(Semaphore::new(aim));
+        let permits = Arc::new(Semaphore::new(permits(aim)));
         Self(Arc::new(Shared { permits, chunk_size, state: Mutex::new(state) }))
     }
 
@@ -68,8 +70,21 @@ impl Parallelism {
     /// # Cancel safety
     /// Dropping the future gives the place in the queue up.
     pub(super) async fn acquire(&self) -> Permit {
+        self.acquire_many(CHUNK).await
+    }
+
+    /// Does the same for a blob of at most [`PLACE`](reposure_parcel::limits::PLACE).
+    ///
+    /// # Cancel safety
+    /// As [`acquire`](Self::acquire).
+    pub(super) async fn acquire_small(&self) -> Permit {
+        let count = if self.0.lock().is_fixed { CHUNK } else { 1 };
+        self.acquire_many(count).await
+    }
+
+    async fn acquire_many(&self, count: u32) -> Permit {
         // It is never closed.
-        let permit = self.0.permits.clone().acquire_owned().await.ok();
+        let permit = self.0.permits.clone().acquire_many_owned(count).await.ok();
         Permit { permit, shared: self.0.clone() }
     }
 
@@ -121,8 +136,8 @@ impl Shared {
     }
 
     fn change(&self, state: &mut State, aim: usize) {
-        let more = aim.saturating_sub(state.aim);
-        let fewer = state.aim.saturating_sub(aim);
+        let more = permits(aim.saturating_sub(state.aim));
+        let fewer = permits(state.aim.saturating_sub(aim));
         state.aim = aim;
         // Those that are out and were to be taken away may stay instead.
         let kept = more.min(state.surplus);
@@ -136,29 +151,34 @@ impl Shared {
 impl Drop for Permit {
     fn drop(&mut self) {
         let mut state = self.shared.lock();
-        if state.surplus > 0
-            && let Some(permit) = self.permit.take()
-        {
-            state.surplus -= 1;
+        let taken_away =
+            self.permit.as_mut().and_then(|permit| permit.split(state.surplus.min(permit.num_permits())));
+        if let Some(permit) = taken_away {
+            state.surplus -= permit.num_permits();
             permit.forget();
         }
     }
+}
+
+/// The permits for so many chunks.
+const fn permits(chunks: usize) -> usize {
+    chunks.saturating_mul(CHUNK as usize)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const CHUNK: u64 = 4 << 20;
+    const LENGTH: u64 = 4 << 20;
     const MILLISECOND: Duration = Duration::from_millis(1);
 
     fn parallelism(fixed: Option<usize>, round_trip: Duration) -> Parallelism {
-        Parallelism::new(fixed, round_trip, ChunkSize::new(CHUNK))
+        Parallelism::new(fixed, round_trip, ChunkSize::new(LENGTH))
     }
 
-    /// Takes as many permits as there are.
-    fn permits(parallelism: &Parallelism) -> Vec<Permit> {
-        let take = || parallelism.0.permits.clone().try_acquire_owned().ok();
+    /// Takes as many permits for chunks as there are.
+    fn all(parallelism: &Parallelism) -> Vec<Permit> {
+        let take = || parallelism.0.permits.clone().try_acquire_many_owned(CHUNK).ok();
         let permit = |permit| Permit { permit: Some(permit), shared: parallelism.0.clone() };
         std::iter::from_fn(take).map(permit).collect()
     }
@@ -177,11 +197,11 @@ mod tests {
             (Some(32), 2, 32, 1 << 20),
         ] {
             let parallelism = parallelism(fixed, MILLISECOND * round_trip);
-            assert_eq!(permits(&parallelism).len(), count, "{fixed:?} {round_trip}");
+            assert_eq!(all(&parallelism).len(), count, "{fixed:?} {round_trip}");
             assert_eq!(parallelism.0.chunk_size.get(), chunk);
             if fixed.is_some() {
-                measure(&parallelism, 100, CHUNK, MILLISECOND * 9000, MILLISECOND);
-                assert_eq!(permits(&parallelism).len(), count);
+                measure(&parallelism, 100, LENGTH, MILLISECOND * 9000, MILLISECOND);
+                assert_eq!(all(&parallelism).len(), count);
             }
         }
     }
@@ -190,28 +210,53 @@ mod tests {
     fn a_long_way_that_is_full_gets_fewer_and_one_that_is_empty_more() {
         let far = MILLISECOND * 80;
         let parallelism = parallelism(None, far);
-        let out = permits(&parallelism);
-        measure(&parallelism, OPINIONS - 1, CHUNK, far * 20, far);
-        measure(&parallelism, 1, CHUNK, far * 2, far);
+        let out = all(&parallelism);
+        measure(&parallelism, OPINIONS - 1, LENGTH, far * 20, far);
+        measure(&parallelism, 1, LENGTH, far * 2, far);
         assert_eq!(parallelism.0.lock().aim, MOST, "opinions differ");
-        measure(&parallelism, OPINIONS, CHUNK, far * 20, far);
-        assert_eq!((parallelism.0.lock().aim, parallelism.0.chunk_size.get()), (NEAR, CHUNK));
+        measure(&parallelism, OPINIONS, LENGTH, far * 20, far);
+        assert_eq!((parallelism.0.lock().aim, parallelism.0.chunk_size.get()), (NEAR, LENGTH));
         // They come back one by one, and half of them stay away.
         drop(out);
-        let out = permits(&parallelism);
+        let out = all(&parallelism);
         assert_eq!(out.len(), NEAR);
-        measure(&parallelism, OPINIONS, CHUNK, far * 6, far);
+        measure(&parallelism, OPINIONS, LENGTH, far * 6, far);
         assert_eq!(parallelism.0.lock().aim, NEAR, "that is neither");
-        measure(&parallelism, OPINIONS, CHUNK, far * 2, far);
-        assert_eq!(permits(&parallelism).len(), MOST - NEAR, "beside those that are out");
+        measure(&parallelism, OPINIONS, LENGTH, far * 2, far);
+        assert_eq!(all(&parallelism).len(), MOST - NEAR, "beside those that are out");
+    }
+
+    #[tokio::test]
+    async fn small_blobs_count_half_and_come_back_as_what_they_were() {
+        let parallelism = parallelism(None, MILLISECOND);
+        let mut small = Vec::new();
+        for _ in 0..2 * NEAR {
+            small.push(parallelism.acquire_small().await);
+        }
+        assert!(all(&parallelism).is_empty());
+        parallelism.0.change(&mut parallelism.0.lock(), NEAR - 1);
+        small.pop();
+        assert_eq!(parallelism.0.lock().surplus, 1);
+        drop(small);
+        let chunks = all(&parallelism);
+        assert_eq!(chunks.len(), NEAR - 1);
+        parallelism.0.change(&mut parallelism.0.lock(), NEAR);
+        assert_eq!(all(&parallelism).len(), 1, "beside those that are out");
+    }
+
+    #[tokio::test]
+    async fn what_the_user_says_is_obeyed_with_small_blobs_too() {
+        let parallelism = parallelism(Some(2), MILLISECOND);
+        let _small = [parallelism.acquire_small().await, parallelism.acquire_small().await];
+        assert!(all(&parallelism).is_empty());
     }
 
     #[test]
     fn a_link_that_proves_to_be_near_after_all_gets_fewer() {
         let parallelism = parallelism(None, MILLISECOND * 30);
-        measure(&parallelism, OPINIONS, CHUNK, MILLISECOND * 100, MILLISECOND * 3);
-        assert_eq!(permits(&parallelism).len(), NEAR);
-        measure(&parallelism, 100, CHUNK, MILLISECOND * 5, MILLISECOND * 3);
+        measure(&parallelism, OPINIONS, LENGTH, MILLISECOND * 100, MILLISECOND * 3);
+        assert_eq!(all(&parallelism).len(), NEAR);
+        measure(&parallelism, 100, LENGTH, MILLISECOND * 5, MILLISECOND * 3);
         assert_eq!(parallelism.0.lock().aim, NEAR);
     }
 
@@ -219,7 +264,7 @@ mod tests {
     fn a_link_on_which_the_smallest_chunk_takes_long_gets_one_at_a_time() {
         let parallelism = Parallelism::new(None, MILLISECOND, ChunkSize::new(256 << 10));
         let near = MILLISECOND * 3;
-        let mut out = permits(&parallelism);
+        let mut out = all(&parallelism);
         for aim in [4, 2, 1, 1] {
             measure(&parallelism, OPINIONS, 256 << 10, MILLISECOND * 5000, near);
             assert_eq!(parallelism.0.lock().aim, aim);
@@ -230,10 +275,10 @@ mod tests {
             assert_eq!(parallelism.0.lock().aim, aim);
         }
         out.truncate(6);
-        assert_eq!(permits(&parallelism).len(), 0);
+        assert_eq!(all(&parallelism).len(), 0);
         drop(out);
-        assert_eq!(permits(&parallelism).len(), 4);
+        assert_eq!(all(&parallelism).len(), 4);
         measure(&parallelism, 2 * OPINIONS, 256 << 10, MILLISECOND * 100, near);
-        assert_eq!(permits(&parallelism).len(), NEAR);
+        assert_eq!(all(&parallelism).len(), NEAR);
     }
 }

@@ -6,7 +6,7 @@ use http::{Method, StatusCode};
 use reposure_oci::Blob;
 use reposure_parcel::{
     problem::Code,
-    upload::{Commit, How, Open, Progress as UploadProgress, Resume, Stored},
+    upload::{Commit, EARLY_COMMIT, How, Open, Progress as UploadProgress, Resume, Stored},
     wire,
 };
 use tokio::time::Instant;
@@ -106,7 +106,6 @@ async fn attempt(
     blob: &Arc<dyn Blob>,
     resumption: &Resumption,
 ) -> Result<Attempt, PushError> {
-    let descriptor = blob.descriptor();
     let opened = match open(context, blob, resumption.get()).await {
         Ok(Opened::Stored(stored)) => return Ok(Attempt::Stored(stored.how)),
         Ok(Opened::Progress(progress)) => progress,
@@ -115,18 +114,16 @@ async fn attempt(
     let id = opened.id.clone();
     let lengths = opened.received.iter().map(|range| range.end.saturating_sub(range.start));
     let before = lengths.fold(0_u64, u64::saturating_add);
-    let lost = |error, arrived| Ok(Attempt::Lost { error, arrived, there: before.saturating_add(arrived) });
-    match chunks::send(context, part, blob, opened, resumption).await {
-        Ok(()) => {}
-        Err(chunks::ChunksError::Session { error, arrived }) => return lost(error, arrived),
+    let commit = Box::pin(commit(context, blob, &id));
+    match chunks::send(context, part, blob, opened, resumption, commit).await {
+        Ok(stored) => confirmed(blob, stored).map(Attempt::Stored),
+        Err(chunks::ChunksError::Session { error, arrived }) => {
+            Ok(Attempt::Lost { error, arrived, there: before.saturating_add(arrived) })
+        }
         Err(chunks::ChunksError::Push(error)) => {
             cancel(context, &id).await;
-            return Err(error);
+            Err(error)
         }
-    }
-    match commit(context, blob, &id).await {
-        Ok(stored) => confirmed(blob, stored).map(Attempt::Stored),
-        Err(error) => lost(error, descriptor.size.saturating_sub(before)),
     }
 }
 
@@ -174,7 +171,8 @@ pub(super) async fn commit(
 ) -> Result<Stored, SessionError> {
     let descriptor = blob.descriptor();
     let path = format!("{}/{id}/commit", wire::UPLOADS);
-    let message = Commit { digest: descriptor.digest.clone(), size: descriptor.size };
+    let early = context.session.hello().can(EARLY_COMMIT);
+    let message = Commit { digest: descriptor.digest.clone(), size: descriptor.size, early };
     let (mut backoff, began) = (Backoff::new(PATIENCE), Instant::now());
     loop {
         match context.session.call(Method::POST, &path, Some(&message)).await {

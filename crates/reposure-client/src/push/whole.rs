@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use reposure_oci::{Blob, Digester};
 use reposure_parcel::{
+    limits::PLACE,
     problem::Code,
     upload::{Progress as UploadProgress, Stored},
     whole,
@@ -31,8 +32,9 @@ pub(super) async fn send(
     part: usize,
     blob: &Arc<dyn Blob>,
 ) -> Result<Option<Stored>, PushError> {
-    let _permit = context.chunks.acquire().await;
     let size = blob.descriptor().size;
+    let _permit =
+        if size <= PLACE { context.chunks.acquire_small().await } else { context.chunks.acquire().await };
     let bytes = chunks::read(blob, 0, size).await?;
     let digester = Digester::new(blob.descriptor().digest.algorithm());
     let (bytes, digester) = chunks::hash(digester, bytes).await?;

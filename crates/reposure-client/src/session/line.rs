@@ -67,7 +67,7 @@ impl Line {
     }
 
     /// Sends one request with a token and the headers that every request has.
-    async fn exchange(&self, mut request: Request<Bytes>) -> Result<Response<Body>, SessionError> {
+    pub(super) async fn exchange(&self, mut request: Request<Bytes>) -> Result<Response<Body>, SessionError> {
         let path = request.uri().path().to_owned();
         // The API server's HTTP client asks for gzip where no encoding is named, and unpacks it: a digest would not fit.
         request.headers_mut().insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));

@@ -7,7 +7,7 @@ use std::{
 
 /// A round trip from which on a link is a long one: with a chunk of 4 MiB for each of eight connections, 20 ms of waiting for each
 /// answer leave a tenth of a link of 1 Gbit/s unused. What is near takes 1 to 5 ms through an API server.
-pub(crate) const FAR: Duration = Duration::from_millis(20);
+pub const FAR: Duration = Duration::from_millis(20);
 
 /// The quickest answer so far: what it took beside the way there and back, at the registry for one, was least then.
 #[derive(Debug)]

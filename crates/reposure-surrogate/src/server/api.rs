@@ -87,8 +87,7 @@ async fn dispatch(right: Right, app: Arc<App>, request: Request<Body>) -> Result
             let wish: Exists = body::message(request.into_body()).await?;
             app.kind.check(&wish.repository)?;
             let work = app.clone();
-            later(&app, async move { exists::exists(&work.client, work.uploads.remembered(), wish).await })
-                .await
+            later(&app, async move { exists::exists(&work.client, &work.uploads, wish).await }).await
         }
         Route::Storage => {
             let wish: Storage = body::message(request.into_body()).await?;

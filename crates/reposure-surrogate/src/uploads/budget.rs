@@ -1,15 +1,15 @@
 //! The credit that all uploads share.
 //!
 //! Credit once given is never taken back: each byte of a window that a client knows of has its place in memory. Of
-//! the memory for uploads, one [`CHUNK`] is set aside for each of [`OPEN_UPLOADS`], so that the next chunk in order always has a
-//! place; what is left is shared evenly between the open ones.
+//! the memory for uploads, half is set aside: one [`CHUNK`](reposure_parcel::limits::CHUNK) for each upload, or all of it if it is
+//! smaller, so that the next chunk in order always has a place; what is left is shared evenly between the larger ones.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use reposure_parcel::limits::{CHUNK, OPEN_UPLOADS, UPLOAD_MEMORY};
+use reposure_parcel::limits::{CHUNK, PLACE, PLACES, UPLOAD_MEMORY, places};
 
 /// What a pod's surrogate does not set aside, in bytes.
-const SHARED: u64 = UPLOAD_MEMORY - CHUNK * OPEN_UPLOADS as u64;
+const SHARED: u64 = UPLOAD_MEMORY - PLACE * PLACES as u64;
 
 /// What one in the client's own process does not set aside, in bytes: a chunk for each of the 4 large blobs that a push has under way.
 const SMALL_SHARED: u64 = 4 * CHUNK;
@@ -19,6 +19,7 @@ struct Shared {
     /// All that is not set aside.
     whole: u64,
     free: u64,
+    /// The accounts that share it.
     accounts: u64,
 }
 
@@ -30,6 +31,10 @@ pub(crate) struct Budget(Arc<Mutex<Shared>>);
 #[derive(Debug)]
 pub(super) struct Account {
     budget: Budget,
+    /// What is set aside for it.
+    own: u64,
+    /// Whether it is larger than that.
+    is_sharing: bool,
     /// The offset behind the last byte that was ever promised a place.
     granted: u64,
     /// How many bytes have left memory.
@@ -53,11 +58,13 @@ impl Budget {
         Self(Arc::new(Mutex::new(Shared { whole: shared, free: shared, accounts: 0 })))
     }
 
-    /// Opens an account, of an upload of which the first `offset` bytes need no place. The caller keeps their number within
-    /// [`OPEN_UPLOADS`].
-    pub(super) fn open(&self, offset: u64) -> Account {
-        self.lock().accounts += 1;
-        Account { budget: self.clone(), granted: offset, released: offset, shared: 0 }
+    /// Opens an account of an upload of `size` bytes, the first `offset` of which need no place. The caller keeps the sum of their
+    /// [`places`] within [`PLACES`].
+    pub(super) fn open(&self, size: Option<u64>, offset: u64) -> Account {
+        let own = PLACE * places(size) as u64;
+        let is_sharing = size.is_none_or(|size| size > own);
+        self.lock().accounts += u64::from(is_sharing);
+        Account { budget: self.clone(), own, is_sharing, granted: offset, released: offset, shared: 0 }
     }
 
     fn lock(&self) -> MutexGuard<'_, Shared> {
@@ -75,7 +82,7 @@ impl Account {
     /// Notes that bytes have left memory.
     pub(super) fn release(&mut self, bytes: u64) {
         self.released = (self.released + bytes).min(self.granted);
-        let needed = (self.granted - self.released).saturating_sub(CHUNK);
+        let needed = (self.granted - self.released).saturating_sub(self.own);
         let surplus = self.shared.saturating_sub(needed);
         self.shared -= surplus;
         self.budget.lock().free += surplus;
@@ -84,10 +91,10 @@ impl Account {
     /// Promises places as far as they go, but not beyond `size`, the blob's.
     pub(super) fn grow(&mut self, size: Option<u64>) {
         let mut shared = self.budget.lock();
-        let fair = CHUNK + shared.whole / shared.accounts.max(1);
+        let fair = self.own + shared.whole / shared.accounts.max(1);
         let aim = (self.released + fair).min(size.unwrap_or(u64::MAX));
         let wanted = aim.saturating_sub(self.granted);
-        let own = (self.released + CHUNK + self.shared).saturating_sub(self.granted);
+        let own = (self.released + self.own + self.shared).saturating_sub(self.granted);
         let borrowed = wanted.saturating_sub(own).min(shared.free);
         shared.free -= borrowed;
         drop(shared);
@@ -100,7 +107,7 @@ impl Drop for Account {
     fn drop(&mut self) {
         let mut shared = self.budget.lock();
         shared.free += self.shared;
-        shared.accounts -= 1;
+        shared.accounts -= u64::from(self.is_sharing);
     }
 }
 
@@ -116,7 +123,7 @@ mod tests {
     #[test]
     fn one_upload_may_use_all_that_is_not_set_aside() {
         let budget = Budget::new();
-        let mut account = budget.open(0);
+        let mut account = budget.open(None, 0);
         account.grow(None);
         assert_eq!(account.granted(), CHUNK + SHARED);
         drop(account);
@@ -126,7 +133,7 @@ mod tests {
     #[test]
     fn what_the_registry_has_already_takes_no_place() {
         let budget = Budget::new();
-        let mut account = budget.open(1 << 40);
+        let mut account = budget.open(None, 1 << 40);
         account.grow(Some((1 << 40) + 100));
         assert_eq!((account.granted() - (1 << 40), budget.lock().free), (100, SHARED));
         account.grow(None);
@@ -136,9 +143,22 @@ mod tests {
     #[test]
     fn a_small_blob_holds_no_more_than_its_size() {
         let budget = Budget::new();
-        let mut account = budget.open(0);
+        let mut account = budget.open(Some(100), 0);
         account.grow(Some(100));
         assert_eq!((account.granted(), budget.lock().free), (100, SHARED));
+    }
+
+    #[test]
+    fn small_blobs_take_nothing_from_a_large_one() {
+        let budget = Budget::new();
+        let small: Vec<_> = (4..PLACES).map(|_| budget.open(Some(PLACE), 0)).collect();
+        let mut large = budget.open(Some(1 << 40), 0);
+        large.grow(Some(1 << 40));
+        assert_eq!(large.granted(), CHUNK + SHARED);
+        for mut account in small {
+            account.grow(Some(PLACE));
+            assert_eq!(account.granted(), PLACE);
+        }
     }
 
     #[test]
@@ -146,8 +166,8 @@ mod tests {
         let budget = Budget::new();
         let mut accounts = Vec::new();
         // The first ones take much before the others come.
-        for count in 1..=OPEN_UPLOADS {
-            accounts.push(budget.open(0));
+        for count in 1..=PLACES / places(None) {
+            accounts.push(budget.open(None, 0));
             for account in &mut accounts {
                 account.grow(None);
             }

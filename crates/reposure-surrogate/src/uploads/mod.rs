@@ -8,6 +8,7 @@ mod chunk;
 mod delivery;
 mod feed;
 mod form;
+mod lacking;
 mod open;
 mod pool;
 mod ranges;
@@ -22,5 +23,4 @@ mod whole;
 
 pub(crate) use budget::Budget;
 pub(crate) use form::Forms;
-pub(crate) use remembered::Remembered;
 pub(crate) use table::Uploads;

@@ -74,7 +74,14 @@ impl Uploads {
 
     async fn locate(&self, wish: &Open, digest: &Digest) -> Result<Found, Problem> {
         let repository = &wish.repository;
-        if self.registry.head_blob(repository, digest).await.map_err(|error| refusal::of(&error))?.is_some() {
+        if !self.lacking.take(digest, repository)
+            && self
+                .registry
+                .head_blob(repository, digest)
+                .await
+                .map_err(|error| refusal::of(&error))?
+                .is_some()
+        {
             self.remembered.note(digest, repository);
             return Ok(Found::Here(How::Existed));
         }

@@ -85,11 +85,33 @@ impl Upload {
         {
             feeder.wake();
         }
+        let is_complete = state.size == Some(state.assembly.received().prefix());
+        drop(state);
+        if is_complete {
+            // A commit may have come before.
+            self.changed.notify_waiters();
+        }
         Ok(())
     }
 
-    /// Fixes digest and size. Nothing more may come after it, so nothing may be missing.
-    pub(super) fn seal(&self, commit: &Commit) -> Result<(), Problem> {
+    /// Fixes digest and size, as soon as there is an end to wait for.
+    ///
+    /// Returns whether there is: all bytes were received, or the upload has ended. If not, some are on their way, as the commit says.
+    pub(super) async fn sealed_by(&self, commit: &Commit, deadline: Instant) -> Result<bool, Problem> {
+        loop {
+            let changed = self.changed.notified();
+            if self.lock().outcome.is_some() || self.seal(commit)? {
+                return Ok(true);
+            }
+            if timeout_at(deadline, changed).await.is_err() {
+                return Ok(false);
+            }
+        }
+    }
+
+    /// Fixes digest and size. Nothing more may come after it, so nothing may be missing; tells whether it is so, where a client says that
+    /// some may be.
+    fn seal(&self, commit: &Commit) -> Result<bool, Problem> {
         let mut state = self.lock();
         if state.digest.as_ref().is_some_and(|digest| *digest != commit.digest) {
             let message = format!("the upload is of another blob than {}", commit.digest);
@@ -99,6 +121,9 @@ impl Upload {
         if received.end() > commit.size {
             let message = format!("{} bytes were received, not {}", received.end(), commit.size);
             return Err(Problem::new(Code::DigestMismatch, message));
+        }
+        if received.prefix() < commit.size && commit.early {
+            return state.agree_on_size(Some(commit.size)).map(|()| false);
         }
         if received.prefix() < commit.size {
             let message = format!("the byte at {} was not received", received.prefix());
@@ -110,7 +135,7 @@ impl Upload {
         drop(state);
         feeder.into_iter().for_each(Waker::wake);
         self.changed.notify_waiters();
-        Ok(())
+        Ok(true)
     }
 }
 

@@ -21,11 +21,11 @@ struct Table {
 
 /// Which repositories are known to hold a blob.
 #[derive(Debug, Default)]
-pub(crate) struct Remembered(Mutex<Table>);
+pub(super) struct Remembered(Mutex<Table>);
 
 impl Remembered {
     /// Notes that the repository holds the blob.
-    pub(crate) fn note(&self, digest: &Digest, repository: &RepositoryName) {
+    pub(super) fn note(&self, digest: &Digest, repository: &RepositoryName) {
         // Nothing can panic while it is held.
         let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if !table.repositories.contains_key(digest) {
@@ -43,13 +43,13 @@ impl Remembered {
     }
 
     /// Returns repositories that held the blob, the one that was last seen first.
-    pub(crate) fn repositories(&self, digest: &Digest) -> Vec<RepositoryName> {
+    pub(super) fn repositories(&self, digest: &Digest) -> Vec<RepositoryName> {
         let table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         table.repositories.get(digest).into_iter().flatten().cloned().collect()
     }
 
     /// Notes that the repository does not hold the blob.
-    pub(crate) fn forget(&self, digest: &Digest, repository: &RepositoryName) {
+    pub(super) fn forget(&self, digest: &Digest, repository: &RepositoryName) {
         let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(repositories) = table.repositories.get_mut(digest) {
             repositories.retain(|known| known != repository);

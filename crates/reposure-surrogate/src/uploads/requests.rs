@@ -37,9 +37,12 @@ impl Uploads {
             }
         };
         let _busy = upload.begin();
-        upload.seal(wish)?;
+        let deadline = Instant::now() + COMMIT_TICK;
+        if !upload.sealed_by(wish, deadline).await? {
+            return Ok(answer::json(StatusCode::ACCEPTED, &upload.progress()));
+        }
         self.start(&upload);
-        match upload.outcome(COMMIT_TICK).await {
+        match upload.outcome(deadline).await {
             None => Ok(answer::json(StatusCode::ACCEPTED, &upload.progress())),
             Some(outcome) => {
                 // The failure is told now.

@@ -9,9 +9,9 @@ use std::{
     time::Duration,
 };
 
-use reposure_oci::registry::Session;
+use reposure_oci::{Digest, RepositoryName, registry::Session};
 use reposure_parcel::{
-    limits::{OPEN_UPLOADS, RESULT_AGE, UPLOAD_AGE},
+    limits::{PLACES, RESULT_AGE, UPLOAD_AGE, places},
     problem::{Code, Problem},
     upload::Range,
 };
@@ -25,6 +25,7 @@ use super::{
     budget::Budget,
     delivery,
     form::Forms,
+    lacking::Lacking,
     pool::Pool,
     remembered::Remembered,
     upload::{Key, Outcome, Upload},
@@ -57,6 +58,7 @@ struct Table {
 pub(crate) struct Uploads {
     pub(super) registry: Client,
     pub(super) remembered: Remembered,
+    pub(super) lacking: Lacking,
     pub(super) forms: Arc<Forms>,
     table: Mutex<Table>,
     budget: Budget,
@@ -71,6 +73,7 @@ impl Uploads {
         Self {
             registry,
             remembered: Remembered::default(),
+            lacking: Lacking::default(),
             forms: Arc::new(forms),
             table: Mutex::default(),
             budget,
@@ -85,9 +88,13 @@ impl Uploads {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns which repositories are known to hold blobs.
-    pub(crate) const fn remembered(&self) -> &Remembered {
-        &self.remembered
+    /// Notes whether the repository holds a blob, as the registry has just said.
+    pub(crate) fn note(&self, digest: &Digest, repository: &RepositoryName, is_there: bool) {
+        if is_there {
+            self.remembered.note(digest, repository);
+        } else {
+            self.lacking.note(digest, repository);
+        }
     }
 
     /// Returns how many uploads are open.
@@ -146,7 +153,7 @@ impl Uploads {
                 continue;
             }
             if timeout_at(deadline, place).await.is_err() {
-                let message = format!("{OPEN_UPLOADS} uploads are open");
+                let message = format!("{} uploads are open, and there is no room for another", self.count());
                 return Err(Problem::new(Code::TooManyUploads, message).transient());
             }
         }
@@ -154,7 +161,8 @@ impl Uploads {
 
     fn try_insert(&self, key: &Key, size: Option<u64>, session: &mut Option<Session>) -> Option<Arc<Upload>> {
         let mut table = self.lock();
-        if table.open.len() >= OPEN_UPLOADS || table.open.values().any(|upload| upload.key == *key) {
+        let taken: usize = table.open.values().map(|upload| upload.places).sum();
+        if taken + places(size) > PLACES || table.open.values().any(|upload| upload.key == *key) {
             return None;
         }
         let upload = Upload::new(key.clone(), size, &self.budget, self.pool.clone(), session.take());
@@ -303,17 +311,17 @@ mod tests {
             client: Some(number.to_string()),
         };
         let mut open = Vec::new();
-        for number in 0..OPEN_UPLOADS {
+        for number in 0..PLACES / places(None) {
             open.push(uploads.insert(&key(number), None, &mut None).await.unwrap());
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
-        assert!(uploads.try_insert(&key(OPEN_UPLOADS), None, &mut None).is_none());
+        assert!(uploads.try_insert(&key(PLACES), Some(1), &mut None).is_none());
         let busy = open[0].begin();
         assert!(!uploads.make_room(YIELD_AGE), "they were sent to just now");
         assert!(uploads.make_room(Duration::ZERO));
         drop(busy);
         assert!(uploads.find(&open[0].id).is_ok(), "it is sent to");
         assert_eq!(uploads.find(&open[1].id).unwrap_err().code, Code::NotFound);
-        assert!(uploads.try_insert(&key(OPEN_UPLOADS), None, &mut None).is_some());
+        assert!(uploads.try_insert(&key(PLACES), None, &mut None).is_some());
     }
 }

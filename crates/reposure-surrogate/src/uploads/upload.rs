@@ -8,6 +8,7 @@ use std::{
 
 use reposure_oci::{Digest, RepositoryName, registry::Session};
 use reposure_parcel::{
+    limits::places,
     problem::Problem,
     upload::{Resume, Stored},
 };
@@ -40,6 +41,8 @@ pub(super) type Outcome = Result<Stored, Problem>;
 pub(super) struct Upload {
     pub(super) id: Identifier,
     pub(super) key: Key,
+    /// The places that it takes until its end.
+    pub(super) places: usize,
     state: Mutex<State>,
     pub(super) changed: Notify,
 }
@@ -88,7 +91,7 @@ impl Upload {
         let offset = session.as_ref().map_or(0, Session::offset);
         let state = State {
             assembly: Assembly::starting_at(pool, offset),
-            account: Some(budget.open(offset)),
+            account: Some(budget.open(size, offset)),
             digest: key.digest.clone(),
             size,
             session,
@@ -101,7 +104,8 @@ impl Upload {
             outcome: None,
             task: None,
         };
-        Self { id: Identifier::random(), key, state: Mutex::new(state), changed: Notify::new() }
+        let (id, places) = (Identifier::random(), places(size));
+        Self { id, key, places, state: Mutex::new(state), changed: Notify::new() }
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
@@ -180,9 +184,8 @@ impl Upload {
         self.changed.notify_waiters();
     }
 
-    /// Waits for the outcome, for `patience`.
-    pub(super) async fn outcome(&self, patience: Duration) -> Option<Outcome> {
-        let deadline = Instant::now() + patience;
+    /// Waits for the outcome until `deadline`.
+    pub(super) async fn outcome(&self, deadline: Instant) -> Option<Outcome> {
         loop {
             let changed = self.changed.notified();
             if let Some(outcome) = self.lock().outcome.clone() {

@@ -39,7 +39,7 @@ impl Uploads {
                 // It takes the credit that others ask for, and a chunk is always reserved.
                 upload.progress();
                 self.chunk(&upload.id, 0, headers, body).await?;
-                self.commit(&upload.id, &Commit { digest, size }).await
+                self.commit(&upload.id, &Commit { digest, size, early: false }).await
             }
             Ok((Opened::Stored(stored), _)) => {
                 body::drain(headers, body);

@@ -4,7 +4,12 @@ use std::time::Duration;
 
 use http::Method;
 use reposure_oci::Digest;
-use reposure_parcel::{problem::Code, upload::Progress, wire};
+use reposure_parcel::{
+    limits::COMMIT_TICK,
+    problem::Code,
+    upload::{Commit, Progress},
+    wire,
+};
 use reposure_testing::{DigestHeader, Fault, Injection};
 
 use crate::harness::{Answer, CHUNK, REPOSITORY, Stage, bytes, open};
@@ -62,6 +67,39 @@ async fn a_client_that_shared_with_a_wrong_one_may_try_again() {
     assert_eq!(stage.client.put(&opened.id, 0, &other).await.status, 200);
     let answer = stage.client.commit(&opened.id, &Digest::sha256_of(&blob), blob.len()).await;
     assert!(answer.code() == Code::DigestMismatch && answer.problem().transient, "{answer:?}");
+}
+
+/// Over a long way it travels beside the last chunks.
+#[tokio::test]
+async fn a_commit_that_comes_before_the_last_bytes_waits_for_them() {
+    let stage = Stage::start().await;
+    let blob = bytes(1, 3 * CHUNK);
+    let opened = stage.client.open(&blob).await;
+    for start in [0, 2 * CHUNK] {
+        assert_eq!(stage.client.put(&opened.id, start, &blob[start..start + CHUNK]).await.status, 200);
+    }
+    let message = Commit { digest: Digest::sha256_of(&blob), size: blob.len() as u64, early: true };
+    let (client, id) = (stage.client.clone(), opened.id.clone());
+    let mut committing = tokio::spawn(async move { client.commit_as(&id, message).await });
+    let early = tokio::time::timeout(Duration::from_millis(300), &mut committing).await;
+    assert!(early.is_err(), "it has an answer: {early:?}");
+    assert_eq!(stage.client.put(&opened.id, CHUNK, &blob[CHUNK..2 * CHUNK]).await.status, 200);
+    // Sooner than it would be asked again.
+    let answer = tokio::time::timeout(COMMIT_TICK / 2, committing).await.unwrap().unwrap();
+    assert_eq!(answer.status, 201);
+}
+
+#[tokio::test]
+async fn an_upload_that_ends_ends_a_commit_that_waits_for_bytes() {
+    let stage = Stage::start().await;
+    let blob = bytes(1, CHUNK);
+    let opened = stage.client.open(&blob).await;
+    let message = Commit { digest: Digest::sha256_of(&blob), size: blob.len() as u64, early: true };
+    let (committed, cancelled) = tokio::join!(stage.client.commit_as(&opened.id, message), async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        stage.client.cancel(&opened.id).await
+    });
+    assert_eq!((committed.code(), cancelled.status.as_u16()), (Code::NotFound, 204));
 }
 
 #[tokio::test]

@@ -18,7 +18,7 @@ use reposure_oci::Digest;
 use reposure_parcel::{
     config::{Access, Config, Kind, Scheme, UploadStrategy, UpstreamConfig},
     problem::{Code, Problem},
-    upload::{Open, Progress},
+    upload::{Commit, Open, Progress},
     wire,
 };
 use reposure_surrogate::Surrogate;
@@ -171,7 +171,11 @@ impl SurrogateClient {
 
     /// Commits, as often as the surrogate says that it is not done yet.
     pub(crate) async fn commit(&self, id: &str, digest: &Digest, size: usize) -> Answer {
-        let message = reposure_parcel::upload::Commit { digest: digest.clone(), size: size as u64 };
+        self.commit_as(id, Commit { digest: digest.clone(), size: size as u64, early: false }).await
+    }
+
+    /// Commits, and asks again until there is an answer.
+    pub(crate) async fn commit_as(&self, id: &str, message: Commit) -> Answer {
         loop {
             let answer = self.post(&format!("{}/{id}/commit", wire::UPLOADS), &message).await;
             if answer.status != 202 {

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::{Method, Request};
 use reposure_oci::Digest;
 use reposure_parcel::{
+    exists::Exists,
     limits,
     problem::Code,
     upload::{How, Open, Progress, Range, Stored},
@@ -195,7 +196,8 @@ async fn the_last_lease_ends_an_upload_and_frees_its_place() {
     let stage = Stage::start().await;
     let mut ids = Vec::new();
     for seed in 0..limits::OPEN_UPLOADS as u64 {
-        ids.push(stage.client.open(&bytes(seed, CHUNK)).await.id);
+        let large = Open { size: Some(limits::CHUNK), ..open(&bytes(seed, CHUNK)) };
+        ids.push(stage.client.post(wire::UPLOADS, &large).await.json::<Progress>().id);
     }
     let ninth = bytes(99, 10);
     let answer = stage.client.post(wire::UPLOADS, &open(&ninth)).await;
@@ -214,6 +216,16 @@ async fn the_last_lease_ends_an_upload_and_frees_its_place() {
     while stage.registry.open_uploads() > 0 {
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
+}
+
+#[tokio::test]
+async fn there_is_room_for_more_small_uploads_than_large_ones() {
+    let stage = Stage::start().await;
+    for seed in 0..limits::PLACES as u64 {
+        stage.client.open(&bytes(seed, 10)).await;
+    }
+    let answer = stage.client.post(wire::UPLOADS, &open(&bytes(99, 10))).await;
+    assert_eq!(answer.code(), Code::TooManyUploads);
 }
 
 #[tokio::test]
@@ -293,6 +305,22 @@ async fn a_small_blob_takes_one_request() {
     assert_eq!(stage.registry.blob(REPOSITORY, &other.to_string()), None);
     let large = vec![0; usize::try_from(whole::LIMIT).unwrap() + 1];
     assert_eq!(put(&Digest::sha256_of(&large), &large).await.code(), Code::TooLarge);
+}
+
+/// Before each of many small blobs another question would cost as much as the blob.
+#[tokio::test]
+async fn what_was_just_asked_for_is_not_asked_for_again() {
+    let stage = Stage::start().await;
+    let (blob, repository) = (bytes(1, 100), REPOSITORY.parse().unwrap());
+    let digest = Digest::sha256_of(&blob);
+    let path = whole::path(&repository, &digest);
+    let wish = Exists { repository, digests: vec![digest] };
+    assert_eq!(stage.client.post(wire::EXISTS, &wish).await.status, 200);
+    let put = || stage.client.send(Request::put(&path), blob.clone());
+    assert_eq!(put().await.status, 201);
+    assert_eq!(stage.registry.count(&Method::HEAD, "/blobs/"), 1);
+    assert_eq!(put().await.json::<Stored>().how, How::Existed, "it is asked for once more");
+    assert_eq!(stage.registry.count(&Method::HEAD, "/blobs/"), 2);
 }
 
 /// What arrived of it is not sent again.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result};
 use clap::Args;
 use reposure_client::{
-    push::{PushOptions, push},
+    push::{Ahead, PushOptions, push},
     session::Session,
 };
 use reposure_oci::{Artifact, Digest, ImageName, Place, Reference, RepositoryName, archive::Attached};
@@ -97,7 +97,8 @@ pub(super) async fn run(context: &Context, args: PushArgs) -> Result<()> {
     if args.referrers {
         source.check_referrers_of(&artifact)?;
     }
-    let pushing = Pushing::start(context, &args).await?;
+    let ahead = Ahead::of(&artifact, &args.image);
+    let pushing = Pushing::start(context, &args, Some(&ahead)).await?;
     check_name(&pushing.session, &args.image.repository)?;
     let pushed = pushing.push_with_referrers(&source, &artifact, args.image.clone()).await?;
     let line = pushed.digest.to_string();
@@ -113,8 +114,8 @@ struct Pushing<'a> {
 }
 
 impl<'a> Pushing<'a> {
-    async fn start(context: &Context, args: &'a PushArgs) -> Result<Self> {
-        let session = connect::session(context, &args.registry, Right::Push).await?;
+    async fn start(context: &Context, args: &'a PushArgs, ahead: Option<&Ahead>) -> Result<Self> {
+        let session = connect::session_for(context, &args.registry, Right::Push, ahead).await?;
         let (options, registry) = (PushOptions { jobs: args.jobs }, args.registry.as_str());
         Ok(Self { session, options, registry, referrers: args.referrers })
     }

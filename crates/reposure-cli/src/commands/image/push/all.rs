@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use anyhow::Result;
+use reposure_client::push::Ahead;
 use reposure_oci::{
     Artifact, ImageName, Reference, RepositoryName, Tag,
     archive::Entry,
@@ -57,7 +58,8 @@ pub(super) async fn run(context: &Context, args: PushArgs, source: &Source) -> R
         }
         artifacts.push((name, artifact));
     }
-    let pushing = Pushing::start(context, &args).await?;
+    let ahead = artifacts.first().map(|(name, artifact)| Ahead::of(artifact, name));
+    let pushing = Pushing::start(context, &args, ahead.as_ref()).await?;
     for (name, _) in &artifacts {
         check_name(&pushing.session, &name.repository)?;
     }

@@ -1,0 +1,152 @@
+//! Connections that are made before they are needed: over a long way each of them takes two round trips, which pass while something else
+//! is waited for.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use futures::{FutureExt as _, future::BoxFuture};
+use http::Uri;
+use reposure_oci::transport::BoxError;
+use tokio::{runtime::Handle, time::Instant};
+use tokio_util::task::AbortOnDropHandle;
+use tower::{Service, ServiceExt as _};
+
+/// How long a connection that nobody wants is good: what is expected comes within some round trips.
+const AGE: Duration = Duration::from_secs(10);
+
+/// A connector that has some connections begun, and gives them away first.
+#[derive(Debug)]
+pub(super) struct Spare<C, T> {
+    connector: C,
+    begun: Arc<Mutex<VecDeque<Begun<T>>>>,
+}
+
+/// A connection that is being made, or made and not used yet. It ends when this is dropped.
+#[derive(Debug)]
+struct Begun<T> {
+    at: Instant,
+    task: AbortOnDropHandle<Option<T>>,
+}
+
+impl<C: Clone, T> Clone for Spare<C, T> {
+    fn clone(&self) -> Self {
+        Self { connector: self.connector.clone(), begun: self.begun.clone() }
+    }
+}
+
+impl<C, T> Spare<C, T>
+where
+    C: Service<Uri, Response = T, Error = BoxError> + Clone + Send + 'static,
+    C::Future: Send + 'static,
+    T: Send + 'static,
+{
+    pub(super) fn new(connector: C) -> Self {
+        Self { connector, begun: Arc::default() }
+    }
+
+    /// Begins so many connections, less those that are begun already.
+    pub(super) fn expect(&self, count: usize, uri: &Uri) {
+        // Outside of a runtime nothing is sent.
+        let Ok(runtime) = Handle::try_current() else { return };
+        let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
+        begun.retain(|begun| begun.at.elapsed() < AGE);
+        for _ in begun.len()..count {
+            let connecting = self.connector.clone().oneshot(uri.clone());
+            // Whoever needs it and finds that it failed tries by himself, and says why that fails.
+            let task = runtime.spawn(connecting.map(Result::ok));
+            begun.push_back(Begun { at: Instant::now(), task: AbortOnDropHandle::new(task) });
+        }
+    }
+
+    fn take(&self) -> Option<AbortOnDropHandle<Option<T>>> {
+        let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
+        begun.retain(|begun| begun.at.elapsed() < AGE);
+        begun.pop_front().map(|begun| begun.task)
+    }
+}
+
+impl<C, T> Service<Uri> for Spare<C, T>
+where
+    C: Service<Uri, Response = T, Error = BoxError> + Clone + Send + 'static,
+    C::Future: Send + 'static,
+    T: Send + 'static,
+{
+    type Response = T;
+    type Error = BoxError;
+    type Future = BoxFuture<'static, Result<T, BoxError>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        // Each connection waits for its own connector.
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let (begun, connector) = (self.take(), self.connector.clone());
+        async move {
+            if let Some(task) = begun
+                && let Ok(Some(connection)) = task.await
+            {
+                return Ok(connection);
+            }
+            connector.oneshot(uri).await
+        }
+        .boxed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tower::service_fn;
+
+    use super::*;
+
+    /// Counts connections, of which the first ones fail.
+    fn connector(
+        fails: usize,
+    ) -> (
+        Arc<AtomicUsize>,
+        impl Service<Uri, Response = usize, Error = BoxError, Future: Send> + Clone + Send + 'static,
+    ) {
+        let made = Arc::new(AtomicUsize::new(0));
+        let count = made.clone();
+        let connect = move |_: Uri| {
+            let number = count.fetch_add(1, Ordering::Relaxed);
+            async move { if number < fails { Err("refused".into()) } else { Ok(number) } }
+        };
+        (made, service_fn(connect))
+    }
+
+    #[tokio::test]
+    async fn what_was_expected_is_there_and_anything_else_is_made() {
+        let (made, connector) = connector(0);
+        let (spare, uri) = (Spare::new(connector), Uri::from_static("https://server"));
+        spare.expect(2, &uri);
+        spare.expect(2, &uri);
+        let mut numbers = Vec::new();
+        for _ in 0..3 {
+            numbers.push(spare.clone().oneshot(uri.clone()).await.unwrap());
+        }
+        numbers.sort_unstable();
+        assert_eq!((numbers, made.load(Ordering::Relaxed)), (vec![0, 1, 2], 3));
+    }
+
+    #[tokio::test]
+    async fn one_that_failed_is_made_again_and_what_is_old_is_left() {
+        let (made, connector) = connector(1);
+        let (spare, uri) = (Spare::new(connector), Uri::from_static("https://server"));
+        spare.expect(1, &uri);
+        assert_eq!(spare.clone().oneshot(uri.clone()).await.unwrap(), 1);
+        spare.expect(1, &uri);
+        let old = Instant::now().checked_sub(AGE).unwrap();
+        spare.begun.lock().unwrap()[0].at = old;
+        spare.clone().oneshot(uri).await.unwrap();
+        assert!(spare.begun.lock().unwrap().is_empty());
+        assert!(made.load(Ordering::Relaxed) >= 3);
+    }
+}
