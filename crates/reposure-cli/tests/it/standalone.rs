@@ -196,3 +196,17 @@ fn what_is_waited_for_is_the_pod_of_the_change() {
     controlled.replace_pod("second");
     assert_eq!(change().code, 0, "{}", change());
 }
+
+#[test]
+fn a_surrogate_that_needs_rights_gets_them_before_it_is_waited_for() {
+    let environment = TestEnvironment::alone();
+    let api_server = environment.api_server();
+    let create = ["registry", "create", "default", "--standalone", "--provider=openshift", "-k", "config"];
+    let created = environment.run(&[&create[..], &["--wait", "--timeout=1s"]].concat());
+    assert!(created.code == 5 && created.stderr.contains("SurrogateMissing"), "{created}");
+    let kinds = ["roles", "rolebindings"].map(|kind| {
+        let role = "reposure-surrogate-default:imagestreams";
+        format!("/apis/rbac.authorization.k8s.io/v1/namespaces/work/{kind}/{role}")
+    });
+    assert!(kinds.iter().all(|path| api_server.object(path).is_some()), "{:?}", api_server.seen());
+}
