@@ -118,7 +118,7 @@ async fn of_object(
 ) -> Result<Response<Body>, BoxError> {
     let (parts, body) = request.into_parts();
     let body = body.collect().await?.to_bytes();
-    let found = shared.state().objects.answer(&parts.method, path, &parts.headers, &body);
+    let found = shared.state().objects.answer(&parts, path, &body);
     let Some((code, object)) = found else {
         return Ok(status(404, "the server could not find the requested resource"));
     };

@@ -1,8 +1,8 @@
-//! Objects that are read, applied, created and deleted.
+//! Objects that are read, applied, created and deleted, and lists, which come page by page.
 
 use std::collections::HashMap;
 
-use http::{HeaderMap, Method, StatusCode, header};
+use http::{Method, StatusCode, header, request::Parts};
 use serde_json::{Value, json};
 
 /// The content type of server-side apply.
@@ -27,16 +27,10 @@ impl Objects {
         self.by_path.insert(path.into(), object);
     }
 
-    /// Answers a request; none if there is nothing that it could be about.
-    pub(super) fn answer(
-        &mut self,
-        method: &Method,
-        path: &str,
-        headers: &HeaderMap,
-        body: &[u8],
-    ) -> Option<(StatusCode, Value)> {
-        let is_apply = headers.get(header::CONTENT_TYPE).is_some_and(|value| value == APPLY);
-        match *method {
+    /// Answers a request for `path`; none if there is nothing that it could be about.
+    pub(super) fn answer(&mut self, request: &Parts, path: &str, body: &[u8]) -> Option<(StatusCode, Value)> {
+        let is_apply = request.headers.get(header::CONTENT_TYPE).is_some_and(|value| value == APPLY);
+        match request.method {
             Method::PATCH if is_apply => Some(self.apply(path, serde_json::from_slice(body).ok()?)),
             Method::POST if !self.by_path.contains_key(path) => {
                 self.create(path, serde_json::from_slice(body).ok()?)
@@ -45,7 +39,9 @@ impl Objects {
                 self.by_path.remove(path)?;
                 Some((StatusCode::OK, json!({"kind": "Status", "apiVersion": "v1", "status": "Success"})))
             }
-            _ => Some((StatusCode::OK, self.by_path.get(path)?.clone())),
+            _ => {
+                Some((StatusCode::OK, page(self.by_path.get(path)?, request.uri.query().unwrap_or_default())))
+            }
         }
     }
 
@@ -88,4 +84,20 @@ impl Objects {
         }
         Some(self.apply(&path, object))
     }
+}
+
+/// Returns the part of a list that is asked for; anything else as it is.
+fn page(object: &Value, query: &str) -> Value {
+    let parameter = |name: &str| {
+        let value = query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
+        value.and_then(|value| value.parse::<usize>().ok())
+    };
+    let (Some(items), Some(limit)) = (object["items"].as_array(), parameter("limit")) else {
+        return object.clone();
+    };
+    let begin = parameter("continue").unwrap_or_default().min(items.len());
+    let end = begin.saturating_add(limit).min(items.len());
+    let mut metadata = object["metadata"].clone();
+    metadata["continue"] = if end < items.len() { end.to_string().into() } else { Value::Null };
+    json!({"kind": object["kind"], "apiVersion": object["apiVersion"], "metadata": metadata, "items": items[begin..end]})
 }
