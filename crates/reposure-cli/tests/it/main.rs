@@ -12,6 +12,7 @@ mod doctor;
 mod environment;
 mod failures;
 mod formats;
+mod info;
 mod ladder;
 mod openshift;
 mod plugin;
