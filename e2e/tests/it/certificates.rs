@@ -206,6 +206,15 @@ fn made_by_cert_manager(stage: &Stage) -> Result<()> {
     fs::write(stage.path("file"), "content")?;
     stage.reposure(&["image", "push", "default", "app", "file"]).ok()?;
 
+    // By another issuer, for which the authority that was made is of no use.
+    let kept = ["get", "issuers.cert-manager.io,certificates.cert-manager.io", "-o", "name"];
+    ensure!(stage.kubectl(&kept).ok()?.text().lines().count() == 4, "{}", stage.kubectl(&kept).ok()?);
+    install(stage, &["--issuer=ClusterIssuer/team"])?;
+    // The garbage collector has to learn of a kind before it lets go of what is deleted.
+    stage.until("the authority is gone", || {
+        Ok(stage.kubectl(&kept).ok()?.text() == "certificate.cert-manager.io/reposure-simple")
+    })?;
+
     // Without cert-manager from now on: its certificate is shown until all know our authority.
     let taken = install(stage, &["--issuer=none"])?;
     ensure!(taken.stderr.contains("The certificate is replaced from"), "{taken}");

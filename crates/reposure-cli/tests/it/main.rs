@@ -23,6 +23,7 @@ mod readers;
 mod reference;
 mod referrers;
 mod shells;
+mod simple;
 mod sources;
 mod standalone;
 mod targets;
