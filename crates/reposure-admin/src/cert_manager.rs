@@ -13,7 +13,7 @@ use crate::{
     apply::{Applied, ApplyOptions, api, apply_all, delete_ours},
     error::{AdminError, Verb},
     object::{Object, ObjectName},
-    plan::{self, CERT_MANAGER, CERT_MANAGER_VERSION, CertificateNames, IssuerRef, OF_CERTIFICATE},
+    plan::{self, CERT_MANAGER, CERT_MANAGER_VERSION, CertificateNames, IssuerRef, OF_CERTIFICATE, Plan},
     wait::{Progress, poll},
 };
 
@@ -37,7 +37,7 @@ pub(crate) async fn may_make(client: &Client, namespace: &str) -> Result<bool, A
     Ok(found.is_none_or(|found| annotations(found).is_some_and(|all| all.contains_key(OF_CERTIFICATE))))
 }
 
-/// Asks cert-manager for the certificate, and waits for it.
+/// Asks cert-manager for the certificate, and waits for it. With an issuer of the user's, what was made to do without one goes then.
 ///
 /// # Errors
 /// [`AdminError`] names the object and the verb; [`AdminError::Deadline`] tells what cert-manager says.
@@ -48,9 +48,12 @@ pub(crate) async fn make(
     options: &ApplyOptions,
 ) -> Result<Vec<Applied>, AdminError> {
     let plan = plan::cert_manager(names, issuer);
-    let applied = apply_all(client, &plan, options).await?;
+    let mut applied = apply_all(client, &plan, options).await?;
     if let Some(certificate) = plan.objects().last() {
         wait(client, certificate).await?;
+    }
+    if let Some(issuer) = issuer {
+        applied.extend(remove_ours(client, &plan::superseded(names.namespace(), issuer)).await?);
     }
     Ok(applied)
 }
@@ -86,7 +89,11 @@ pub async fn remove(client: &Client, namespace: &str) -> Result<Vec<Applied>, Ad
     if !is_there(client).await {
         return Ok(Vec::new());
     }
-    let plan = plan::cert_manager(&CertificateNames::new(namespace, &[]), None);
+    remove_ours(client, &plan::cert_manager(&CertificateNames::new(namespace, &[]), None)).await
+}
+
+/// Deletes the objects of a plan that are ours, and leaves the Secrets that cert-manager has made by them.
+async fn remove_ours(client: &Client, plan: &Plan) -> Result<Vec<Applied>, AdminError> {
     let mut deleted = Vec::new();
     for object in plan.objects() {
         // Where cert-manager makes a Certificate the owner of its Secret, that stays all the same.

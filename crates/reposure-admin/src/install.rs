@@ -13,7 +13,7 @@ use crate::{
     apply::{self, Applied, ApplyOptions, Change, apply_all},
     cert_manager, certificates,
     error::{AdminError, Verb},
-    object::ObjectName,
+    object::{Object, ObjectName},
     plan::{self, CertificateNames, Certificates, IssuerChoice, Plan, SimpleOptions},
 };
 
@@ -57,7 +57,7 @@ pub enum Renewal {
 
 /// Installs the built-in registry. With TLS it makes an authority and a certificate for the Service's addresses, or renews them, unless the
 /// Secret `reposure-simple-authentication` is somebody else's; with authorization the user `username` and one who may but pull, unless the
-/// Secret `reposure-simple-htpasswd` is there.
+/// Secret `reposure-simple-htpasswd` is there. A `NetworkPolicy` that an earlier installation made, and this one is not to have, is deleted.
 ///
 /// Dropping the future leaves a part installed; the call can be repeated.
 ///
@@ -88,6 +88,9 @@ pub async fn simple(
     let is_new = |step: &Applied| installed.applied.iter().all(|before| before.object != step.object);
     let rest: Vec<_> = rest.into_iter().filter(is_new).collect();
     installed.applied.extend(rest);
+    if !options.network_policy && !apply_options.dry_run {
+        installed.applied.extend(remove_simple_network_policy(client, &options.namespace).await?);
+    }
     Ok(installed)
 }
 
@@ -165,7 +168,8 @@ pub async fn remove_simple_secrets(client: &Client, namespace: &str) -> Result<V
     Ok(deleted)
 }
 
-/// Deletes the `NetworkPolicy` of the built-in registry, if there is one. Who has no rights on them has made none, and is told of none.
+/// Deletes the `NetworkPolicy` of the built-in registry, if it was made with it: one of a user's own stays. Who has no rights on them has made
+/// none, and is told of none.
 ///
 /// # Errors
 /// [`AdminError`] names the object and the verb.
@@ -173,10 +177,10 @@ pub async fn remove_simple_network_policy(
     client: &Client,
     namespace: &str,
 ) -> Result<Option<Applied>, AdminError> {
-    let policy = plan::simple_network_policy(&SimpleOptions::new(namespace)).into();
-    match apply::delete(client, &policy).await {
-        Ok(Applied { change: Change::Unchanged, .. }) | Err(AdminError::Denied { .. }) => Ok(None),
-        done => done.map(Some),
+    let policy: Object = plan::simple_network_policy(&SimpleOptions::new(namespace)).into();
+    match apply::delete_ours(client, &policy.resource(), &policy.name(), None).await {
+        Err(AdminError::Denied { .. }) => Ok(None),
+        done => done,
     }
 }
 

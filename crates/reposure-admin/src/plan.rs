@@ -25,8 +25,8 @@ mod surrogate_pod;
 mod volumes;
 
 pub use architecture::own_architecture;
-pub(crate) use cert_manager::OF_CERTIFICATE;
 pub use cert_manager::{CERT_MANAGER, CERT_MANAGER_VERSION, IssuerChoice, IssuerRef, cert_manager};
+pub(crate) use cert_manager::{OF_CERTIFICATE, superseded};
 pub use certificates::{
     AUTHORITY_LIFE, CertificateError, CertificateNames, Certificates, Found, LIFE, Outlook, SPREAD,
     operators, simple_certificates, simple_certificates_role,

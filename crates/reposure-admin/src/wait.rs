@@ -6,10 +6,7 @@
 use std::{fmt::Debug, future::Future, time::Duration};
 
 use k8s_openapi::{
-    api::{
-        apps::v1::{Deployment, StatefulSet},
-        core::v1::Pod,
-    },
+    api::apps::v1::{Deployment, StatefulSet},
     apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
 };
 use kube::{Api, Client, Resource, core::NamespaceResourceScope};
@@ -114,28 +111,6 @@ pub async fn registry_ready(
 ) -> Result<Registry, AdminError> {
     let api = Api::<Registry>::namespaced(client.clone(), namespace);
     until(&api, Some(namespace), name, "ready", limit, registry_progress).await
-}
-
-/// Waits until the pod `name` is ready, and returns it.
-///
-/// # Errors
-/// [`AdminError::Deadline`] after `limit`, with what the pod says; other [`AdminError`]s when the API server refuses to
-/// answer.
-pub async fn pod_ready(
-    client: &Client,
-    namespace: &str,
-    name: &str,
-    limit: Duration,
-) -> Result<Pod, AdminError> {
-    let api = Api::<Pod>::namespaced(client.clone(), namespace);
-    let probe = |pod: Pod| {
-        if crate::plan::pod::is_ready(&pod) {
-            return Progress::Done(pod);
-        }
-        let (reason, message) = crate::plan::pod::why_not_ready(Some(&pod));
-        Progress::Waiting(format!("{reason}: {message}"))
-    };
-    until(&api, Some(namespace), name, "ready", limit, probe).await
 }
 
 /// Waits until the object `name` is owned by whoever has this UID, and controlled so.

@@ -5,16 +5,20 @@ use std::time::Duration;
 use anyhow::Result;
 use futures::future::join_all;
 use k8s_openapi::{
-    api::core::v1::{ConfigMap, Pod, Service},
+    api::{
+        apps::v1::StatefulSet,
+        core::v1::{ConfigMap, Pod, Service},
+    },
     jiff::Timestamp,
 };
-use kube::{Api, ResourceExt as _, api::ListParams};
+use kube::{Api, Resource, ResourceExt as _, api::ListParams, core::NamespaceResourceScope};
 use reposure_admin::{ServiceState, plan};
 use reposure_api::{
     ConditionType, NewCondition, Reason, Registry, RegistryStatus, State, SurrogateNames, Target, conditions,
     labels,
 };
 use reposure_parcel::hello::Upstream;
+use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::{
@@ -33,8 +37,18 @@ pub(crate) fn is_standalone(registry: &Registry) -> bool {
 
 /// Reads the `ConfigMap` that keeps a registry, as far as that may be done: who may not has none.
 pub(crate) async fn config_map(cluster: &Cluster, name: &str) -> Option<ConfigMap> {
-    let (api, names) = (cluster.api::<ConfigMap>(), SurrogateNames::new(name));
-    timeout(LOOK_DEADLINE, api.get_opt(names.config_map())).await.ok()?.ok()?
+    look_for(cluster, SurrogateNames::new(name).config_map()).await
+}
+
+/// Reads an object, as far as there is one that may be read.
+async fn look_for<K>(cluster: &Cluster, name: &str) -> Option<K>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + std::fmt::Debug
+        + DeserializeOwned,
+{
+    timeout(LOOK_DEADLINE, cluster.api::<K>().get_opt(name)).await.ok()?.ok()?
 }
 
 /// Finds a registry by its name.
@@ -65,7 +79,7 @@ pub(crate) async fn look_at(context: &Context, cluster: &Cluster, registry: &mut
     }
 }
 
-/// Waits until a registry can be used.
+/// Waits until a registry can be used, by a surrogate that was made as it is to be now.
 ///
 /// # Errors
 /// When it cannot within `limit`.
@@ -98,14 +112,18 @@ pub(crate) async fn wait(
 type Said = (State, Reason, String);
 
 async fn status(context: &Context, cluster: &Cluster, registry: &Registry) -> RegistryStatus {
-    let pod = SurrogateNames::new(&registry.name_any()).pod();
-    let (surrogate, host) = tokio::join!(surrogate(cluster, &pod), host(cluster, registry));
+    let names = SurrogateNames::new(&registry.name_any());
+    let (surrogate, host) = tokio::join!(surrogate(cluster, &names), host(cluster, registry));
     let (reachable, certificate_expires) = match surrogate.0 {
         State::True => reachable(context, cluster, registry).await,
         _ => ((State::Unknown, surrogate.1, "the surrogate is not ready".to_owned()), None),
     };
-    let mut status =
-        RegistryStatus { surrogate_pod: Some(pod), host, certificate_expires, ..RegistryStatus::default() };
+    let mut status = RegistryStatus {
+        surrogate_pod: Some(names.pod()),
+        host,
+        certificate_expires,
+        ..RegistryStatus::default()
+    };
     for (type_, (state, reason, message)) in [
         (ConditionType::Ready, ready(&surrogate, &reachable)),
         (ConditionType::SurrogateReady, surrogate),
@@ -126,15 +144,24 @@ fn ready(surrogate: &Said, reachable: &Said) -> Said {
     }
 }
 
-/// Looks at the surrogate's pod.
-async fn surrogate(cluster: &Cluster, name: &str) -> Said {
-    let api = cluster.api::<Pod>();
-    let pod = timeout(LOOK_DEADLINE, api.get_opt(name)).await.ok().and_then(Result::ok).flatten();
-    if pod.as_ref().is_some_and(plan::pod::is_ready) {
-        return (State::True, Reason::SurrogateRunning, "its pod is ready".into());
+/// Looks at the surrogate's pod, and whether it is to stay.
+async fn surrogate(cluster: &Cluster, names: &SurrogateNames) -> Said {
+    let pod = names.pod();
+    let (pod, set) = tokio::join!(look_for(cluster, &pod), look_for(cluster, names.stateful_set()));
+    of_pod(pod.as_ref(), set.as_ref())
+}
+
+/// Whoever may not read the StatefulSet is told of the pod as it is.
+fn of_pod(pod: Option<&Pod>, set: Option<&StatefulSet>) -> Said {
+    let Some(ready) = pod.filter(|pod| plan::pod::is_ready(pod)) else {
+        let (reason, message) = plan::pod::why_not_ready(pod);
+        return (State::False, reason, message);
+    };
+    if set.is_some_and(|set| !plan::pod::is_of_newest(ready, set)) {
+        let message = "its pod is about to be replaced by one of the newest settings";
+        return (State::False, Reason::SurrogateStarting, message.into());
     }
-    let (reason, message) = plan::pod::why_not_ready(pod.as_ref());
-    (State::False, reason, message)
+    (State::True, Reason::SurrogateRunning, "its pod is ready".into())
 }
 
 /// Asks the surrogate itself, also when the registry's certificate ends.

@@ -1,4 +1,4 @@
-//! A stand-in for the API server's pod proxy, port-forward and exec, and for objects that are only read, with the traps of the real one and failures on demand.
+//! A stand-in for the API server's pod proxy, port-forward and exec, and for objects that nobody watches, with the traps of the real one and failures on demand.
 //!
 //! Like the real one it strips `Authorization`, asks for gzip where no encoding is named, prefixes `Location`, answers by
 //! itself with a `Status` when the pod is away, and does not verify the pod's certificate.
@@ -6,12 +6,12 @@
 mod behaviour;
 mod exec;
 mod forward;
+mod objects;
 mod port_forward;
 mod token;
 mod websocket;
 
 use std::{
-    collections::HashMap,
     io,
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -68,8 +68,7 @@ pub(crate) struct State {
     pub(crate) failures: Vec<Failure>,
     pub(crate) seen: Vec<Seen>,
     pub(crate) sessions: Option<Sessions>,
-    /// The objects by their paths.
-    pub(crate) objects: HashMap<String, Value>,
+    pub(crate) objects: objects::Objects,
 }
 
 /// Where a process in the pod would lead to.
@@ -126,7 +125,12 @@ impl FakeApiServer {
 
     /// Stores an object, which is at `path`: `/api/v1/namespaces/NS/secrets/NAME`.
     pub fn put_object(&self, path: &str, object: Value) {
-        self.shared.state().objects.insert(path.into(), object);
+        self.shared.state().objects.put(path, object);
+    }
+
+    /// Returns the object that is at `path` now: one that was stored, or applied or created since.
+    pub fn object(&self, path: &str) -> Option<Value> {
+        self.shared.state().objects.get(path).cloned()
     }
 
     /// Makes the next requests that it fits fail.

@@ -206,11 +206,17 @@ fn made_by_cert_manager(stage: &Stage) -> Result<()> {
     fs::write(stage.path("file"), "content")?;
     stage.reposure(&["image", "push", "default", "app", "file"]).ok()?;
 
-    // By somebody else's issuer: the certificate that is there is still good, and who is asked for the next one is him.
+    // By somebody else's issuer, for whom the authority that was made is of no use. The certificate that is there is still good.
+    let kept = ["get", "issuers.cert-manager.io,certificates.cert-manager.io", "-o", "name"];
+    ensure!(stage.kubectl(&kept).ok()?.text().lines().count() == 4, "{}", stage.kubectl(&kept).ok()?);
     install(stage, &["--issuer=ClusterIssuer/team"])?;
     let wanted: Value = serde_json::from_str(&stage.kubectl(&get).ok()?.text())?;
     let issuer = &wanted["spec"]["issuerRef"];
     ensure!(issuer["kind"] == "ClusterIssuer" && issuer["name"] == "team", "{issuer}");
+    // The garbage collector has to learn of a kind before it lets go of what is deleted.
+    stage.until("the authority is gone", || {
+        Ok(stage.kubectl(&kept).ok()?.text() == "certificate.cert-manager.io/reposure-simple")
+    })?;
 
     // Without cert-manager from now on: its certificate is shown until all know our authority.
     let taken = install(stage, &["--issuer=none"])?;

@@ -1,4 +1,4 @@
-//! What nobody may do in a surrogate's pod, whatever his rights.
+//! What nobody may do in a surrogate's pod, whatever his rights; and which policies of the network stay.
 
 use std::fs;
 
@@ -99,6 +99,29 @@ fn nothing_but_sessions_runs_in_a_surrogate() -> Result<()> {
         stage.reposure(&["registry", "delete", "default", "--wait"]).ok()?;
         stage.reposure(&["operator", "uninstall", "--wait"]).ok()?;
         ensure!(policy.objects()?.is_empty(), "{} is left", policy.objects()?);
+        Ok(())
+    })
+}
+
+#[test]
+fn a_simple_registry_that_is_installed_without_a_policy_has_none() -> Result<()> {
+    Stage::play_bare("opened", |stage| {
+        let install = |more: &[&str]| stage.reposure(&["simple", "install", "--ephemeral"]).args(more).ok();
+        let policies =
+            || Ok::<_, anyhow::Error>(stage.kubectl(&["get", "networkpolicies", "-o", "name"]).ok()?.text());
+        let own = "networkpolicy.networking.k8s.io/reposure-simple";
+        install(&["--network-policy"])?;
+        ensure!(policies()? == own, "{}", policies()?);
+        let opened = install(&[])?;
+        ensure!(opened.text().contains("networkpolicy/reposure-simple deleted"), "{opened}");
+        ensure!(policies()?.is_empty(), "{} is left", policies()?);
+        // One of somebody else's, of the same name.
+        let policy = r#"{"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "reposure-simple"}, "spec": {"podSelector": {}}}"#;
+        stage.kubectl(&["create", "-f", "-"]).stdin(policy).ok()?;
+        install(&[])?;
+        ensure!(policies()? == own, "it is gone: {}", policies()?);
+        stage.reposure(&["simple", "uninstall", "--wait"]).ok()?;
+        ensure!(policies()? == own, "it is gone: {}", policies()?);
         Ok(())
     })
 }

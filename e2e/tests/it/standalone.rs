@@ -80,6 +80,31 @@ fn edit_in_one_namespace_is_enough() -> Result<()> {
     })
 }
 
+/// What is waited for is the pod of the change, and not the one that it replaces, which is ready all the time.
+#[test]
+fn a_change_is_waited_for() -> Result<()> {
+    Stage::play_bare("change", |stage| {
+        stage.reposure(&["simple", "install", "--ephemeral", "--wait", "--timeout=2m"]).ok()?;
+        let object = |name: &str| -> Result<Value> {
+            Ok(serde_json::from_slice(&stage.kubectl(&["get", name, "-o", "json"]).ok()?.stdout)?)
+        };
+        let mut before = Value::Null;
+        for change in ["--upload=auto", "--upload=chunked", "--upload=stream"] {
+            stage.reposure(&CREATE).args(stage.environment.image_args()).args([change]).ok()?;
+            let pod = object("pod/reposure-surrogate-default-0")?;
+            let set = object("statefulset/reposure-surrogate-default")?;
+            let hash = "reposure.puccini.cloud/config-hash";
+            let of_pod = &pod["metadata"]["annotations"][hash];
+            let of_set = &set["spec"]["template"]["metadata"]["annotations"][hash];
+            ensure!(of_pod == of_set, "{change}: the pod is of {of_pod}, and should be of {of_set}");
+            ensure!(pod["metadata"]["deletionTimestamp"].is_null(), "{change}: the pod is being deleted");
+            ensure!(before != *of_set, "{change} has changed nothing");
+            before = of_set.clone();
+        }
+        Ok(())
+    })
+}
+
 #[test]
 fn a_standalone_registry_is_handed_to_an_operator() -> Result<()> {
     Stage::play_bare("adopt", |stage| {

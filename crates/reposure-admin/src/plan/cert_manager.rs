@@ -154,6 +154,14 @@ pub fn cert_manager(names: &CertificateNames, issuer: Option<&IssuerRef>) -> Pla
     Plan::of(objects)
 }
 
+/// Plans what is to go where `issuer` makes the certificate: the authority that is made without one, unless the user has named that.
+pub(crate) fn superseded(namespace: &str, issuer: &IssuerRef) -> Plan {
+    if [SIMPLE, SIMPLE_AUTHORITY].map(IssuerRef::issuer).contains(issuer) {
+        return Plan::default();
+    }
+    Plan::of(authority(namespace))
+}
+
 fn authority(namespace: &str) -> [Object; 3] {
     let self_signed = IssuerSpec { self_signed: Some(SelfSigned {}), ca: None };
     let secret_name = SIMPLE_AUTHORITY.into();
@@ -247,6 +255,15 @@ mod tests {
             kind: ClusterIssuer
             group: cert-manager.io
         "#);
+    }
+
+    #[test]
+    fn an_authority_that_was_made_goes_unless_it_is_the_one_that_is_named() {
+        let superseded = |issuer| superseded("work", &issuer).steps.len();
+        assert_eq!(superseded(IssuerRef::issuer("team")), 3);
+        assert_eq!(superseded(IssuerRef::cluster_issuer(SIMPLE_AUTHORITY)), 3);
+        assert_eq!(superseded(IssuerRef::issuer(SIMPLE_AUTHORITY)), 0);
+        assert_eq!(superseded(IssuerRef::issuer(SIMPLE)), 0);
     }
 
     #[test]

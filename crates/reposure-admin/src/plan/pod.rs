@@ -1,11 +1,27 @@
 //! What a pod's status says, in types.
 
-use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStateWaiting, Pod};
+use k8s_openapi::api::{
+    apps::v1::StatefulSet,
+    core::v1::{ContainerStateTerminated, ContainerStateWaiting, Pod},
+};
 use reposure_api::Reason;
+
+/// The label of a pod with the revision of the StatefulSet that it was made by.
+const REVISION: &str = "controller-revision-hash";
 
 /// Says whether `pod` is ready and is to stay.
 pub fn is_ready(pod: &Pod) -> bool {
     pod.metadata.deletion_timestamp.is_none() && condition(pod, "Ready").is_some_and(|(holds, _, _)| holds)
+}
+
+/// Says whether `pod` is of the newest revision of `set`, which makes it, and not of one that is about to be replaced.
+///
+/// Before its controller has seen the newest specification, a StatefulSet names the revision of an earlier one.
+pub fn is_of_newest(pod: &Pod, set: &StatefulSet) -> bool {
+    let Some(status) = &set.status else { return false };
+    let revision = pod.metadata.labels.as_ref().and_then(|labels| labels.get(REVISION));
+    let is_seen = status.observed_generation >= set.metadata.generation;
+    is_seen && revision.is_some() && revision == status.update_revision.as_ref()
 }
 
 /// Says why `pod` is not ready, with a message for people.
@@ -119,6 +135,26 @@ mod tests {
         let condition = json!({"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/2 nodes"});
         let (reason, message) = why_not_ready(Some(&pod(&json!({"conditions": [condition]}))));
         assert_eq!((reason, message.as_str()), (Reason::Unschedulable, "0/2 nodes"));
+    }
+
+    #[test]
+    fn a_pod_is_of_the_newest_revision_when_its_set_has_been_seen() {
+        let pod = |labels: Value| -> Pod {
+            serde_json::from_value(json!({"metadata": {"name": "a-0", "labels": labels}})).unwrap()
+        };
+        let (old, new) = (pod(json!({REVISION: "a-1"})), pod(json!({REVISION: "a-2"})));
+        let set = |status: Value| -> StatefulSet {
+            serde_json::from_value(json!({"metadata": {"name": "a", "generation": 2}, "status": status}))
+                .unwrap()
+        };
+        let unseen = set(json!({"replicas": 1, "observedGeneration": 1, "updateRevision": "a-1"}));
+        let seen = set(json!({"replicas": 1, "observedGeneration": 2, "updateRevision": "a-2"}));
+        assert!(!is_of_newest(&old, &unseen), "its controller has not seen the change");
+        assert!(!is_of_newest(&old, &seen), "it is about to be replaced");
+        assert!(is_of_newest(&new, &seen));
+        assert!(!is_of_newest(&pod(json!({})), &seen), "somebody else has made it");
+        let fresh = set(json!({"replicas": 0, "observedGeneration": 2}));
+        assert!(!is_of_newest(&pod(json!({})), &fresh) && !is_of_newest(&new, &set(Value::Null)));
     }
 
     #[test]

@@ -137,3 +137,76 @@ fn nothing_is_written_where_the_surrogate_needs_rights_too() {
     assert_eq!(scene.run(&there).code, 0);
     assert!(scene.api_server.seen().iter().all(|seen| seen.method == http::Method::GET));
 }
+
+/// A surrogate that answers, and the test in place of what makes its pod.
+struct Controlled {
+    environment: TestEnvironment,
+    api_server: FakeApiServer,
+}
+
+impl Controlled {
+    const SET: &str = "/apis/apps/v1/namespaces/work/statefulsets/reposure-surrogate-default";
+    const POD: &str = "/api/v1/namespaces/work/pods/reposure-surrogate-default-0";
+
+    fn new() -> Self {
+        let environment = TestEnvironment::new();
+        let api_server = environment.api_server_before_surrogate();
+        environment.write_kubeconfig(&api_server);
+        Self { environment, api_server }
+    }
+
+    fn create(&self, more: &[&str]) -> Output {
+        let args = ["registry", "create", "default", "--standalone", "--host=a", "--wait", "--timeout=1s"];
+        let mut command = self.environment.reposure();
+        command.args(args).args(["--channel=proxy", "-k", "config"]).args(more);
+        self.environment.finish(command.env_remove("REPOSURE_SURROGATE"), b"")
+    }
+
+    /// Says what was seen of the set, and of which revision the pod is to be.
+    fn observe(&self, generation: u32, revision: &str) {
+        let mut set = self.api_server.object(Self::SET).unwrap();
+        assert_eq!(set["metadata"]["generation"], generation);
+        set["status"] = json!({"replicas": 1, "observedGeneration": generation, "updateRevision": revision});
+        self.api_server.put_object(Self::SET, set);
+    }
+
+    /// Makes a pod, which is ready.
+    fn replace_pod(&self, revision: &str) {
+        let metadata = json!({"name": "reposure-surrogate-default-0", "namespace": "work",
+            "labels": {"controller-revision-hash": revision}});
+        let status = json!({"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]});
+        self.api_server.put_object(Self::POD, json!({"metadata": metadata, "status": status}));
+    }
+}
+
+#[test]
+fn what_is_waited_for_is_the_pod_of_the_change() {
+    let controlled = Controlled::new();
+    let missing = controlled.create(&[]);
+    assert!(missing.code == 5 && missing.stderr.contains("SurrogateMissing"), "{missing}");
+    controlled.observe(1, "first");
+    controlled.replace_pod("first");
+    assert_eq!(controlled.create(&[]).code, 0, "{}", controlled.create(&[]));
+    // It is ready all the time.
+    let change = || controlled.create(&["--upload=chunked"]);
+    let early = change();
+    assert!(early.code == 5 && early.stderr.contains("about to be replaced"), "{early}");
+    controlled.observe(2, "second");
+    assert_eq!(change().code, 5);
+    controlled.replace_pod("second");
+    assert_eq!(change().code, 0, "{}", change());
+}
+
+#[test]
+fn a_surrogate_that_needs_rights_gets_them_before_it_is_waited_for() {
+    let environment = TestEnvironment::alone();
+    let api_server = environment.api_server();
+    let create = ["registry", "create", "default", "--standalone", "--provider=openshift", "-k", "config"];
+    let created = environment.run(&[&create[..], &["--wait", "--timeout=1s"]].concat());
+    assert!(created.code == 5 && created.stderr.contains("SurrogateMissing"), "{created}");
+    let kinds = ["roles", "rolebindings"].map(|kind| {
+        let role = "reposure-surrogate-default:imagestreams";
+        format!("/apis/rbac.authorization.k8s.io/v1/namespaces/work/{kind}/{role}")
+    });
+    assert!(kinds.iter().all(|path| api_server.object(path).is_some()), "{:?}", api_server.seen());
+}

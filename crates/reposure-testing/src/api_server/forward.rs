@@ -60,7 +60,7 @@ pub(super) async fn answer(
     if let Some(answer) = failure.and_then(refusal) {
         return Ok(answer);
     }
-    let Some((prefix, inner)) = proxied else { return Ok(of_api_server(shared, request, failure, path)) };
+    let Some((prefix, inner)) = proxied else { return of_api_server(shared, request, failure, path).await };
     // As middle boxes do: at once, without a look at the body.
     let announced = request.body().size_hint().exact().unwrap_or_default();
     if largest.is_some_and(|largest| announced > largest as u64) {
@@ -92,26 +92,39 @@ fn refusal(how: How) -> Option<Response<Body>> {
 }
 
 /// Answers what is not for the proxy.
-fn of_api_server(
+async fn of_api_server(
     shared: Arc<Shared>,
     request: Request<Incoming>,
     failure: Option<How>,
     path: &str,
-) -> Response<Body> {
+) -> Result<Response<Body>, BoxError> {
     let path = path.split('?').next().unwrap_or_default();
     let never = |never: Infallible| match never {};
-    match path.rsplit('/').next() {
+    Ok(match path.rsplit('/').next() {
         Some("token") => super::token::answer(path).map(|body| body.map_err(never).boxed_unsync()),
         Some("portforward") => super::port_forward::answer(shared, request, failure)
             .map(|body| body.map_err(never).boxed_unsync()),
         Some("exec") => {
             super::exec::answer(shared, request, failure).map(|body| body.map_err(never).boxed_unsync())
         }
-        _ => match shared.state().objects.get(path) {
-            Some(object) => Response::new(full(object.to_string())),
-            None => status(404, "the server could not find the requested resource"),
-        },
-    }
+        _ => of_object(&shared, request, path).await?,
+    })
+}
+
+async fn of_object(
+    shared: &Shared,
+    request: Request<Incoming>,
+    path: &str,
+) -> Result<Response<Body>, BoxError> {
+    let (parts, body) = request.into_parts();
+    let body = body.collect().await?.to_bytes();
+    let found = shared.state().objects.answer(&parts, path, &body);
+    let Some((code, object)) = found else {
+        return Ok(status(404, "the server could not find the requested resource"));
+    };
+    let mut response = Response::new(full(object.to_string()));
+    *response.status_mut() = code;
+    Ok(response)
 }
 
 async fn to_pod(

@@ -178,18 +178,31 @@ pub(super) async fn run(context: &Context, args: CreateArgs) -> Result<()> {
     let options = args.options(&cluster).await?;
     let registry = plan::registry(&options);
     if args.standalone.standalone {
-        standalone::create(context, &cluster, &registry, &args.standalone, args.wait).await?;
+        standalone::create(context, &cluster, &registry, &args.standalone).await?;
     } else {
         define(context, &cluster, &registry).await?;
     }
-    if has_image_streams(&registry.spec) && !args.standalone.dry_run {
+    if args.standalone.dry_run {
+        return Ok(());
+    }
+    // Without them it does not get ready.
+    if has_image_streams(&registry.spec) {
         give_access(context, &cluster, &args.name).await?;
     }
-    if args.wait.wait && !args.standalone.standalone {
-        wait::registry_ready(&cluster.client, &cluster.namespace, &args.name, args.wait.timeout)
-            .await
-            .context("the registry is known, but cannot be used")?;
+    if args.wait.wait {
+        let ready = ready(context, &cluster, &registry, &args).await;
+        ready.context("the registry is known, but cannot be used")?;
     }
+    Ok(())
+}
+
+/// Waits until the registry can be used.
+async fn ready(context: &Context, cluster: &Cluster, registry: &Registry, args: &CreateArgs) -> Result<()> {
+    let limit = args.wait.timeout;
+    if args.standalone.standalone {
+        return crate::standalone::wait(context, cluster, registry, limit).await;
+    }
+    wait::registry_ready(&cluster.client, &cluster.namespace, &args.name, limit).await?;
     Ok(())
 }
 

@@ -8,7 +8,11 @@ use anyhow::Result;
 use clap::Args;
 use k8s_openapi::{api::core::v1::Event, apimachinery::pkg::apis::meta::v1::Condition, jiff::Timestamp};
 use kube::ResourceExt as _;
-use reposure_api::{Registry, SurrogateNames, registry::RegistrySpec};
+use reposure_api::{
+    Registry, SurrogateNames,
+    registry::RegistrySpec,
+    target::{Authority, Credentials},
+};
 
 use crate::{
     connect,
@@ -58,11 +62,11 @@ fn text(registry: &Registry, kept: Option<&Kept>, events: &[Event]) -> String {
     line("Kept by:", keeper);
     line("Host:", status.host.as_deref().unwrap_or("not known yet"));
     line("Registry:", &target(&registry.spec));
-    line("Certificate:", registry.spec.authentication_secret.as_deref().unwrap_or("none"));
+    line("Certificate:", &authority(&registry.spec));
     if let Some(end) = &status.certificate_expires {
         line("Expires:", &expiry(end, Timestamp::now()));
     }
-    line("Credentials:", registry.spec.authorization_secret.as_deref().unwrap_or("none"));
+    line("Credentials:", &credentials(&registry.spec));
     line("Surrogate:", status.surrogate_pod.as_deref().unwrap_or("not known yet"));
     if let Some(kept) = kept {
         line("Image:", kept.image.as_deref().unwrap_or("not known"));
@@ -138,8 +142,27 @@ fn target(spec: &RegistrySpec) -> String {
     }
 }
 
+/// Says where the certificate is that is trusted.
+fn authority(spec: &RegistrySpec) -> String {
+    match spec.authority() {
+        None => "none".into(),
+        Some(Authority::Secret { name, key }) => format!("Secret {name}, key {key}"),
+        Some(Authority::ConfigMap { name, key }) => format!("ConfigMap {name}, key {key}"),
+    }
+}
+
+fn credentials(spec: &RegistrySpec) -> String {
+    match spec.credentials() {
+        None => "none".into(),
+        Some(Credentials::Secret { name }) => format!("Secret {name}"),
+        Some(Credentials::ServiceAccount) => "the surrogate's own token".into(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use reposure_admin::Provider;
+
     use super::*;
 
     #[test]
@@ -153,6 +176,32 @@ mod tests {
             format!("0.1.0; create it again with reposure {own} to replace it")
         );
         assert!(version(None).contains("does not answer"));
+    }
+
+    #[test]
+    fn says_where_certificate_and_credentials_are() {
+        let said = |spec: RegistrySpec| {
+            let text = text(&Registry::new("a", spec), None, &[]);
+            let shown = text.lines().filter(|line| line.starts_with("Ce") || line.starts_with("Cr"));
+            shown.collect::<Vec<_>>().join("\n")
+        };
+        insta::assert_snapshot!(said(RegistrySpec::default()), @r"
+        Certificate:  none
+        Credentials:  none
+        ");
+        let secrets = RegistrySpec {
+            authentication_secret: Some("ca".into()),
+            authorization_secret: Some("login".into()),
+            ..RegistrySpec::default()
+        };
+        insta::assert_snapshot!(said(secrets), @r"
+        Certificate:  Secret ca, key tls.crt
+        Credentials:  Secret login
+        ");
+        insta::assert_snapshot!(said(Provider::OpenShift.spec().unwrap()), @r"
+        Certificate:  ConfigMap openshift-service-ca.crt, key service-ca.crt
+        Credentials:  the surrogate's own token
+        ");
     }
 
     #[test]

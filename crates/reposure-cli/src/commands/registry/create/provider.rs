@@ -7,8 +7,8 @@ use kube::Api;
 use reposure_admin::{
     Provider, Verb,
     plan::{
-        ADDON_SERVICE, FoundRegistry, LOCAL_HOSTING, LOCAL_HOSTING_NAMESPACE, LocalHosting,
-        MICROK8S_NAMESPACE, MINIKUBE_NAMESPACE, Product,
+        ADDON_SERVICE, LOCAL_HOSTING, LOCAL_HOSTING_NAMESPACE, LocalHosting, MICROK8S_NAMESPACE,
+        MINIKUBE_NAMESPACE, Product,
     },
 };
 use reposure_api::RegistrySpec;
@@ -18,7 +18,7 @@ use crate::{
     exit::{Failure, Kind},
 };
 
-use super::{found, simple::Simple};
+use super::{found::Search, simple::Simple};
 
 /// A registry that is known by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -68,27 +68,26 @@ impl ProviderName {
             Self::Microk8s => Provider::MicroK8s,
             Self::Openshift => Provider::OpenShift,
             Self::Local => local(cluster).await.context("cannot learn where the local registry is")?,
-            Self::Harbor => return product(cluster, Product::Harbor, namespace).await,
-            Self::Quay => return product(cluster, Product::Quay, namespace).await,
+            Self::Harbor => return only(&Search::run(cluster, Product::Harbor, namespace).await?),
+            Self::Quay => return only(&Search::run(cluster, Product::Quay, namespace).await?),
         };
         Ok(provider.spec().ok_or_else(|| unreachable(&provider))?)
     }
 
-    /// Returns how to reach the provider's registry if it is there, as far as that may be seen.
-    async fn find(self, cluster: &Cluster) -> Option<RegistrySpec> {
+    /// Looks for the provider, as far as that may be seen.
+    async fn find(self, cluster: &Cluster) -> Option<Found> {
         let provider = match self {
             Self::Auto => None,
-            Self::Simple => return Simple::find(cluster).await.map(Simple::spec),
+            Self::Simple => return Some(Found::one(Simple::find(cluster).await?.spec())),
             Self::Openshift => has_image_streams(cluster).await.then_some(Provider::OpenShift),
             Self::Microk8s => has_service(cluster, MICROK8S_NAMESPACE).await.then_some(Provider::MicroK8s),
             Self::Minikube => has_service(cluster, MINIKUBE_NAMESPACE).await.then_some(Provider::Minikube),
             Self::Local => local(cluster).await.ok(),
             Self::Harbor | Self::Quay => {
-                let found = found::all(cluster, self.product()?, None).await.ok()?;
-                return found.first().map(FoundRegistry::spec);
+                return Search::run(cluster, self.product()?, None).await.ok().map(Found::Services);
             }
         };
-        provider?.spec()
+        provider?.spec().map(Found::one)
     }
 
     /// Returns the product that is looked for by its Service.
@@ -105,21 +104,56 @@ impl ProviderName {
     }
 }
 
+/// What came of looking for a provider.
+enum Found {
+    /// How to reach its registry.
+    One(Box<RegistrySpec>),
+    /// The Services that look like its registry's, which anybody may have.
+    Services(Search),
+}
+
+impl Found {
+    fn one(spec: RegistrySpec) -> Self {
+        Self::One(Box::new(spec))
+    }
+
+    const fn is_there(&self) -> bool {
+        match self {
+            Self::One(_) => true,
+            Self::Services(search) => !search.found.is_empty(),
+        }
+    }
+
+    fn limit(&self) -> Option<String> {
+        match self {
+            Self::One(_) => None,
+            Self::Services(search) => search.limit(),
+        }
+    }
+
+    /// Returns how to reach the registry. Of several Services none is taken without a word.
+    fn spec(self) -> Result<RegistrySpec> {
+        match self {
+            Self::One(spec) => Ok(*spec),
+            Self::Services(search) => only(&search),
+        }
+    }
+}
+
 /// Takes the first provider that is there, and says which, and what else there is.
 async fn auto(cluster: &Cluster) -> Result<RegistrySpec> {
-    let found = futures::future::join_all(FOUND.map(|name| name.find(cluster))).await;
-    let mut found = FOUND.into_iter().zip(found).filter_map(|(name, spec)| Some((name, spec?)));
-    let Some((name, spec)) = found.next() else {
-        let message = "there is no registry that is known by name, or you may not see it";
+    let looked = futures::future::join_all(FOUND.map(|name| name.find(cluster))).await;
+    let limit = looked.iter().flatten().find_map(Found::limit);
+    let there = |found: Option<Found>| found.filter(Found::is_there);
+    let mut found = FOUND.into_iter().zip(looked).filter_map(|(name, found)| Some((name, there(found)?)));
+    let Some((name, first)) = found.next() else {
+        let limit = limit.map(|limit| format!("; {limit}")).unwrap_or_default();
+        let message = format!("there is no registry that is known by name, or you may not see it{limit}");
         return Err(Failure::new(Kind::NotFound, message)
             .hint("reposure simple install, or --host or --service of a registry that is there")
             .into());
     };
-    let spec = match name.product() {
-        // Anybody may have a Service that looks like one: of several, none is taken without a word.
-        Some(one) => product(cluster, one, None).await?,
-        None => spec,
-    };
+    let spec = first.spec()?;
     let others: Vec<String> = found.map(|(name, _)| name.name()).collect();
     let others = if others.is_empty() {
         String::new()
@@ -132,11 +166,14 @@ async fn auto(cluster: &Cluster) -> Result<RegistrySpec> {
     Ok(spec)
 }
 
-/// Finds the Service of a product, and says what is left to be said by the user.
-async fn product(cluster: &Cluster, product: Product, namespace: Option<&str>) -> Result<RegistrySpec> {
-    let found = found::one(cluster, product, namespace).await?;
-    let (title, spec) = (product.title(), found.spec());
+/// Takes the one Service that was found of a product, and says what is left to be said by the user.
+fn only(search: &Search) -> Result<RegistrySpec> {
+    let found = search.only()?;
+    let (title, spec) = (search.product.title(), found.spec());
     eprintln!("found {title} at Service {}/{}:{}", found.namespace, found.service, found.port);
+    if let Some(limit) = search.limit() {
+        eprintln!("there may be another one: {limit}");
+    }
     if spec.image_host.is_none() {
         eprintln!("nodes know {title} by another host, which could not be learnt: --image-host names it");
     }

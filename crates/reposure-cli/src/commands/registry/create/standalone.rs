@@ -13,7 +13,6 @@ use reposure_api::Registry;
 
 use super::has_image_streams;
 use crate::{
-    args::WaitArgs,
     commands::report,
     context::{Cluster, Context},
     exit::{Failure, Kind},
@@ -65,7 +64,6 @@ pub(super) async fn create(
     cluster: &Cluster,
     registry: &Registry,
     args: &StandaloneArgs,
-    wait: WaitArgs,
 ) -> Result<()> {
     let name = registry.name_any();
     if let Ok(Some(_)) = cluster.api::<Registry>().get_opt(&name).await {
@@ -94,13 +92,7 @@ pub(super) async fn create(
         let deleted = apply::delete(&cluster.client, &policy).await;
         changed.push(deleted.context("cannot remove the NetworkPolicy")?);
     }
-    report::changes(context, &changed)?;
-    if wait.wait {
-        standalone::wait(context, cluster, registry, wait.timeout)
-            .await
-            .context("the registry is known, but cannot be used")?;
-    }
-    Ok(())
+    report::changes(context, &changed)
 }
 
 /// Returns the `NetworkPolicy` of a registry as it was kept, if there is none any more in the plan that was carried out.
