@@ -39,7 +39,7 @@ use crate::{
     standalone,
 };
 
-use memory::ChannelMemory;
+use memory::{ChannelMemory, Remembered};
 
 pub(crate) use ladder::Destination;
 pub(crate) use obstacle::LadderError;
@@ -83,8 +83,11 @@ pub(crate) async fn session_for(
     let (tokens, guessed) = (tokens(&cluster, name), SurrogateNames::new(name).pod());
     let memory =
         context.api_server().and_then(|url| ChannelMemory::new(url, &cluster.namespace, name, right));
-    let (began, is_far) = (Instant::now(), memory.as_ref().is_some_and(leads_far));
-    if let Some(ahead) = ahead.filter(|_| is_far) {
+    let before = memory.as_ref().and_then(ChannelMemory::recall);
+    // The other channels have connections of their own.
+    let ahead_by_proxy = ahead.filter(|_| first_way(context.global.channel, before) == Some(Way::Proxy));
+    let (began, is_far) = (Instant::now(), before.is_some_and(|before| before.is_far));
+    if let Some(ahead) = ahead_by_proxy.filter(|_| is_far) {
         cluster.api_server.expect(FIRST_REQUESTS + ahead.requests());
     }
     // At once, since on a long way each round trip counts. A token that cannot be had is asked for again, and is missed then.
@@ -94,7 +97,7 @@ pub(crate) async fn session_for(
         timeout(LOOK_DEADLINE, tokens.token(right))
     );
     let registry = registry?;
-    if let Some(ahead) = ahead.filter(|_| !is_far && began.elapsed() >= FAR * FIRST_ROUND_TRIPS) {
+    if let Some(ahead) = ahead_by_proxy.filter(|_| !is_far && began.elapsed() >= FAR * FIRST_ROUND_TRIPS) {
         cluster.api_server.expect(ahead.requests());
     }
     let pod = registry.pod();
@@ -122,9 +125,12 @@ pub(crate) fn destination<'a>(
     Destination { api_server, namespace, pod, port: registry.port(), tokens, right, ahead: None }
 }
 
-/// Tells whether connections to the API server are what a long way is made of, as the last time.
-fn leads_far(memory: &ChannelMemory) -> bool {
-    memory.recall().is_some_and(|before| before.is_far && before.way == Way::Proxy)
+/// Returns the channel that is tried first.
+fn first_way(choice: ChannelChoice, before: Option<Remembered>) -> Option<Way> {
+    match choice.ways() {
+        [only] => Some(*only),
+        ways => before.map(|before| before.way).or_else(|| ways.first().copied()),
+    }
 }
 
 fn local(address: SocketAddr) -> Result<Local, Failure> {

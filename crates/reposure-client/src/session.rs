@@ -116,7 +116,10 @@ impl Session {
     async fn ask_first(line: &Line, question: Option<&Exists>) -> Result<(Hello, Early), SessionError> {
         let (hello, early) = (pin!(line.hello(HELLO_DEADLINE)), pin!(Early::ask(line, question)));
         match select(hello, early).await {
-            Either::Left((hello, early)) => Ok((hello?, early.await)),
+            Either::Left((hello, early)) => {
+                let hello = hello?;
+                Ok((hello, timeout(early::PATIENCE, early).await.unwrap_or_default()))
+            }
             Either::Right((early, hello)) => Ok((hello.await?, early)),
         }
     }

@@ -3,7 +3,7 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     task::{Context, Poll},
     time::Duration,
 };
@@ -11,7 +11,10 @@ use std::{
 use futures::{FutureExt as _, future::BoxFuture};
 use http::Uri;
 use reposure_oci::transport::BoxError;
-use tokio::{runtime::Handle, time::Instant};
+use tokio::{
+    runtime::Handle,
+    time::{Instant, sleep},
+};
 use tokio_util::task::AbortOnDropHandle;
 use tower::{Service, ServiceExt as _};
 
@@ -22,15 +25,20 @@ const AGE: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(super) struct Spare<C, T> {
     connector: C,
-    begun: Arc<Mutex<VecDeque<Begun<T>>>>,
+    begun: Arc<Queue<T>>,
 }
+
+/// The connections that are begun, the oldest first.
+type Queue<T> = Mutex<VecDeque<Begun<T>>>;
 
 /// A connection that is being made, or made and not used yet. It ends when this is dropped.
 #[derive(Debug)]
 struct Begun<T> {
     at: Instant,
-    task: AbortOnDropHandle<Option<T>>,
+    task: Task<T>,
 }
+
+type Task<T> = AbortOnDropHandle<Result<T, BoxError>>;
 
 impl<C: Clone, T> Clone for Spare<C, T> {
     fn clone(&self) -> Self {
@@ -52,20 +60,29 @@ where
     pub(super) fn expect(&self, count: usize, uri: &Uri) {
         // Outside of a runtime nothing is sent.
         let Ok(runtime) = Handle::try_current() else { return };
-        let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
-        begun.retain(|begun| begun.at.elapsed() < AGE);
+        let mut begun = young(&self.begun);
         for _ in begun.len()..count {
-            let connecting = self.connector.clone().oneshot(uri.clone());
-            // Whoever needs it and finds that it failed tries by himself, and says why that fails.
-            let task = runtime.spawn(connecting.map(Result::ok));
+            let task = runtime.spawn(self.connector.clone().oneshot(uri.clone()));
             begun.push_back(Begun { at: Instant::now(), task: AbortOnDropHandle::new(task) });
         }
+        drop(begun);
+        runtime.spawn(close_old(Arc::downgrade(&self.begun)));
     }
+}
 
-    fn take(&self) -> Option<AbortOnDropHandle<Option<T>>> {
-        let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
-        begun.retain(|begun| begun.at.elapsed() < AGE);
-        begun.pop_front().map(|begun| begun.task)
+/// Lets go of what is too old, and returns the rest.
+fn young<T>(begun: &Queue<T>) -> MutexGuard<'_, VecDeque<Begun<T>>> {
+    // Nothing can panic while it is held.
+    let mut begun = begun.lock().unwrap_or_else(PoisonError::into_inner);
+    begun.retain(|begun| begun.at.elapsed() < AGE);
+    begun
+}
+
+/// Closes what nobody has wanted in time.
+async fn close_old<T>(begun: Weak<Queue<T>>) {
+    sleep(AGE).await;
+    if let Some(begun) = begun.upgrade() {
+        drop(young(&begun));
     }
 }
 
@@ -85,14 +102,17 @@ where
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-        let (begun, connector) = (self.take(), self.connector.clone());
+        let begun = young(&self.begun).pop_front();
+        let connector = self.connector.clone();
         async move {
-            if let Some(task) = begun
-                && let Ok(Some(connection)) = task.await
-            {
-                return Ok(connection);
+            let Some(Begun { task, .. }) = begun else { return connector.oneshot(uri).await };
+            // What failed while nobody waited for it may go by now; what fails later fails as it would have without it.
+            let has_failed_before = task.is_finished();
+            match task.await {
+                Ok(Ok(connection)) => Ok(connection),
+                Ok(Err(error)) if !has_failed_before => Err(error),
+                _ => connector.oneshot(uri).await,
             }
-            connector.oneshot(uri).await
         }
         .boxed()
     }
@@ -141,12 +161,23 @@ mod tests {
         let (made, connector) = connector(1);
         let (spare, uri) = (Spare::new(connector), Uri::from_static("https://server"));
         spare.expect(1, &uri);
+        tokio::task::yield_now().await;
         assert_eq!(spare.clone().oneshot(uri.clone()).await.unwrap(), 1);
         spare.expect(1, &uri);
+        tokio::task::yield_now().await;
         let old = Instant::now().checked_sub(AGE).unwrap();
         spare.begun.lock().unwrap()[0].at = old;
-        spare.clone().oneshot(uri).await.unwrap();
-        assert!(spare.begun.lock().unwrap().is_empty());
-        assert!(made.load(Ordering::Relaxed) >= 3);
+        assert_eq!(spare.clone().oneshot(uri).await.unwrap(), 3, "the one before is too old");
+        assert_eq!(made.load(Ordering::Relaxed), 4);
+    }
+
+    #[tokio::test]
+    async fn one_that_fails_while_it_is_waited_for_has_failed() {
+        let (made, connector) = connector(1);
+        let (spare, uri) = (Spare::new(connector), Uri::from_static("https://server"));
+        spare.expect(1, &uri);
+        // It has not begun to run yet.
+        let error = spare.clone().oneshot(uri).await.unwrap_err();
+        assert_eq!((error.to_string().as_str(), made.load(Ordering::Relaxed)), ("refused", 1));
     }
 }

@@ -1,21 +1,41 @@
 //! The manifests of an image or index, and of what refers to it.
 
-use std::sync::Arc;
+use std::{error::Error, sync::Arc, time::Duration};
 
-use reposure_oci::{ImageName, registry, remote};
+use reposure_oci::{
+    ImageName, registry,
+    remote::{self, RemoteError},
+};
 
 use super::PullError;
-use crate::session::Session;
+use crate::{retry::Backoff, session::Session};
 
 pub use reposure_oci::remote::{AttachedTree, Tree};
+
+/// How long a link, API server or surrogate that is away is waited for before the registry has answered, as by a push: one that is
+/// replaced is back by then.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Reads the manifest of `name` and, if it is an index, of all its children.
 ///
 /// # Errors
-/// When one of them cannot be had or is malformed.
+/// When one of them cannot be had or is malformed; what may be there later is waited for, 30 s at most.
 pub async fn fetch_tree(session: &Arc<Session>, name: &ImageName) -> Result<Tree, PullError> {
     let client = registry::Client::new(session.clone());
-    remote::fetch_tree(&client, name).await.map_err(Into::into)
+    let mut backoff = Backoff::new(PATIENCE);
+    loop {
+        match remote::fetch_tree(&client, name).await {
+            Err(error) if is_transient(&error) && backoff.pause().await => {
+                tracing::info!(error = &error as &dyn Error, "trying again");
+            }
+            done => return done.map_err(Into::into),
+        }
+    }
+}
+
+/// Tells whether the same may succeed later.
+fn is_transient(error: &RemoteError) -> bool {
+    error.registry().is_some_and(registry::Error::is_transient)
 }
 
 /// Reads the manifests of what refers to the image or index in `tree`, to its children, and to what was found so, into

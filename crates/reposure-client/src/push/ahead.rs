@@ -5,6 +5,8 @@ use std::sync::Arc;
 use reposure_oci::{Artifact, Digest, ImageName, Layer, RepositoryName, transfer};
 use reposure_parcel::{exists::Exists, limits};
 
+use super::PushOptions;
+
 /// The requests at once that a push has connections made for over a long way: as many as it has chunks in flight there.
 const REQUESTS: usize = 16;
 
@@ -16,11 +18,14 @@ pub struct Ahead {
 }
 
 impl Ahead {
-    /// Looks at what is to be pushed; nothing is asked or read.
-    pub fn of(artifact: &Artifact, name: &ImageName) -> Self {
+    /// Looks at what is to be pushed, and how; nothing is asked or read.
+    pub fn of(artifact: &Artifact, name: &ImageName, options: PushOptions) -> Self {
         let parts = transfer::parts(&transfer::walk(artifact));
         let digests = known(&parts).into_iter().take(limits::EXISTS_DIGESTS).collect();
-        Self { question: question(&name.repository, digests), requests: requests(&parts) }
+        Self {
+            question: question(&name.repository, digests),
+            requests: requests(&parts).min(options.jobs.unwrap_or(REQUESTS)),
+        }
     }
 
     #[cfg(test)]

@@ -1,13 +1,19 @@
 //! The chunks of one blob: read in order and hashed, sent several at once, each inside the upload's window.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::{Buf as _, Bytes};
 use http::Method;
 use reposure_oci::{Blob, Digest, Digester};
 use reposure_parcel::{
     problem::Code,
-    upload::{EARLY_COMMIT, Progress as UploadProgress, Range, Window},
+    upload::{Progress as UploadProgress, Range, Window},
     wire,
 };
 use tokio::{
@@ -81,13 +87,15 @@ struct Upload {
 }
 
 /// Sends a blob's chunks. When all of them were read, the digest is right, and the last ones are on their way, `commit` begins, whose
-/// question travels beside them where the surrogate bears that; returns its answer when each chunk was received, too.
+/// question travels beside those that are `on_the_way`, where the surrogate bears that; returns its answer when each chunk was received,
+/// too.
 pub(super) async fn send<T>(
     context: &Context,
     part: usize,
     blob: &Arc<dyn Blob>,
     opened: UploadProgress,
     resumption: &Resumption,
+    on_the_way: &AtomicBool,
     commit: impl Future<Output = Result<T, SessionError>> + Unpin,
 ) -> Result<T, ChunksError> {
     let upload = Upload {
@@ -101,7 +109,7 @@ pub(super) async fn send<T>(
         resumption: resumption.clone(),
     };
     tokio::select! {
-        sent = send_all(context, &upload, blob, &opened.received, commit) => sent,
+        sent = send_all(context, &upload, blob, &opened.received, on_the_way, commit) => sent,
         // Chunks on their way to a pod that is gone are not answered by anybody.
         error = upload.lost() => Err(ChunksError::Session { error, arrived: 0 }),
     }
@@ -112,21 +120,24 @@ async fn send_all<T>(
     upload: &Upload,
     blob: &Arc<dyn Blob>,
     already: &[Range],
+    on_the_way: &AtomicBool,
     mut commit: impl Future<Output = Result<T, SessionError>> + Unpin,
 ) -> Result<T, ChunksError> {
     let mut tasks = JoinSet::new();
     let mut arrived = 0;
     let found = queue(context, upload, blob, already, &mut tasks, &mut arrived).await?;
     verify(blob, found)?;
-    if !context.session.hello().can(EARLY_COMMIT) {
+    if !on_the_way.load(Ordering::Relaxed) {
         all_received(&mut tasks, &mut arrived).await?;
     }
     let committed = loop {
         tokio::select! {
             biased;
-            Some(joined) = tasks.join_next() => received(joined, &mut arrived)?,
+            // What the registry says of the blob is more than what became of a chunk of it.
             done = &mut commit => break done.map_err(|error| ChunksError::Session { error, arrived })?,
+            Some(joined) = tasks.join_next() => received(joined, &mut arrived)?,
         }
+        on_the_way.fetch_and(!tasks.is_empty(), Ordering::Relaxed);
     };
     all_received(&mut tasks, &mut arrived).await?;
     Ok(committed)
@@ -165,18 +176,20 @@ async fn queue(
     let mut start = 0;
     while start < descriptor.size {
         let end = descriptor.size.min(start.saturating_add(context.chunk_size.get()));
-        let there = already.iter().any(|range| range.start <= start && end <= range.end);
-        if !there {
+        let there = received_from(already, start, usize::try_from(end - start).unwrap_or(usize::MAX));
+        let is_there = there as u64 >= end - start;
+        if !is_there {
             upload.credit(end, tasks, arrived).await?;
         }
         let permit = context.chunks.acquire().await;
         let bytes = read(blob, start, end).await?;
         let (bytes, hashed) = hash(digester, bytes).await?;
         digester = hashed;
-        if there {
-            upload.progress.send(Event::Advanced { part: upload.part, bytes: end - start });
-        } else {
-            tasks.spawn(upload.clone().put(start, bytes, permit));
+        if there > 0 {
+            upload.progress.send(Event::Advanced { part: upload.part, bytes: there as u64 });
+        }
+        if !is_there {
+            tasks.spawn(upload.clone().put(start + there as u64, bytes.slice(there..), permit));
         }
         start = end;
     }
@@ -294,7 +307,8 @@ impl Upload {
 
     /// Sends one body until it is received, at least its beginning, or smaller ones are to be tried.
     async fn put_piece(&self, start: u64, bytes: &Bytes, cuts: &mut u32) -> Result<Sent, SessionError> {
-        let mut backoff = Backoff::new(CHUNK_PATIENCE);
+        // From a first failure on: on a slow link that alone may take longer.
+        let mut backoff = None;
         let path = format!("{}/{start}", self.path);
         loop {
             let began = Instant::now();
@@ -306,7 +320,8 @@ impl Upload {
                 }
                 Err(error) => error,
             };
-            let state = self.state_after(error, &mut backoff).await?;
+            let backoff = backoff.get_or_insert_with(|| Backoff::new(CHUNK_PATIENCE));
+            let state = self.state_after(error, backoff).await?;
             *cuts += 1;
             let received = received_from(&state.received, start, bytes.len());
             if received < bytes.len() && *cuts >= CUTS && self.chunk_size.refuse(bytes.len() as u64) {

@@ -1,6 +1,13 @@
 //! One blob: opened, sent in chunks, committed; begun again where it was lost.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use http::{Method, StatusCode};
 use reposure_oci::Blob;
@@ -19,6 +26,8 @@ use crate::{progress::Event, retry::Backoff, session::SessionError};
 const RESTARTS: u32 = 5;
 /// After how many of these it begins at its start, and not with what the registry has of it.
 const RESUMPTIONS: u32 = 2;
+/// How long a surrogate may say that it has no room: others push, and it gives places by turns.
+const CROWDED_LIMIT: Duration = Duration::from_secs(1800);
 /// How long a surrogate may say that the registry has not stored a blob yet. It has 64 MiB left to send by then, and gives a
 /// registry that is silent up much earlier.
 const COMMIT_LIMIT: Duration = Duration::from_secs(1800);
@@ -71,6 +80,7 @@ pub(super) async fn upload(context: &Context, part: usize, blob: &Arc<dyn Blob>)
         return confirmed(blob, stored);
     }
     let (mut backoff, mut reach) = (Backoff::new(PATIENCE), Reach::default());
+    let mut crowded = None;
     let resumption = Resumption::default();
     loop {
         let error = match attempt(context, part, blob, &resumption).await? {
@@ -88,6 +98,11 @@ pub(super) async fn upload(context: &Context, part: usize, blob: &Arc<dyn Blob>)
         };
         context.progress.send(Event::Retrying { problem: error.to_string() });
         context.progress.send(Event::Restarted { part });
+        // Whoever has others before him in a queue is as far as he can be.
+        crowded = crowded.or(Some(Instant::now())).filter(|_| error.code() == Some(Code::TooManyUploads));
+        if crowded.is_some_and(|since| since.elapsed() < CROWDED_LIMIT) {
+            backoff.progress();
+        }
         backoff.heed(error.retry_after());
         if !may_return(&error) || !backoff.pause().await {
             return Err(PushError::Upload { digest: digest.clone(), source: error });
@@ -114,8 +129,9 @@ async fn attempt(
     let id = opened.id.clone();
     let lengths = opened.received.iter().map(|range| range.end.saturating_sub(range.start));
     let before = lengths.fold(0_u64, u64::saturating_add);
-    let commit = Box::pin(commit(context, blob, &id));
-    match chunks::send(context, part, blob, opened, resumption, commit).await {
+    let on_the_way = AtomicBool::new(context.session.hello().can(EARLY_COMMIT));
+    let commit = Box::pin(commit(context, blob, &id, &on_the_way));
+    match chunks::send(context, part, blob, opened, resumption, &on_the_way, commit).await {
         Ok(stored) => confirmed(blob, stored).map(Attempt::Stored),
         Err(chunks::ChunksError::Session { error, arrived }) => {
             Ok(Attempt::Lost { error, arrived, there: before.saturating_add(arrived) })
@@ -163,18 +179,20 @@ async fn open(
     }
 }
 
-/// Asks for the registry's confirmation, as often as the surrogate says that there is none yet.
+/// Asks for the registry's confirmation, as often as the surrogate says that there is none yet; also while some of the bytes are
+/// `on_the_way`.
 pub(super) async fn commit(
     context: &Context,
     blob: &Arc<dyn Blob>,
     id: &str,
+    on_the_way: &AtomicBool,
 ) -> Result<Stored, SessionError> {
     let descriptor = blob.descriptor();
     let path = format!("{}/{id}/commit", wire::UPLOADS);
-    let early = context.session.hello().can(EARLY_COMMIT);
-    let message = Commit { digest: descriptor.digest.clone(), size: descriptor.size, early };
     let (mut backoff, began) = (Backoff::new(PATIENCE), Instant::now());
     loop {
+        let early = on_the_way.load(Ordering::Relaxed);
+        let message = Commit { digest: descriptor.digest.clone(), size: descriptor.size, early };
         match context.session.call(Method::POST, &path, Some(&message)).await {
             Ok(answer) if answer.status == StatusCode::ACCEPTED && began.elapsed() >= COMMIT_LIMIT => {
                 return Err(SessionError::Timeout { path, waited: COMMIT_LIMIT });

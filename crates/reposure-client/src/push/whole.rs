@@ -1,6 +1,6 @@
 //! A small blob in one request. What does not go that way goes as an upload, which finds what has arrived.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicBool};
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -67,5 +67,5 @@ async fn put(context: &Context, blob: &Arc<dyn Blob>, bytes: Bytes) -> Result<St
         return answer.parse(&path);
     }
     let progress: UploadProgress = answer.parse(&path)?;
-    upload::commit(context, blob, &progress.id).await
+    upload::commit(context, blob, &progress.id, &AtomicBool::new(false)).await
 }

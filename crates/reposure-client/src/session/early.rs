@@ -1,6 +1,9 @@
 //! A question that is asked along with the hello.
 
-use std::sync::{Mutex, PoisonError};
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use http::Method;
 use reposure_parcel::{
@@ -9,6 +12,9 @@ use reposure_parcel::{
 };
 
 use super::{Answer, JSON_ANSWER, SessionError, answer, collect, json, line::Line, request};
+
+/// How long the answer is waited for once the hello is there: what takes longer is asked again, patiently and with a word to the user.
+pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What came of a question that was asked along with the hello, for whoever asks it first.
 #[derive(Debug, Default)]

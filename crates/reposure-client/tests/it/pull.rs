@@ -119,6 +119,17 @@ async fn blobs_are_pulled_to_their_places_through_cuts() {
     }
 }
 
+/// An API server that is started again is away for longer than a few tries take.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_manifest_is_waited_for_as_blobs_are() {
+    let scene = Scene::new().await;
+    let image = RandomImage::of_sizes(8, &[100]).unwrap();
+    let artifact = scene.open(scene.write_oci_archive(&image)).await;
+    scene.push(&artifact, "app:v1").await.unwrap();
+    scene.api_server.fail(Failure { path: "/manifests/".into(), after: 0, times: 6, how: How::Status(503) });
+    assert_eq!(pull(&scene, "app:v1").await.unwrap(), digests(&image));
+}
+
 /// What came before a cut is not asked for again, so that a long range arrives over any link.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_range_goes_on_behind_what_came() {

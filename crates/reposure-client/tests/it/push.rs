@@ -50,6 +50,24 @@ async fn a_second_push_asks_once_and_puts_the_manifest() {
     assert_eq!(seen, expected);
 }
 
+/// What is there is asked for once, along with the hello.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_push_asks_ahead() {
+    let scene = Scene::new().await;
+    let image = RandomImage::new(2, 25, 1 << 10).unwrap();
+    let artifact = scene.open(scene.write_oci_archive(&image)).await;
+    for run in 0..2 {
+        scene.api_server.forget();
+        scene.push_ahead(&artifact, "app:v1").await.unwrap();
+        let seen = scene.api_server.seen();
+        let count = |path: &str| seen.iter().filter(|seen| seen.path.starts_with(path)).count();
+        assert_eq!(count("/reposure/v1/hello"), 1);
+        assert_eq!(count("/reposure/v1/exists"), 1, "in run {run}");
+        assert_eq!(count("/reposure/v1/blobs/"), if run == 0 { 26 } else { 0 });
+    }
+    scene.assert_holds(&image, "app", "v1");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_docker_archive_arrives_compressed_under_a_manifest_of_ours() {
     let scene = Scene::new().await;

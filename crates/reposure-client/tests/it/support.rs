@@ -6,7 +6,7 @@ use kube::Config;
 use reposure_client::{
     channel::{ApiServer, Channel, PortForward, Proxy, exec},
     progress::Progress,
-    push::{PushError, PushOptions, push},
+    push::{Ahead, PushError, PushOptions, push},
     session::{Session, SessionError},
     token::{NoTokens, ServiceAccountTokens},
 };
@@ -132,10 +132,23 @@ impl Scene {
         channel: impl Channel + 'static,
         right: Right,
     ) -> Result<Arc<Session>, SessionError> {
+        Session::open(Arc::new(channel), Arc::new(self.tokens()), right).await.map(Arc::new)
+    }
+
+    fn tokens(&self) -> ServiceAccountTokens {
         let client = self.api_server().client();
-        let tokens =
-            ServiceAccountTokens::new(client, "ns", "audience".into(), |right| format!("access-{right}"));
-        Session::open(Arc::new(channel), Arc::new(tokens), right).await.map(Arc::new)
+        ServiceAccountTokens::new(client, "ns", "audience".into(), |right| format!("access-{right}"))
+    }
+
+    /// Pushes as the command line tool does, which asks what it can before it has a session.
+    pub(crate) async fn push_ahead(&self, artifact: &Artifact, name: &str) -> Result<Digest, PushError> {
+        let (name, options) = (image(name), PushOptions::default());
+        let ahead = Ahead::of(artifact, &name, options);
+        let api_server = self.api_server();
+        api_server.expect(ahead.requests());
+        let channel = Arc::new(Proxy::new(api_server, "ns", POD, 10250));
+        let session = Session::open_for(channel, Arc::new(self.tokens()), Right::Push, Some(&ahead)).await;
+        push(Arc::new(session.expect("a session")), artifact, &name, options, Progress::none()).await
     }
 
     /// Makes the next request whose path holds `path` fail.

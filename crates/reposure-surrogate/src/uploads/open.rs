@@ -74,18 +74,14 @@ impl Uploads {
 
     async fn locate(&self, wish: &Open, digest: &Digest) -> Result<Found, Problem> {
         let repository = &wish.repository;
-        if !self.lacking.take(digest, repository)
-            && self
-                .registry
-                .head_blob(repository, digest)
-                .await
-                .map_err(|error| refusal::of(&error))?
-                .is_some()
-        {
-            self.remembered.note(digest, repository);
-            return Ok(Found::Here(How::Existed));
+        if !self.lacking.take(digest, repository) {
+            let found = self.registry.head_blob(repository, digest).await;
+            if found.map_err(|error| refusal::of(&error))?.is_some() {
+                self.remembered.note(digest, repository);
+                return Ok(Found::Here(How::Existed));
+            }
+            self.remembered.forget(digest, repository);
         }
-        self.remembered.forget(digest, repository);
         if let Some(session) = resume::resume(&self.registry, wish).await? {
             return Ok(Found::Nowhere(Some(session)));
         }

@@ -1,6 +1,7 @@
 //! The uploads that are open, and what came of those that have ended.
 
 use std::{
+    cmp::Reverse,
     collections::HashMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -16,8 +17,8 @@ use reposure_parcel::{
     upload::Range,
 };
 use tokio::{
-    sync::Notify,
-    time::{Instant, timeout_at},
+    sync::{Notify, OwnedSemaphorePermit, Semaphore},
+    time::{Instant, timeout},
 };
 use tokio_util::task::AbortOnDropHandle;
 
@@ -63,7 +64,8 @@ pub(crate) struct Uploads {
     table: Mutex<Table>,
     budget: Budget,
     pool: Arc<Pool>,
-    place: Notify,
+    places: Arc<Semaphore>,
+    ended: Notify,
     ending: AtomicBool,
 }
 
@@ -78,7 +80,8 @@ impl Uploads {
             table: Mutex::default(),
             budget,
             pool: Arc::default(),
-            place: Notify::new(),
+            places: Arc::new(Semaphore::new(PLACES)),
+            ended: Notify::new(),
             ending: AtomicBool::new(false),
         }
     }
@@ -91,10 +94,15 @@ impl Uploads {
     /// Notes whether the repository holds a blob, as the registry has just said.
     pub(crate) fn note(&self, digest: &Digest, repository: &RepositoryName, is_there: bool) {
         if is_there {
-            self.remembered.note(digest, repository);
+            self.is_stored(digest, repository);
         } else {
             self.lacking.note(digest, repository);
         }
+    }
+
+    fn is_stored(&self, digest: &Digest, repository: &RepositoryName) {
+        self.remembered.note(digest, repository);
+        self.lacking.take(digest, repository);
     }
 
     /// Returns how many uploads are open.
@@ -113,7 +121,7 @@ impl Uploads {
     /// Dropping the future has no effect.
     pub(crate) async fn all_ended(&self) {
         loop {
-            let ended = self.place.notified();
+            let ended = self.ended.notified();
             if self.count() == 0 {
                 return;
             }
@@ -137,52 +145,76 @@ impl Uploads {
         size: Option<u64>,
         session: &mut Option<Session>,
     ) -> Result<Arc<Upload>, Problem> {
-        let deadline = Instant::now() + PLACE_DEADLINE;
-        loop {
-            let place = self.place.notified();
-            if self.ending.load(Ordering::Relaxed) {
-                return Err(Problem::new(Code::Ending, "the surrogate is ending").transient());
-            }
-            if let Some(upload) = self.join(key, size)? {
-                return Ok(upload);
-            }
-            if let Some(upload) = self.try_insert(key, size, session) {
-                return Ok(upload);
-            }
-            if self.make_room(YIELD_AGE) {
-                continue;
-            }
-            if timeout_at(deadline, place).await.is_err() {
-                let message = format!("{} uploads are open, and there is no room for another", self.count());
-                return Err(Problem::new(Code::TooManyUploads, message).transient());
-            }
+        self.check_ending()?;
+        if let Some(upload) = self.join(key, size)? {
+            return Ok(upload);
         }
+        let place = self.place(places(size)).await?;
+        self.check_ending()?;
+        self.insert_at(place, key, size, session)
     }
 
-    fn try_insert(&self, key: &Key, size: Option<u64>, session: &mut Option<Session>) -> Option<Arc<Upload>> {
-        let mut table = self.lock();
-        let taken: usize = table.open.values().map(|upload| upload.places).sum();
-        if taken + places(size) > PLACES || table.open.values().any(|upload| upload.key == *key) {
-            return None;
+    fn check_ending(&self) -> Result<(), Problem> {
+        if self.ending.load(Ordering::Relaxed) {
+            return Err(Problem::new(Code::Ending, "the surrogate is ending").transient());
         }
-        let upload = Upload::new(key.clone(), size, &self.budget, self.pool.clone(), session.take());
+        Ok(())
+    }
+
+    /// Waits a little for so many places. Who comes first gets them first, so that small blobs are not in the way of a large one.
+    async fn place(&self, count: usize) -> Result<OwnedSemaphorePermit, Problem> {
+        if self.places.available_permits() < count {
+            self.make_room(YIELD_AGE, count);
+        }
+        let permits = u32::try_from(count).unwrap_or(u32::MAX);
+        // It is never closed.
+        let place = timeout(PLACE_DEADLINE, self.places.clone().acquire_many_owned(permits)).await;
+        place.ok().and_then(Result::ok).ok_or_else(|| {
+            let message = format!("{} uploads are open, and there is no room for another", self.count());
+            Problem::new(Code::TooManyUploads, message).transient()
+        })
+    }
+
+    fn insert_at(
+        &self,
+        place: OwnedSemaphorePermit,
+        key: &Key,
+        size: Option<u64>,
+        session: &mut Option<Session>,
+    ) -> Result<Arc<Upload>, Problem> {
+        let mut table = self.lock();
+        // Another client may have come first.
+        if let Some(upload) = table.open.values().find(|upload| upload.key == *key) {
+            upload.join(size)?;
+            return Ok(upload.clone());
+        }
+        let upload = Upload::new(key.clone(), size, &self.budget, self.pool.clone(), session.take(), place);
         let upload = Arc::new(upload);
         table.open.insert(upload.id.clone(), upload.clone());
-        Some(upload)
+        Ok(upload)
     }
 
-    /// Ends the upload that was idle longest, if it was for `age`, and tells whether there was one.
-    fn make_room(&self, age: Duration) -> bool {
+    /// Ends the uploads that were idle longest, each for `age`, if that makes room for so many places.
+    fn make_room(&self, age: Duration, count: usize) {
         let open: Vec<Arc<Upload>> = self.lock().open.values().cloned().collect();
         let idle = open.iter().filter_map(|upload| Some((upload.idle()?, upload)));
-        let Some((_, upload)) = idle.filter(|(idle, _)| *idle >= age).max_by_key(|(idle, _)| *idle) else {
-            return false;
-        };
-        self.end(
-            upload,
-            Err(Problem::new(Code::NotFound, "the upload was idle, and another took its place")),
-        );
-        true
+        let mut idle: Vec<_> = idle.filter(|(idle, _)| *idle >= age).collect();
+        idle.sort_by_key(|(idle, _)| Reverse(*idle));
+        let mut wanted = count.saturating_sub(self.places.available_permits());
+        let mut ended = Vec::new();
+        for (_, upload) in idle {
+            if wanted > 0 {
+                wanted = wanted.saturating_sub(upload.places);
+                ended.push(upload);
+            }
+        }
+        if wanted > 0 {
+            return;
+        }
+        for upload in ended {
+            let message = "the upload was idle, and another took its place";
+            self.end(upload, Err(Problem::new(Code::NotFound, message)));
+        }
     }
 
     /// Returns an open upload; of one that has failed, the failure.
@@ -234,7 +266,7 @@ impl Uploads {
             if of_another { problem.transient() } else { problem }
         });
         if let Ok(stored) = &outcome {
-            self.remembered.note(&stored.digest, &upload.key.repository);
+            self.is_stored(&stored.digest, &upload.key.repository);
         }
         let received = upload.identity().map(|(_, size)| Range { start: 0, end: size });
         let mut table = self.lock();
@@ -253,7 +285,7 @@ impl Uploads {
         {
             delivery::cancel(self.registry.clone(), session);
         }
-        self.place.notify_waiters();
+        self.ended.notify_waiters();
     }
 
     /// Ends what is idle and forgets what is old; to be called every few seconds.
@@ -315,13 +347,47 @@ mod tests {
             open.push(uploads.insert(&key(number), None, &mut None).await.unwrap());
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
-        assert!(uploads.try_insert(&key(PLACES), Some(1), &mut None).is_none());
+        assert_eq!(uploads.places.available_permits(), 0);
         let busy = open[0].begin();
-        assert!(!uploads.make_room(YIELD_AGE), "they were sent to just now");
-        assert!(uploads.make_room(Duration::ZERO));
+        uploads.make_room(YIELD_AGE, 1);
+        assert_eq!(uploads.count(), open.len(), "they were sent to just now");
+        uploads.make_room(Duration::ZERO, PLACES);
+        assert_eq!(uploads.count(), open.len(), "it would not be enough");
+        uploads.make_room(Duration::ZERO, 1);
         drop(busy);
         assert!(uploads.find(&open[0].id).is_ok(), "it is sent to");
         assert_eq!(uploads.find(&open[1].id).unwrap_err().code, Code::NotFound);
-        assert!(uploads.try_insert(&key(PLACES), None, &mut None).is_some());
+        assert!(uploads.find(&open[2].id).is_ok(), "one was enough");
+        uploads.insert(&key(PLACES), None, &mut None).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_large_upload_gets_its_turn_among_small_ones() {
+        let forms = Forms::new(UploadStrategy::Auto, "nowhere");
+        let uploads = Arc::new(Uploads::new(Client::new(Arc::new(Nowhere)), forms, Budget::new()));
+        let key = |number: usize| Key {
+            repository: "a".parse().unwrap(),
+            digest: None,
+            client: Some(number.to_string()),
+        };
+        let mut open = Vec::new();
+        for number in 0..PLACES {
+            open.push(uploads.insert(&key(number), Some(1), &mut None).await.unwrap());
+        }
+        let insert = |number, size| {
+            let (uploads, key) = (uploads.clone(), key(number));
+            tokio::spawn(async move { uploads.insert(&key, size, &mut None).await })
+        };
+        let large = insert(PLACES, None);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let small = insert(PLACES + 1, Some(1));
+        for upload in &open[..places(None)] {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            assert!(!small.is_finished(), "it came later");
+            uploads.end(upload, Err(Problem::new(Code::NotFound, "done")));
+        }
+        large.await.unwrap().unwrap();
+        uploads.end(&open[PLACES - 1], Err(Problem::new(Code::NotFound, "done")));
+        small.await.unwrap().unwrap();
     }
 }

@@ -8,12 +8,11 @@ use std::{
 
 use reposure_oci::{Digest, RepositoryName, registry::Session};
 use reposure_parcel::{
-    limits::places,
     problem::Problem,
     upload::{Resume, Stored},
 };
 use tokio::{
-    sync::Notify,
+    sync::{Notify, OwnedSemaphorePermit},
     time::{Instant, timeout_at},
 };
 use tokio_util::task::AbortOnDropHandle;
@@ -41,7 +40,7 @@ pub(super) type Outcome = Result<Stored, Problem>;
 pub(super) struct Upload {
     pub(super) id: Identifier,
     pub(super) key: Key,
-    /// The places that it takes until its end.
+    /// How many places it takes until its end.
     pub(super) places: usize,
     state: Mutex<State>,
     pub(super) changed: Notify,
@@ -51,6 +50,7 @@ pub(super) struct Upload {
 pub(super) struct State {
     pub(super) assembly: Assembly,
     pub(super) account: Option<Account>,
+    place: Option<OwnedSemaphorePermit>,
     pub(super) digest: Option<Digest>,
     pub(super) size: Option<u64>,
     /// The upload at the registry, where one is open already.
@@ -86,12 +86,14 @@ impl Upload {
         budget: &Budget,
         pool: Arc<Pool>,
         session: Option<Session>,
+        place: OwnedSemaphorePermit,
     ) -> Self {
-        let now = Instant::now();
+        let (now, places) = (Instant::now(), place.num_permits());
         let offset = session.as_ref().map_or(0, Session::offset);
         let state = State {
             assembly: Assembly::starting_at(pool, offset),
             account: Some(budget.open(size, offset)),
+            place: Some(place),
             digest: key.digest.clone(),
             size,
             session,
@@ -104,7 +106,7 @@ impl Upload {
             outcome: None,
             task: None,
         };
-        let (id, places) = (Identifier::random(), places(size));
+        let id = Identifier::random();
         Self { id, key, places, state: Mutex::new(state), changed: Notify::new() }
     }
 
@@ -176,10 +178,12 @@ impl Upload {
         }
         state.outcome = Some(outcome);
         state.assembly.clear();
-        let account = state.account.take();
+        let (account, place) = (state.account.take(), state.place.take());
         let (task, feeder) = (state.task.take(), state.feeder.take());
         drop(state);
+        // The place comes free when its memory has.
         drop((account, task));
+        drop(place);
         feeder.into_iter().for_each(Waker::wake);
         self.changed.notify_waiters();
     }

@@ -95,11 +95,12 @@ async fn an_upload_that_ends_ends_a_commit_that_waits_for_bytes() {
     let blob = bytes(1, CHUNK);
     let opened = stage.client.open(&blob).await;
     let message = Commit { digest: Digest::sha256_of(&blob), size: blob.len() as u64, early: true };
-    let (committed, cancelled) = tokio::join!(stage.client.commit_as(&opened.id, message), async {
+    let committing = tokio::time::timeout(COMMIT_TICK / 2, stage.client.commit_as(&opened.id, message));
+    let (committed, cancelled) = tokio::join!(committing, async {
         tokio::time::sleep(Duration::from_millis(100)).await;
         stage.client.cancel(&opened.id).await
     });
-    assert_eq!((committed.code(), cancelled.status.as_u16()), (Code::NotFound, 204));
+    assert_eq!((committed.unwrap().code(), cancelled.status.as_u16()), (Code::NotFound, 204));
 }
 
 #[tokio::test]

@@ -97,12 +97,18 @@ pub(super) async fn run(context: &Context, args: PushArgs) -> Result<()> {
     if args.referrers {
         source.check_referrers_of(&artifact)?;
     }
-    let ahead = Ahead::of(&artifact, &args.image);
+    let ahead = Ahead::of(&artifact, &args.image, args.options());
     let pushing = Pushing::start(context, &args, Some(&ahead)).await?;
     check_name(&pushing.session, &args.image.repository)?;
     let pushed = pushing.push_with_referrers(&source, &artifact, args.image.clone()).await?;
     let line = pushed.digest.to_string();
     output::fact(context.format(), &pushed, &line)
+}
+
+impl PushArgs {
+    const fn options(&self) -> PushOptions {
+        PushOptions { jobs: self.jobs }
+    }
 }
 
 /// Where to push, and how.
@@ -116,7 +122,7 @@ struct Pushing<'a> {
 impl<'a> Pushing<'a> {
     async fn start(context: &Context, args: &'a PushArgs, ahead: Option<&Ahead>) -> Result<Self> {
         let session = connect::session_for(context, &args.registry, Right::Push, ahead).await?;
-        let (options, registry) = (PushOptions { jobs: args.jobs }, args.registry.as_str());
+        let (options, registry) = (args.options(), args.registry.as_str());
         Ok(Self { session, options, registry, referrers: args.referrers })
     }
 

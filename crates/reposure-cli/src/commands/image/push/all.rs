@@ -58,7 +58,7 @@ pub(super) async fn run(context: &Context, args: PushArgs, source: &Source) -> R
         }
         artifacts.push((name, artifact));
     }
-    let ahead = artifacts.first().map(|(name, artifact)| Ahead::of(artifact, name));
+    let ahead = artifacts.first().map(|(name, artifact)| Ahead::of(artifact, name, args.options()));
     let pushing = Pushing::start(context, &args, ahead.as_ref()).await?;
     for (name, _) in &artifacts {
         check_name(&pushing.session, &name.repository)?;
