@@ -48,7 +48,7 @@ async fn a_forwarded_port_needs_no_tls_of_its_own() {
     let session = scene.session_by_port_forward(Right::Push).await.unwrap();
     assert!(session.hello().can(wire::PLAIN));
     assert!(fetch_tree(&session, &image("app:v1")).await.is_err(), "there is none");
-    // One connection over TLS for the first hello, one without for all that follows.
+    // One connection over TLS for the first hello, one without for all that follows, or two where the first was not free again at once.
     let forwarded = scene.api_server.seen().iter().filter(|seen| seen.path.contains("portforward")).count();
-    assert_eq!(forwarded, 2);
+    assert!((2..=3).contains(&forwarded), "{forwarded}");
 }
