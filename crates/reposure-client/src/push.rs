@@ -30,7 +30,7 @@ use tokio::{sync::Semaphore, task::JoinSet};
 use crate::{
     progress::{Event, Progress},
     retry::Backoff,
-    session::{FAR, Session},
+    session::Session,
 };
 
 pub use ahead::Ahead;
@@ -46,11 +46,9 @@ const FIRST_PATIENCE: Duration = Duration::from_secs(30);
 /// How often blobs are brought again to a registry that has lost some of them meanwhile: it was started anew without a volume, or
 /// collected what no manifest names yet.
 const LOSSES: u32 = 2;
-/// The places at the surrogate that a push may take where it is near: 4 large blobs, or 16 small ones, keep all workers busy, and there
-/// is as much room for other clients' uploads.
-const NEAR_PLACES: usize = 16;
-/// The same over a long way, where blobs wait for round trips of their own.
-const FAR_PLACES: usize = 24;
+/// The places at the surrogate that a push may take: for 6 large blobs, or 24 small ones, so that the last layers need not wait for the
+/// first, and another push finds room beside it.
+const MOST_PLACES: usize = 24;
 /// What any blob takes of them at a surrogate that does not count so.
 const ANY_BLOB: usize = 4;
 /// The layers that are compressed at once: compressing is what keeps a core busy.
@@ -96,8 +94,7 @@ impl Context {
 fn places(session: &Session) -> usize {
     let limits = session.hello().limits;
     let there = if limits.places > 0 { limits.places } else { limits.open_uploads.saturating_mul(ANY_BLOB) };
-    let most = if session.round_trip() < FAR { NEAR_PLACES } else { FAR_PLACES };
-    there.clamp(ANY_BLOB, most)
+    there.clamp(ANY_BLOB, MOST_PLACES)
 }
 
 /// Pushes `artifact` under `name`, and returns the digest of its manifest once the registry has confirmed it.
