@@ -29,7 +29,7 @@ use tokio::{sync::Semaphore, task::JoinSet};
 
 use crate::{
     progress::{Event, Progress},
-    retry::Backoff,
+    retry::{Backoff, FIRST_PATIENCE},
     session::Session,
 };
 
@@ -40,9 +40,6 @@ use parallelism::Parallelism;
 
 /// How long a push waits for a link, API server or surrogate that is away, since it last got further.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// How long it waits for them before the registry has answered once: a pod that is replaced is back by then, and what is down for
-/// longer should be known soon.
-const FIRST_PATIENCE: Duration = Duration::from_secs(30);
 /// How often blobs are brought again to a registry that has lost some of them meanwhile: it was started anew without a volume, or
 /// collected what no manifest names yet.
 const LOSSES: u32 = 2;

@@ -5,6 +5,9 @@ use std::time::Duration;
 use rand::Rng as _;
 use tokio::time::{Instant, sleep};
 
+/// How long a link, API server, surrogate or registry that is away is waited for before the registry has answered once: a pod that is
+/// replaced is back by then, and what is down for longer should be known soon.
+pub(crate) const FIRST_PATIENCE: Duration = Duration::from_secs(30);
 /// The first pause.
 const FIRST: Duration = Duration::from_millis(250);
 /// The longest pause in the first minute, so that a link that returns is used within a second.

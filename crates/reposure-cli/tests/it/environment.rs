@@ -87,6 +87,13 @@ impl TestEnvironment {
         self.runtime.block_on(MemoryRegistry::start(options)).unwrap()
     }
 
+    /// Returns one with nothing but a stand-in for an API server: see [`Self::api_server`].
+    pub(crate) fn with_api_server() -> (Self, FakeApiServer) {
+        let environment = Self::alone();
+        let api_server = environment.api_server();
+        (environment, api_server)
+    }
+
     /// Starts a stand-in for an API server, which knows of no objects yet and leads to no pod, and writes the kubeconfig `config`.
     pub(crate) fn api_server(&self) -> FakeApiServer {
         let nowhere = ([127, 0, 0, 1], 1).into();

@@ -13,8 +13,7 @@ struct Scene {
 
 impl Scene {
     fn new(spec: &Value, status: &Value) -> Self {
-        let environment = TestEnvironment::alone();
-        let api_server = environment.api_server();
+        let (environment, api_server) = TestEnvironment::with_api_server();
         let mut whole = json!({"type": "oci", "direct": {"host": "registry.example.com"}});
         whole.as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
         api_server.put_object(

@@ -15,8 +15,7 @@ struct Scene {
 
 impl Scene {
     fn new() -> Self {
-        let environment = TestEnvironment::alone();
-        let api_server = environment.api_server();
+        let (environment, api_server) = TestEnvironment::with_api_server();
         Self { environment, api_server }
     }
 

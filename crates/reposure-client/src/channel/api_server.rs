@@ -75,7 +75,7 @@ impl ApiServer {
     }
 
     /// Begins to make so many connections, for requests that are to come within seconds. Over a long way each takes two round trips,
-    /// which pass while something else is waited for. Those that nobody needs are closed when this is dropped.
+    /// which pass while something else is waited for. Those that nobody needs within 10 s are closed.
     pub fn expect(&self, connections: usize) {
         (self.expect)(connections);
     }

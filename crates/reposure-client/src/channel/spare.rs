@@ -35,10 +35,8 @@ type Queue<T> = Mutex<VecDeque<Begun<T>>>;
 #[derive(Debug)]
 struct Begun<T> {
     at: Instant,
-    task: Task<T>,
+    task: AbortOnDropHandle<Result<T, BoxError>>,
 }
-
-type Task<T> = AbortOnDropHandle<Result<T, BoxError>>;
 
 impl<C: Clone, T> Clone for Spare<C, T> {
     fn clone(&self) -> Self {

@@ -1,6 +1,6 @@
 //! The manifests of an image or index, and of what refers to it.
 
-use std::{error::Error, sync::Arc, time::Duration};
+use std::{error::Error, sync::Arc};
 
 use reposure_oci::{
     ImageName, registry,
@@ -8,13 +8,12 @@ use reposure_oci::{
 };
 
 use super::PullError;
-use crate::{retry::Backoff, session::Session};
+use crate::{
+    retry::{Backoff, FIRST_PATIENCE},
+    session::Session,
+};
 
 pub use reposure_oci::remote::{AttachedTree, Tree};
-
-/// How long a link, API server or surrogate that is away is waited for before the registry has answered, as by a push: one that is
-/// replaced is back by then.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Reads the manifest of `name` and, if it is an index, of all its children.
 ///
@@ -22,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// When one of them cannot be had or is malformed; what may be there later is waited for, 30 s at most.
 pub async fn fetch_tree(session: &Arc<Session>, name: &ImageName) -> Result<Tree, PullError> {
     let client = registry::Client::new(session.clone());
-    let mut backoff = Backoff::new(PATIENCE);
+    let mut backoff = Backoff::new(FIRST_PATIENCE);
     loop {
         match remote::fetch_tree(&client, name).await {
             Err(error) if is_transient(&error) && backoff.pause().await => {

@@ -333,15 +333,18 @@ mod tests {
         }
     }
 
+    fn uploads() -> Uploads {
+        let forms = Forms::new(UploadStrategy::Auto, "nowhere");
+        Uploads::new(Client::new(Arc::new(Nowhere)), forms, Budget::new())
+    }
+
+    fn key(number: usize) -> Key {
+        Key { repository: "a".parse().unwrap(), digest: None, client: Some(number.to_string()) }
+    }
+
     #[tokio::test]
     async fn an_upload_that_nobody_sends_to_yields_its_place() {
-        let forms = Forms::new(UploadStrategy::Auto, "nowhere");
-        let uploads = Uploads::new(Client::new(Arc::new(Nowhere)), forms, Budget::new());
-        let key = |number: usize| Key {
-            repository: "a".parse().unwrap(),
-            digest: None,
-            client: Some(number.to_string()),
-        };
+        let uploads = uploads();
         let mut open = Vec::new();
         for number in 0..PLACES / places(None) {
             open.push(uploads.insert(&key(number), None, &mut None).await.unwrap());
@@ -363,13 +366,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_large_upload_gets_its_turn_among_small_ones() {
-        let forms = Forms::new(UploadStrategy::Auto, "nowhere");
-        let uploads = Arc::new(Uploads::new(Client::new(Arc::new(Nowhere)), forms, Budget::new()));
-        let key = |number: usize| Key {
-            repository: "a".parse().unwrap(),
-            digest: None,
-            client: Some(number.to_string()),
-        };
+        let uploads = Arc::new(uploads());
         let mut open = Vec::new();
         for number in 0..PLACES {
             open.push(uploads.insert(&key(number), Some(1), &mut None).await.unwrap());

@@ -69,15 +69,21 @@ async fn a_client_that_shared_with_a_wrong_one_may_try_again() {
     assert!(answer.code() == Code::DigestMismatch && answer.problem().transient, "{answer:?}");
 }
 
-/// Over a long way it travels beside the last chunks.
-#[tokio::test]
-async fn a_commit_that_comes_before_the_last_bytes_waits_for_them() {
-    let stage = Stage::start().await;
+/// Sends the first and the last of three chunks.
+async fn open_with_a_gap(stage: &Stage) -> (Vec<u8>, Progress) {
     let blob = bytes(1, 3 * CHUNK);
     let opened = stage.client.open(&blob).await;
     for start in [0, 2 * CHUNK] {
         assert_eq!(stage.client.put(&opened.id, start, &blob[start..start + CHUNK]).await.status, 200);
     }
+    (blob, opened)
+}
+
+/// Over a long way it travels beside the last chunks.
+#[tokio::test]
+async fn a_commit_that_comes_before_the_last_bytes_waits_for_them() {
+    let stage = Stage::start().await;
+    let (blob, opened) = open_with_a_gap(&stage).await;
     let message = Commit { digest: Digest::sha256_of(&blob), size: blob.len() as u64, early: true };
     let (client, id) = (stage.client.clone(), opened.id.clone());
     let mut committing = tokio::spawn(async move { client.commit_as(&id, message).await });
@@ -106,11 +112,7 @@ async fn an_upload_that_ends_ends_a_commit_that_waits_for_bytes() {
 #[tokio::test]
 async fn a_commit_says_what_is_missing() {
     let stage = Stage::start().await;
-    let blob = bytes(1, 3 * CHUNK);
-    let opened = stage.client.open(&blob).await;
-    for start in [0, 2 * CHUNK] {
-        assert_eq!(stage.client.put(&opened.id, start, &blob[start..start + CHUNK]).await.status, 200);
-    }
+    let (blob, opened) = open_with_a_gap(&stage).await;
     let digest = Digest::sha256_of(&blob);
     let answer = stage.client.commit(&opened.id, &digest, blob.len()).await;
     assert!(answer.code() == Code::Conflict && answer.problem().message.contains("1048576"), "{answer:?}");
