@@ -30,7 +30,7 @@ pub fn main(program: &'static str) -> ExitCode {
 fn run(context: &Context, command: Command) -> Result<()> {
     init_log(&context.global)?;
     // The provider of a process, for kube; a second call, which there is none of, would do no harm.
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    let _ = reposure_oci::cryptography::provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(workers())
         .enable_all()

@@ -85,6 +85,7 @@ pub mod auth;
 pub mod blob;
 pub mod cache;
 pub mod compression;
+pub mod cryptography;
 pub mod daemon;
 pub mod diff_id;
 pub mod digest;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
+use reposure_oci::cryptography;
 use rustls::{
     ClientConfig, RootCertStore, ServerConfig,
     crypto::{CryptoProvider, ring},
@@ -33,7 +34,7 @@ pub enum TlsError {
 }
 
 fn provider() -> Arc<CryptoProvider> {
-    Arc::new(ring::default_provider())
+    Arc::new(cryptography::provider())
 }
 
 /// Makes a certificate that nobody vouches for, and the configuration of a server that shows it.

@@ -5,16 +5,17 @@
 
 use std::sync::Arc;
 
+use reposure_oci::cryptography;
 use rustls::{
     ClientConfig, DigitallySignedStruct, SignatureScheme,
     client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
-    crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature},
+    crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature},
     pki_types::{CertificateDer, ServerName, UnixTime},
 };
 
 /// Makes a client's configuration that takes any certificate.
 pub(super) fn client_config() -> Result<ClientConfig, rustls::Error> {
-    let provider = Arc::new(ring::default_provider());
+    let provider = Arc::new(cryptography::provider());
     let config = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()?
         .dangerous()

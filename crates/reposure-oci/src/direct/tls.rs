@@ -7,6 +7,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use secrecy::{ExposeSecret, SecretSlice};
 
 use super::peer::{Noting, PeerCertificate};
+use crate::cryptography;
 
 /// Why TLS cannot be set up.
 #[derive(Debug, thiserror::Error)]
@@ -131,7 +132,7 @@ fn add(mut store: RootCertStore, pem: &[u8]) -> Result<RootCertStore, TlsError> 
 
 /// Verifies as [`config`] does.
 fn noting(store: RootCertStore, peer: &Arc<PeerCertificate>) -> Result<Noting, TlsError> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let provider = Arc::new(cryptography::provider());
     let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(store), provider).build();
     let verifier = verifier.map_err(|error| TlsError::Refused(rustls::Error::General(error.to_string())))?;
     Ok(Noting { verifier, peer: Arc::clone(peer) })
@@ -139,7 +140,7 @@ fn noting(store: RootCertStore, peer: &Arc<PeerCertificate>) -> Result<Noting, T
 
 fn config(store: RootCertStore, identity: Option<&ClientIdentity>) -> Result<ClientConfig, TlsError> {
     // Named here, since a process may have none or another as its default.
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let provider = Arc::new(cryptography::provider());
     let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
     let builder = builder.map_err(TlsError::Refused)?.with_root_certificates(store);
     match identity {
