@@ -88,7 +88,7 @@ pub(crate) async fn session_for(
     let ahead_by_proxy = ahead.filter(|_| first_way(context.global.channel, before) == Some(Way::Proxy));
     let (began, is_far) = (Instant::now(), before.is_some_and(|before| before.is_far));
     if let Some(ahead) = ahead_by_proxy.filter(|_| is_far) {
-        cluster.api_server.expect(FIRST_REQUESTS + ahead.requests());
+        cluster.api_server.expect(ahead.requests().max(FIRST_REQUESTS));
     }
     // At once, since on a long way each round trip counts. A token that cannot be had is asked for again, and is missed then.
     let (registry, uid, _) = tokio::join!(
@@ -97,11 +97,14 @@ pub(crate) async fn session_for(
         timeout(LOOK_DEADLINE, tokens.token(right))
     );
     let registry = registry?;
-    if let Some(ahead) = ahead_by_proxy.filter(|_| !is_far && began.elapsed() >= FAR * FIRST_ROUND_TRIPS) {
+    let is_found_far = !is_far && began.elapsed() >= FAR * FIRST_ROUND_TRIPS;
+    if let Some(ahead) = ahead_by_proxy.filter(|_| is_found_far) {
         cluster.api_server.expect(ahead.requests());
     }
+    let ahead =
+        ahead.cloned().map(|ahead| if is_far || is_found_far { ahead.over_a_long_way() } else { ahead });
     let pod = registry.pod();
-    let destination = destination(&cluster, &registry, &pod, right).with(tokens, ahead);
+    let destination = destination(&cluster, &registry, &pod, right).with(tokens, ahead.as_ref());
     let session = patiently(&destination, &registry, context.global.channel, memory.as_ref()).await;
     let session =
         session.map_err(|error| unreached(&destination, &registry, context.global.channel, error))?;

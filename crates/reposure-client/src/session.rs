@@ -26,6 +26,7 @@ use reposure_parcel::{
     limits,
     problem::Code,
     ticket,
+    upload::{Open, Progress as UploadProgress, Stored},
     wire::{self, Right},
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -74,6 +75,15 @@ pub(crate) struct Answer {
     pub(crate) bytes: Bytes,
 }
 
+/// What came of opening an upload.
+#[derive(Debug)]
+pub(crate) enum Opened {
+    /// The blob may come.
+    Upload(UploadProgress),
+    /// It is there.
+    Stored(Stored),
+}
+
 impl Answer {
     pub(crate) fn parse<T: DeserializeOwned>(&self, path: &str) -> Result<T, SessionError> {
         serde_json::from_slice(&self.bytes)
@@ -105,22 +115,25 @@ impl Session {
         ahead: Option<&Ahead>,
     ) -> Result<Self, SessionError> {
         let line = Line { channel, tokens, right, round_trip: Arc::new(RoundTrip::unknown()) };
-        let (hello, early) = Self::ask_first(&line, ahead.map(|ahead| &ahead.question)).await?;
+        let early = Early::default();
+        let hello = Self::ask_first(&line, &early, ahead).await?;
         let clear = line.channel.clear().filter(|_| hello.can(ticket::CAPABILITY));
         let mut session = Self { line, hello, early, clear };
         session.unwrap().await;
         Ok(session)
     }
 
-    /// Says hello and asks a question; without a hello there is no answer to wait for.
-    async fn ask_first(line: &Line, question: Option<&Exists>) -> Result<(Hello, Early), SessionError> {
-        let (hello, early) = (pin!(line.hello(HELLO_DEADLINE)), pin!(Early::ask(line, question)));
-        match select(hello, early).await {
-            Either::Left((hello, early)) => {
+    /// Says hello and asks what a push wants to know; without a hello there is no answer to wait for.
+    async fn ask_first(line: &Line, early: &Early, ahead: Option<&Ahead>) -> Result<Hello, SessionError> {
+        let (hello, asked) = (pin!(line.hello(HELLO_DEADLINE)), pin!(early.ask(line, ahead)));
+        match select(hello, asked).await {
+            Either::Left((hello, asked)) => {
                 let hello = hello?;
-                Ok((hello, timeout(early::PATIENCE, early).await.unwrap_or_default()))
+                // What was answered until then is there.
+                let _ = timeout(early::PATIENCE, asked).await;
+                Ok(hello)
             }
-            Either::Right((early, hello)) => Ok((hello.await?, early)),
+            Either::Right(((), hello)) => hello.await,
         }
     }
 
@@ -180,10 +193,23 @@ impl Session {
 
     /// Asks which blobs are missing.
     pub(crate) async fn exists(&self, question: &Exists) -> Result<Missing, SessionError> {
-        if let Some(missing) = self.early.take(question) {
+        if let Some(missing) = self.early.missing(question) {
             return Ok(missing);
         }
         self.call(Method::POST, wire::EXISTS, Some(question)).await?.parse(wire::EXISTS)
+    }
+
+    /// Opens an upload, unless the blob is there or can be mounted.
+    pub(crate) async fn open_upload(&self, wish: &Open) -> Result<Opened, SessionError> {
+        if let Some(opened) = self.early.upload(wish) {
+            return Ok(Opened::Upload(opened));
+        }
+        let answer = self.call(Method::POST, wire::UPLOADS, Some(wish)).await?;
+        if answer.status == StatusCode::CREATED {
+            answer.parse(wire::UPLOADS).map(Opened::Upload)
+        } else {
+            answer.parse(wire::UPLOADS).map(Opened::Stored)
+        }
     }
 
     /// Sends bytes and returns the surrogate's own answer, of a status below 400.
@@ -409,6 +435,7 @@ mod tests {
         let question = Exists {
             repository: "app".parse().unwrap(),
             digests: image.blobs().iter().map(Digest::sha256_of).collect(),
+            push: true,
         };
         let ahead = Ahead::of_question(question.clone());
         let missing = |number: usize| Missing { missing: question.digests[..number].to_vec() };
@@ -416,14 +443,15 @@ mod tests {
         let session =
             Session::open_for(script(answers), Arc::new(NoTokens), Right::Push, Some(&ahead)).await.unwrap();
         let other = Exists { digests: Vec::new(), ..question.clone() };
-        assert!(session.early.take(&other).is_none(), "it is for that question alone");
+        assert!(session.early.missing(&other).is_none(), "it is for that question alone");
         assert_eq!(session.exists(&question).await.unwrap(), missing(1));
         assert_eq!(session.exists(&question).await.unwrap(), missing(2), "it may have changed");
     }
 
     #[tokio::test]
     async fn a_question_without_an_answer_is_asked_by_the_push() {
-        let question = Exists { repository: "app".parse().unwrap(), digests: vec![Digest::sha256_of("a")] };
+        let question =
+            Exists { repository: "app".parse().unwrap(), digests: vec![Digest::sha256_of("a")], push: true };
         let ahead = Ahead::of_question(question.clone());
         let busy = answer(503, wire::PROBLEM_HEADER, Problem::new(Code::UpstreamBusy, "not now"));
         let good = answer(200, "x", Missing { missing: Vec::new() });

@@ -18,8 +18,13 @@ use crate::{
 /// How many blobs the registry is asked for at once.
 const PARALLEL: usize = 16;
 
-/// Asks the registry for the blobs.
-pub(crate) async fn exists(registry: &Client, uploads: &Uploads, wish: Exists) -> Result<Answer, Problem> {
+/// Asks the registry for the blobs; for one who may push them, and is about to, it is made ready for those that are missing.
+pub(crate) async fn exists(
+    registry: &Client,
+    uploads: &Uploads,
+    wish: Exists,
+    may_push: bool,
+) -> Result<Answer, Problem> {
     check_count(&wish.digests)?;
     let repository = &wish.repository;
     let missing: Vec<Option<Digest>> = stream::iter(wish.digests)
@@ -31,7 +36,11 @@ pub(crate) async fn exists(registry: &Client, uploads: &Uploads, wish: Exists) -
         .buffered(PARALLEL)
         .try_collect()
         .await?;
-    Ok(answer::json(StatusCode::OK, &Missing { missing: missing.into_iter().flatten().collect() }))
+    let missing: Vec<Digest> = missing.into_iter().flatten().collect();
+    if may_push && wish.push {
+        uploads.prepare(repository, &missing);
+    }
+    Ok(answer::json(StatusCode::OK, &Missing { missing }))
 }
 
 /// Refuses more digests than a request may name.

@@ -20,6 +20,10 @@ use tower::{Service, ServiceExt as _};
 
 /// How long a connection that nobody wants is good: what is expected comes within some round trips.
 const AGE: Duration = Duration::from_secs(10);
+/// How many begin at once: what a command asks first.
+const AT_ONCE: u32 = 4;
+/// The pause before each further one, so that their handshakes, some 2 ms on either side, do not hold up the first questions.
+const PACE: Duration = Duration::from_millis(3);
 
 /// A connector that has some connections begun, and gives them away first.
 #[derive(Debug)]
@@ -59,8 +63,13 @@ where
         // Outside of a runtime nothing is sent.
         let Ok(runtime) = Handle::try_current() else { return };
         let mut begun = young(&self.begun);
-        for _ in begun.len()..count {
-            let task = runtime.spawn(self.connector.clone().oneshot(uri.clone()));
+        for number in (0..).take(count.saturating_sub(begun.len())) {
+            let (connector, uri) = (self.connector.clone(), uri.clone());
+            let pause = PACE * u32::saturating_sub(number, AT_ONCE - 1);
+            let task = runtime.spawn(async move {
+                sleep(pause).await;
+                connector.oneshot(uri).await
+            });
             begun.push_back(Begun { at: Instant::now(), task: AbortOnDropHandle::new(task) });
         }
         drop(begun);

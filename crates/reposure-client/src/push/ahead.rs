@@ -2,19 +2,22 @@
 
 use std::sync::Arc;
 
-use reposure_oci::{Artifact, Digest, ImageName, Layer, RepositoryName, transfer};
-use reposure_parcel::{exists::Exists, limits};
+use reposure_oci::{Artifact, Descriptor, Digest, ImageName, Layer, RepositoryName, transfer};
+use reposure_parcel::{exists::Exists, limits, upload::Open, whole};
 
-use super::PushOptions;
+use super::{MOST_PLACES, PushOptions};
 
-/// The requests at once that a push has connections made for over a long way: as many as it has chunks in flight there.
-const REQUESTS: usize = 16;
+/// The chunks in flight for which a push has connections made over a long way.
+const CHUNKS: usize = 16;
 
 /// What is known of a push before it begins.
 #[derive(Clone, Debug)]
 pub struct Ahead {
     pub(crate) question: Exists,
     requests: usize,
+    /// The uploads with which it begins if the registry has nothing of it.
+    uploads: Vec<Open>,
+    is_far: bool,
 }
 
 impl Ahead {
@@ -24,24 +27,38 @@ impl Ahead {
         let digests = known(&parts).into_iter().take(limits::EXISTS_DIGESTS).collect();
         Self {
             question: question(&name.repository, digests),
-            requests: requests(&parts).min(options.jobs.unwrap_or(REQUESTS)),
+            requests: requests(&parts).min(options.jobs.unwrap_or(usize::MAX)),
+            uploads: uploads(&name.repository, &parts),
+            is_far: false,
         }
+    }
+
+    /// Says that the way is a long one, so that large blobs are not waited for to be missing: their uploads are opened at once, which
+    /// comes to nothing where the registry has them.
+    #[must_use]
+    pub fn over_a_long_way(self) -> Self {
+        Self { is_far: true, ..self }
     }
 
     #[cfg(test)]
     pub(crate) fn of_question(question: Exists) -> Self {
-        Self { question, requests: 0 }
+        Self { question, requests: 0, uploads: Vec::new(), is_far: false }
     }
 
-    /// Returns how many requests may be under way at once if the registry has nothing of it: 16 at most.
+    /// Returns how many requests may be under way at once if the registry has nothing of it: 24 at most.
     pub const fn requests(&self) -> usize {
         self.requests
+    }
+
+    /// Returns the uploads to open before it is known that their blobs are missing.
+    pub(crate) fn uploads(&self) -> &[Open] {
+        if self.is_far { &self.uploads } else { &[] }
     }
 }
 
 /// Asks which of some blobs the repository lacks.
 pub(super) fn question(repository: &RepositoryName, digests: Vec<Digest>) -> Exists {
-    Exists { repository: repository.clone(), digests }
+    Exists { repository: repository.clone(), digests, push: true }
 }
 
 /// Returns the digests of the parts that are ready.
@@ -49,11 +66,41 @@ fn known(parts: &[Arc<dyn Layer>]) -> Vec<Digest> {
     parts.iter().filter_map(|part| part.ready()).map(|blob| blob.descriptor().digest.clone()).collect()
 }
 
+/// Wishes for the upload of a blob.
+pub(super) fn upload(repository: &RepositoryName, blob: &Descriptor) -> Open {
+    Open {
+        repository: repository.clone(),
+        digest: Some(blob.digest.clone()),
+        size: Some(blob.size),
+        key: None,
+        from: Vec::new(),
+        resume: None,
+    }
+}
+
+/// Returns the uploads of those parts that do not go in one request, among the first ones, as many as get places at once.
+fn uploads(repository: &RepositoryName, parts: &[Arc<dyn Layer>]) -> Vec<Open> {
+    let mut places = MOST_PLACES;
+    let blobs = parts.iter().map_while(|part| {
+        let blob = part.ready()?;
+        places = places.checked_sub(limits::places(Some(blob.descriptor().size)))?;
+        Some(blob)
+    });
+    let large = blobs.filter(|blob| blob.descriptor().size > whole::LIMIT);
+    large.map(|blob| upload(repository, blob.descriptor())).collect()
+}
+
+/// Returns how many requests are under way at once at most. Two small blobs take the place of one chunk.
 fn requests(parts: &[Arc<dyn Layer>]) -> usize {
-    // Of one that is not ready it is not known how large it will be.
-    let of_part = |part: &Arc<dyn Layer>| {
-        part.ready().map_or(REQUESTS as u64, |blob| blob.descriptor().size.div_ceil(limits::CHUNK / 2).max(1))
-    };
-    let all = parts.iter().map(of_part).fold(0, u64::saturating_add);
-    usize::try_from(all).unwrap_or(REQUESTS).min(REQUESTS)
+    let (mut chunks, mut small) = (0_u64, 0);
+    for part in parts {
+        match part.ready().map(|blob| blob.descriptor().size) {
+            Some(size) if size <= limits::PLACE => small += 1,
+            Some(size) => chunks = chunks.saturating_add(size.div_ceil(limits::CHUNK / 2)),
+            // It is not known how large it will be.
+            None => chunks = u64::MAX,
+        }
+    }
+    let chunks = usize::try_from(chunks).unwrap_or(usize::MAX).min(CHUNKS);
+    chunks + small.min(2 * (CHUNKS - chunks)).min(MOST_PLACES)
 }

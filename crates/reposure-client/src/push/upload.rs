@@ -13,13 +13,17 @@ use http::{Method, StatusCode};
 use reposure_oci::Blob;
 use reposure_parcel::{
     problem::Code,
-    upload::{Commit, EARLY_COMMIT, How, Open, Progress as UploadProgress, Resume, Stored},
+    upload::{Commit, EARLY_COMMIT, How, Open, Stored},
     wire,
 };
 use tokio::time::Instant;
 
-use super::{Context, PATIENCE, PushError, chunks, resumption::Resumption, whole};
-use crate::{progress::Event, retry::Backoff, session::SessionError};
+use super::{Context, PATIENCE, PushError, ahead, chunks, resumption::Resumption, whole};
+use crate::{
+    progress::Event,
+    retry::Backoff,
+    session::{Opened, SessionError},
+};
 
 /// How often an upload begins anew without getting further than it ever was, though bytes arrive: enough for surrogates that
 /// are replaced one after the other, and an end to a registry that refuses the blob each time.
@@ -121,9 +125,10 @@ async fn attempt(
     blob: &Arc<dyn Blob>,
     resumption: &Resumption,
 ) -> Result<Attempt, PushError> {
-    let opened = match open(context, blob, resumption.get()).await {
+    let wish = Open { resume: resumption.get(), ..ahead::upload(&context.repository, blob.descriptor()) };
+    let opened = match context.session.open_upload(&wish).await {
         Ok(Opened::Stored(stored)) => return Ok(Attempt::Stored(stored.how)),
-        Ok(Opened::Progress(progress)) => progress,
+        Ok(Opened::Upload(progress)) => progress,
         Err(error) => return Ok(Attempt::Lost { error, arrived: 0, there: 0 }),
     };
     let id = opened.id.clone();
@@ -150,33 +155,6 @@ fn confirmed(blob: &Arc<dyn Blob>, stored: Stored) -> Result<How, PushError> {
         return Ok(stored.how);
     }
     Err(PushError::StoredOther { expected: expected.clone(), found: stored.digest })
-}
-
-enum Opened {
-    Stored(Stored),
-    Progress(UploadProgress),
-}
-
-async fn open(
-    context: &Context,
-    blob: &Arc<dyn Blob>,
-    resume: Option<Resume>,
-) -> Result<Opened, SessionError> {
-    let descriptor = blob.descriptor();
-    let wish = Open {
-        repository: context.repository.clone(),
-        digest: Some(descriptor.digest.clone()),
-        size: Some(descriptor.size),
-        key: None,
-        from: Vec::new(),
-        resume,
-    };
-    let answer = context.session.call(Method::POST, wire::UPLOADS, Some(&wish)).await?;
-    if answer.status == StatusCode::CREATED {
-        answer.parse(wire::UPLOADS).map(Opened::Progress)
-    } else {
-        answer.parse(wire::UPLOADS).map(Opened::Stored)
-    }
 }
 
 /// Asks for the registry's confirmation, as often as the surrogate says that there is none yet; also while some of the bytes are

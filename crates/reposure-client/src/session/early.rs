@@ -1,49 +1,95 @@
-//! A question that is asked along with the hello.
+//! What is asked along with the hello.
 
 use std::{
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use http::Method;
+use futures::future::{join, join_all};
+use http::{Method, StatusCode};
 use reposure_parcel::{
     exists::{Exists, Missing},
+    upload::{Open, Progress as UploadProgress},
     wire,
 };
+use serde::Serialize;
 
 use super::{Answer, JSON_ANSWER, SessionError, answer, collect, json, line::Line, request};
+use crate::push::Ahead;
 
-/// How long the answer is waited for once the hello is there: what takes longer is asked again, patiently and with a word to the user.
+/// How long answers are waited for once the hello is there: what takes longer is asked again, patiently and with a word to the user.
 pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 
-/// What came of a question that was asked along with the hello, for whoever asks it first.
+/// What came of that, for whoever asks it first.
 #[derive(Debug, Default)]
-pub(super) struct Early(Mutex<Option<(Exists, Missing)>>);
+pub(super) struct Early(Mutex<Answers>);
+
+#[derive(Debug, Default)]
+struct Answers {
+    missing: Option<(Exists, Missing)>,
+    uploads: Vec<(Open, UploadProgress)>,
+}
 
 impl Early {
-    /// Asks a question, if there is one. It is asked again, later and patiently, where it gets no answer now.
-    pub(super) async fn ask(line: &Line, question: Option<&Exists>) -> Self {
-        let Some(question) = question.filter(|question| !question.digests.is_empty()) else {
-            return Self::default();
-        };
-        let answered =
-            exists(line, question).await.inspect_err(|error| tracing::debug!(%error, "not asked early"));
-        Self(Mutex::new(answered.ok().map(|missing| (question.clone(), missing))))
+    fn lock(&self) -> MutexGuard<'_, Answers> {
+        // Nothing can panic while it is held.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks what a push wants to know. What gets no answer now is asked again, later and patiently.
+    ///
+    /// # Cancel safety
+    /// What was answered until then is kept.
+    pub(super) async fn ask(&self, line: &Line, ahead: Option<&Ahead>) {
+        let Some(ahead) = ahead else { return };
+        let opened = ahead.uploads().iter().map(|wish| self.open(line, wish));
+        join(self.exists(line, &ahead.question), join_all(opened)).await;
+    }
+
+    async fn exists(&self, line: &Line, question: &Exists) {
+        if question.digests.is_empty() {
+            return;
+        }
+        if let Some(Ok(missing)) =
+            ask(line, wire::EXISTS, question).await.map(|answer| answer.parse(wire::EXISTS))
+        {
+            self.lock().missing = Some((question.clone(), missing));
+        }
+    }
+
+    async fn open(&self, line: &Line, wish: &Open) {
+        let answer =
+            ask(line, wire::UPLOADS, wish).await.filter(|answer| answer.status == StatusCode::CREATED);
+        if let Some(Ok(progress)) = answer.map(|answer| answer.parse(wire::UPLOADS)) {
+            self.lock().uploads.push((wish.clone(), progress));
+        }
     }
 
     /// Returns the answer to a question, once.
-    pub(super) fn take(&self, question: &Exists) -> Option<Missing> {
-        let mut answered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        answered.take_if(|(asked, _)| asked == question).map(|(_, missing)| missing)
+    pub(super) fn missing(&self, question: &Exists) -> Option<Missing> {
+        self.lock().missing.take_if(|(asked, _)| asked == question).map(|(_, missing)| missing)
+    }
+
+    /// Returns the upload that was opened so, once.
+    pub(super) fn upload(&self, wish: &Open) -> Option<UploadProgress> {
+        let mut answers = self.lock();
+        let found = answers.uploads.iter().position(|(asked, _)| asked == wish)?;
+        Some(answers.uploads.swap_remove(found).1)
     }
 }
 
-async fn exists(line: &Line, question: &Exists) -> Result<Missing, SessionError> {
-    let asked = request(Method::POST, wire::EXISTS, "application/json", json(wire::EXISTS, Some(question))?)?;
+/// Asks once.
+async fn ask<T: Serialize>(line: &Line, path: &str, message: &T) -> Option<Answer> {
+    let answered = exchange(line, path, message).await;
+    answered.inspect_err(|error| tracing::debug!(%error, "not asked early")).ok()
+}
+
+async fn exchange<T: Serialize>(line: &Line, path: &str, message: &T) -> Result<Answer, SessionError> {
+    let asked = request(Method::POST, path, "application/json", json(path, Some(message))?)?;
     let response = line.exchange(asked).await?;
-    let response = answer::checked(response, line.channel.as_ref(), wire::EXISTS).await?;
+    let response = answer::checked(response, line.channel.as_ref(), path).await?;
     let status = response.status();
-    let bytes = collect(response.into_body(), wire::EXISTS, JSON_ANSWER).await?;
     // One that takes longer is none of this.
-    Answer { status, bytes }.parse(wire::EXISTS)
+    let bytes = collect(response.into_body(), path, JSON_ANSWER).await?;
+    Ok(Answer { status, bytes })
 }

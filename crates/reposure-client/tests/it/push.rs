@@ -11,6 +11,7 @@ use std::{
 };
 
 use futures::{FutureExt as _, future::BoxFuture};
+use http::Method;
 use reposure_client::push::PushError;
 use reposure_oci::{
     Artifact, Blob, Descriptor, Digest, Image, Layer, LayerCache, MediaType, MemoryBlob, RawManifest, Spool,
@@ -58,7 +59,7 @@ async fn a_push_asks_ahead() {
     let artifact = scene.open(scene.write_oci_archive(&image)).await;
     for run in 0..2 {
         scene.api_server.forget();
-        scene.push_ahead(&artifact, "app:v1").await.unwrap();
+        scene.push_ahead(&artifact, "app:v1", false).await.unwrap();
         let seen = scene.api_server.seen();
         let count = |path: &str| seen.iter().filter(|seen| seen.path.starts_with(path)).count();
         assert_eq!(count("/reposure/v1/hello"), 1);
@@ -66,6 +67,26 @@ async fn a_push_asks_ahead() {
         assert_eq!(count("/reposure/v1/blobs/"), if run == 0 { 26 } else { 0 });
     }
     scene.assert_holds(&image, "app", "v1");
+}
+
+/// Over a long way it opens the uploads of its large blobs before it knows that they are missing, and no other.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_push_over_a_long_way_opens_uploads_ahead() {
+    let scene = Scene::new().await;
+    let image = RandomImage::new(4, 3, 5 << 20).unwrap();
+    let artifact = scene.open(scene.write_oci_archive(&image)).await;
+    for (is_far, opened) in [(true, 3), (true, 3), (false, 0)] {
+        scene.api_server.forget();
+        scene.push_ahead(&artifact, "app:v1", is_far).await.unwrap();
+        let seen = scene.api_server.seen();
+        let count = |method: &Method, end: &str| {
+            seen.iter().filter(|seen| seen.method == *method && seen.path.ends_with(end)).count()
+        };
+        assert_eq!(count(&Method::POST, "/reposure/v1/uploads"), opened);
+        assert_eq!(count(&Method::POST, "/reposure/v1/exists"), 1);
+    }
+    scene.assert_holds(&image, "app", "v1");
+    assert_eq!(scene.registry.open_uploads(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

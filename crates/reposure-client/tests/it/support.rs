@@ -140,10 +140,16 @@ impl Scene {
         ServiceAccountTokens::new(client, "ns", "audience".into(), |right| format!("access-{right}"))
     }
 
-    /// Pushes as the command line tool does, which asks what it can before it has a session.
-    pub(crate) async fn push_ahead(&self, artifact: &Artifact, name: &str) -> Result<Digest, PushError> {
+    /// Pushes as the command line tool does, which asks what it can before it has a session; over a long way that is more.
+    pub(crate) async fn push_ahead(
+        &self,
+        artifact: &Artifact,
+        name: &str,
+        is_far: bool,
+    ) -> Result<Digest, PushError> {
         let (name, options) = (image(name), PushOptions::default());
         let ahead = Ahead::of(artifact, &name, options);
+        let ahead = if is_far { ahead.over_a_long_way() } else { ahead };
         let api_server = self.api_server();
         api_server.expect(ahead.requests());
         let channel = Arc::new(Proxy::new(api_server, "ns", POD, 10250));

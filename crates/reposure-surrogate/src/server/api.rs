@@ -87,7 +87,10 @@ async fn dispatch(right: Right, app: Arc<App>, request: Request<Body>) -> Result
             let wish: Exists = body::message(request.into_body()).await?;
             app.kind.check(&wish.repository)?;
             let work = app.clone();
-            later(&app, async move { exists::exists(&work.client, &work.uploads, wish).await }).await
+            later(&app, async move {
+                exists::exists(&work.client, &work.uploads, wish, right >= Right::Push).await
+            })
+            .await
         }
         Route::Storage => {
             let wish: Storage = body::message(request.into_body()).await?;

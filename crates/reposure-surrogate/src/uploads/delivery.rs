@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use http::StatusCode;
 use reposure_oci::{
     Digest,
     registry::{Error, Session},
@@ -18,6 +19,7 @@ use super::{
     feed,
     form::{Form, Forms},
     pool::SEGMENT,
+    prepared::Prepared,
     upload::Upload,
 };
 use crate::{
@@ -30,22 +32,39 @@ use crate::{
 const LONGEST_UNSIZED: u64 = CHUNK / 2;
 
 /// Sends the bytes as they come and returns what the registry made of them.
-pub(super) async fn deliver(upload: Arc<Upload>, registry: Client, forms: &Forms) -> Result<Stored, Problem> {
-    let session = match upload.take_session() {
-        Some(session) => Ok(session),
-        None => registry.start_upload(&upload.key.repository).await,
-    };
-    let session = session.map_err(|error| refusal::of(&error))?;
+pub(super) async fn deliver(
+    upload: Arc<Upload>,
+    registry: Client,
+    prepared: &Prepared,
+    forms: &Forms,
+) -> Result<Stored, Problem> {
+    let (session, was_prepared) =
+        open(&upload, &registry, prepared).await.map_err(|error| refusal::of(&error))?;
     upload.note_place(&session);
     let is_resumed = session.offset() > 0;
-    let mut open = OpenAtRegistry { registry, session, upload, is_resumed, is_over: false };
+    let mut open = OpenAtRegistry { registry, session, upload, is_resumed, was_prepared, is_over: false };
     let outcome = open.bring(forms).await;
+    if was_prepared && outcome.as_ref().is_err_and(|problem| problem.code == Code::NotFound) {
+        prepared.forget(&open.upload.key.repository);
+    }
     // What is cut off may go on there, for a client that comes back.
     if outcome.as_ref().is_err_and(|problem| !problem.transient) {
         open.cancel();
     }
     open.is_over = true;
     outcome.map(|digest| Stored { digest, how: How::Uploaded })
+}
+
+/// Opens the upload at the registry, unless that has been done; tells whether it was for no blob in particular.
+async fn open(upload: &Upload, registry: &Client, prepared: &Prepared) -> Result<(Session, bool), Error> {
+    if let Some(session) = upload.take_session() {
+        return Ok((session, false));
+    }
+    let repository = &upload.key.repository;
+    match prepared.take(repository).await {
+        Some(session) => Ok((session, true)),
+        None => registry.start_upload(repository).await.map(|session| (session, false)),
+    }
 }
 
 /// Tells clients that the upload is lost, and what for. The bytes that left are not kept, so they have to come again.
@@ -66,6 +85,8 @@ struct OpenAtRegistry {
     upload: Arc<Upload>,
     /// Whether the registry had some of its bytes from an upload that was lost.
     is_resumed: bool,
+    /// Whether it was opened before the blob was there.
+    was_prepared: bool,
     is_over: bool,
 }
 
@@ -106,6 +127,9 @@ impl OpenAtRegistry {
     fn refusal(&self, error: &Error) -> Problem {
         if self.is_resumed && !error.is_transient() {
             begin_again(error, " from its start")
+        } else if self.was_prepared && error.status() == Some(StatusCode::NOT_FOUND) {
+            // The registry has lost it since, as when it was started anew.
+            begin_again(error, "")
         } else {
             refusal::of(error)
         }

@@ -11,6 +11,7 @@ mod form;
 mod lacking;
 mod open;
 mod pool;
+mod prepared;
 mod ranges;
 mod receiving;
 mod remembered;

@@ -28,6 +28,7 @@ use super::{
     form::Forms,
     lacking::Lacking,
     pool::Pool,
+    prepared::Prepared,
     remembered::Remembered,
     upload::{Key, Outcome, Upload},
 };
@@ -60,6 +61,7 @@ pub(crate) struct Uploads {
     pub(super) registry: Client,
     pub(super) remembered: Remembered,
     pub(super) lacking: Lacking,
+    pub(super) prepared: Arc<Prepared>,
     pub(super) forms: Arc<Forms>,
     table: Mutex<Table>,
     budget: Budget,
@@ -73,6 +75,7 @@ impl Uploads {
     /// Makes a table of uploads to a registry.
     pub(crate) fn new(registry: Client, forms: Forms, budget: Budget) -> Self {
         Self {
+            prepared: Arc::new(Prepared::new(registry.clone())),
             registry,
             remembered: Remembered::default(),
             lacking: Lacking::default(),
@@ -97,6 +100,15 @@ impl Uploads {
             self.is_stored(digest, repository);
         } else {
             self.lacking.note(digest, repository);
+        }
+    }
+
+    /// Opens uploads at the registry for these blobs, which are to be sent at once. What may be mounted needs none.
+    pub(crate) fn prepare(&self, repository: &RepositoryName, missing: &[Digest]) {
+        let is_elsewhere = |digest: &&Digest| !self.remembered.repositories(digest).is_empty();
+        let count = missing.len() - missing.iter().filter(is_elsewhere).count();
+        if !self.ending.load(Ordering::Relaxed) {
+            self.prepared.prepare(repository, count);
         }
     }
 
@@ -248,9 +260,10 @@ impl Uploads {
     pub(super) fn start(self: &Arc<Self>, upload: &Arc<Upload>) {
         upload.start(|| {
             let (table, upload) = (Arc::downgrade(self), upload.clone());
-            let (registry, forms) = (self.registry.clone(), self.forms.clone());
+            let (registry, forms, prepared) =
+                (self.registry.clone(), self.forms.clone(), self.prepared.clone());
             AbortOnDropHandle::new(tokio::spawn(async move {
-                let outcome = delivery::deliver(upload.clone(), registry, &forms).await;
+                let outcome = delivery::deliver(upload.clone(), registry, &prepared, &forms).await;
                 if let Some(table) = table.upgrade() {
                     table.end(&upload, outcome);
                 }
@@ -298,6 +311,7 @@ impl Uploads {
             }
         }
         self.lock().ended.retain(|_, ended| ended.at.elapsed() < RESULT_AGE);
+        self.prepared.sweep();
         if open.is_empty() {
             self.pool.shrink();
         }

@@ -4,6 +4,7 @@ use std::{
     net::{Ipv4Addr, SocketAddr},
     path::PathBuf,
     sync::Arc,
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -200,6 +201,13 @@ impl Answer {
 
     pub(crate) fn code(&self) -> Code {
         self.problem().code
+    }
+}
+
+/// Waits until it is so; the test's own time limit ends it.
+pub(crate) async fn until(is_so: impl Fn() -> bool) {
+    while !is_so() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 

@@ -1,11 +1,13 @@
 //! Who may do what, by the token that comes with a request.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::{Method, Request};
+use reposure_oci::Digest;
 use reposure_parcel::{
     config::{Access, ServiceAccounts},
+    exists::Exists,
     hello::Hello,
     problem::Code,
     wire::{self, Right},
@@ -19,7 +21,7 @@ use ring::{
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::harness::{SurrogateClient, config, open};
+use crate::harness::{SurrogateClient, config, open, until};
 
 /// Signs tokens, and serves the key for them as the API server does.
 struct Cluster {
@@ -94,6 +96,19 @@ async fn rights_follow_the_token() {
         assert_eq!(client.get(wire::HELLO).await.json::<Hello>().right, right);
         assert_eq!(client.get("/v2/a/manifests/v1").await.status, 200);
         let open = client.post(wire::UPLOADS, &open(right.as_str().as_bytes())).await;
+        let exists = Exists {
+            repository: "a".parse().unwrap(),
+            digests: vec![Digest::sha256_of(right.as_str())],
+            push: true,
+        };
+        assert_eq!(client.post(wire::EXISTS, &exists).await.status, 200);
+        // The registry is made ready for those who may push.
+        if right >= Right::Push {
+            until(|| registry.open_uploads() > 0).await;
+        } else {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            assert_eq!(registry.open_uploads(), 0);
+        }
         let post = client.method(Method::POST, "/v2/a/blobs/uploads/").await;
         if right >= Right::Push {
             assert_eq!((open.status.as_u16(), post.status.as_u16()), (201, 202));

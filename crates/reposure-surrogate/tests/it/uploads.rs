@@ -1,6 +1,6 @@
 //! Uploads that go well.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{Method, Request};
@@ -15,7 +15,7 @@ use reposure_parcel::{
 use reposure_testing::DigestHeader;
 use tokio::task::JoinSet;
 
-use crate::harness::{CHUNK, REPOSITORY, Stage, SurrogateClient, bytes, open};
+use crate::harness::{CHUNK, REPOSITORY, Stage, SurrogateClient, bytes, open, until};
 
 /// Sends the chunks of an upload in a scrambled order, eight at once, each as soon as it is inside the window.
 pub(crate) async fn send(client: &SurrogateClient, opened: Progress, blob: &Arc<Vec<u8>>) {
@@ -314,13 +314,56 @@ async fn what_was_just_asked_for_is_not_asked_for_again() {
     let (blob, repository) = (bytes(1, 100), REPOSITORY.parse().unwrap());
     let digest = Digest::sha256_of(&blob);
     let path = whole::path(&repository, &digest);
-    let wish = Exists { repository, digests: vec![digest] };
+    let wish = Exists { repository, digests: vec![digest], push: false };
     assert_eq!(stage.client.post(wire::EXISTS, &wish).await.status, 200);
     let put = || stage.client.send(Request::put(&path), blob.clone());
     assert_eq!(put().await.status, 201);
     assert_eq!(stage.registry.count(&Method::HEAD, "/blobs/"), 1);
     assert_eq!(put().await.json::<Stored>().how, How::Existed, "it is asked for once more");
     assert_eq!(stage.registry.count(&Method::HEAD, "/blobs/"), 2);
+}
+
+/// While the client learns what is missing, uploads are opened at the registry for that, if he is to send it.
+#[tokio::test]
+async fn the_registry_is_made_ready_for_what_is_missing() {
+    let stage = Stage::start().await;
+    let blobs = [1, 2, 3].map(|seed| bytes(seed, 100));
+    let wish = |push| Exists {
+        repository: REPOSITORY.parse().unwrap(),
+        digests: blobs.iter().map(Digest::sha256_of).collect(),
+        push,
+    };
+    let opened = || stage.registry.count(&Method::POST, "/blobs/uploads/");
+    assert_eq!(stage.client.post(wire::EXISTS, &wish(false)).await.status, 200);
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(opened(), 0);
+    for _ in 0..2 {
+        assert_eq!(stage.client.post(wire::EXISTS, &wish(true)).await.status, 200);
+    }
+    until(|| opened() == blobs.len()).await;
+    for blob in &blobs {
+        let path = whole::path(&REPOSITORY.parse().unwrap(), &Digest::sha256_of(blob));
+        assert_eq!(stage.client.send(Request::put(path), blob.clone()).await.status, 201);
+    }
+    assert_eq!((opened(), stage.registry.open_uploads()), (blobs.len(), 0));
+}
+
+/// It may have been started anew since, and then knows none of what was opened.
+#[tokio::test]
+async fn what_the_registry_has_lost_since_is_opened_again() {
+    let stage = Stage::start().await;
+    let blobs = [1, 2].map(|seed| bytes(seed, 100));
+    let digests: Vec<_> = blobs.iter().map(Digest::sha256_of).collect();
+    let wish = Exists { repository: REPOSITORY.parse().unwrap(), digests: digests.clone(), push: true };
+    assert_eq!(stage.client.post(wire::EXISTS, &wish).await.status, 200);
+    until(|| stage.registry.open_uploads() == blobs.len()).await;
+    stage.registry.forget_uploads();
+    let path = |digest| whole::path(&wish.repository, digest);
+    let lost = stage.client.send(Request::put(path(&digests[0])), blobs[0].clone()).await;
+    assert_eq!(lost.code(), Code::NotFound);
+    for (blob, digest) in blobs.iter().zip(&digests) {
+        assert_eq!(stage.client.send(Request::put(path(digest)), blob.clone()).await.status, 201);
+    }
 }
 
 /// What arrived of it is not sent again.

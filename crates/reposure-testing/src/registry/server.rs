@@ -178,6 +178,11 @@ impl MemoryRegistry {
     pub fn open_uploads(&self) -> usize {
         self.shared.store().uploads.len()
     }
+
+    /// Loses all uploads that are open, as a registry that is started anew without a volume.
+    pub fn forget_uploads(&self) {
+        self.shared.store().uploads.clear();
+    }
 }
 
 impl Drop for MemoryRegistry {
