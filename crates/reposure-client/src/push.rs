@@ -30,7 +30,7 @@ use tokio::{sync::Semaphore, task::JoinSet};
 use crate::{
     progress::{Event, Progress},
     retry::{Backoff, FIRST_PATIENCE},
-    session::Session,
+    session::{FAR, Session},
 };
 
 pub use ahead::Ahead;
@@ -52,10 +52,19 @@ const ANY_BLOB: usize = 4;
 const PREPARATIONS: usize = 2;
 
 /// How to push.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct PushOptions {
     /// The chunks in flight over all blobs, at least 1. By default they follow the link: 1 to 16, and 32 MiB at most.
     pub jobs: Option<usize>,
+    /// How long a round trip takes at most on a link where it pays to send chunks without TLS, if the surrogate lets one; see
+    /// [`reposure_parcel::ticket`].
+    pub near: Duration,
+}
+
+impl Default for PushOptions {
+    fn default() -> Self {
+        Self { jobs: None, near: FAR }
+    }
 }
 
 /// What the tasks of one push share.
@@ -66,6 +75,7 @@ struct Context {
     progress: Progress,
     chunks: Parallelism,
     chunk_size: ChunkSize,
+    near: Duration,
     /// Places at the surrogate.
     places: Semaphore,
     preparations: Semaphore,
@@ -115,6 +125,7 @@ pub async fn push(
         progress,
         chunks: Parallelism::new(options.jobs, session.round_trip(), chunk_size.clone()),
         chunk_size,
+        near: options.near,
         places: Semaphore::new(places(&session)),
         preparations: Semaphore::new(PREPARATIONS),
         reached: AtomicBool::new(false),

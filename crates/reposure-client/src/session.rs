@@ -6,6 +6,7 @@ mod error;
 mod line;
 mod probe;
 mod round_trip;
+mod scouted;
 mod storage;
 mod tickets;
 
@@ -43,6 +44,7 @@ pub use error::SessionError;
 use line::Line;
 pub use round_trip::FAR;
 use round_trip::RoundTrip;
+use scouted::Scouted;
 pub(crate) use tickets::Tickets;
 
 /// How long the first answer of a surrogate may take.
@@ -66,6 +68,8 @@ pub struct Session {
     early: Early,
     /// The way for blobs without TLS, where the surrogate gives tickets.
     clear: Option<Arc<dyn Channel>>,
+    /// Whether chunks go that way.
+    chunks: Scouted,
 }
 
 /// A status with a JSON body.
@@ -118,7 +122,7 @@ impl Session {
         let early = Early::default();
         let hello = Self::ask_first(&line, &early, ahead).await?;
         let clear = line.channel.clear().filter(|_| hello.can(ticket::CAPABILITY));
-        let mut session = Self { line, hello, early, clear };
+        let mut session = Self { line, hello, early, clear, chunks: Scouted::default() };
         session.unwrap().await;
         Ok(session)
     }

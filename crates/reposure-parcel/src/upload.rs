@@ -72,6 +72,20 @@ pub struct Progress {
     /// What to open the upload with after the surrogate was lost, once the registry has begun to take it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resume: Option<Resume>,
+    /// Leave to send the chunks without TLS, in the answer to [`Open`] where it hides nothing; see [`crate::ticket`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticket: Option<Ticket>,
+}
+
+/// A ticket for the chunks of one upload. `Debug` does not show it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Ticket(pub String);
+
+impl fmt::Debug for Ticket {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Ticket(..)")
+    }
 }
 
 /// A range of bytes, from the first to the one behind the last.

@@ -1,4 +1,4 @@
-//! Tickets for blobs, and the requests without TLS that carry them.
+//! Tickets for blobs and chunks, and the requests without TLS that carry them.
 
 use std::{sync::Arc, time::SystemTime};
 
@@ -15,6 +15,8 @@ use crate::{
     answer::{self, Answer},
     app::App,
     exists, gateway,
+    identifier::Identifier,
+    route::Route,
 };
 
 /// Gives tickets.
@@ -34,22 +36,43 @@ pub(crate) fn give(app: &App, wanted: &Wanted) -> Result<Answer, Problem> {
 
 /// Answers a request that came without TLS over the cluster's network, where nothing but a ticket may be shown.
 pub(crate) async fn answer(app: Arc<App>, request: Request<Body>) -> Answer {
-    let office = app.tickets.as_ref().filter(|office| is_admitted(office, &request, SystemTime::now()));
-    let passed = if office.is_some() {
-        gateway::pass(app.registry.clone(), &app.results, request).await
-    } else {
-        Err(Problem::new(Code::Unauthorized, "unauthorized"))
+    let leave = app.tickets.as_ref().and_then(|office| leave(office, &request, SystemTime::now()));
+    let answered = match leave {
+        Some(Leave::Read) => gateway::pass(app.registry.clone(), &app.results, request).await,
+        Some(Leave::Send(upload, offset)) => {
+            let (parts, body) = request.into_parts();
+            app.uploads.chunk(&upload, offset, &parts.headers, body).await
+        }
+        None => Err(Problem::new(Code::Unauthorized, "unauthorized")),
     };
-    passed.unwrap_or_else(|problem| answer::problem(&problem))
+    answered.unwrap_or_else(|problem| answer::problem(&problem))
 }
 
-/// Tells whether a request carries a ticket for just what it asks for.
-fn is_admitted<B>(office: &TicketOffice, request: &Request<B>, now: SystemTime) -> bool {
-    let ticket = request.headers().get(wire::TICKET_HEADER).and_then(|ticket| ticket.to_str().ok());
-    let (Some(ticket), Some((repository, digest))) = (ticket, blob(request.uri().path())) else {
-        return false;
-    };
-    *request.method() == Method::GET && office.admits(ticket, &repository, &digest, now)
+/// What a ticket is for.
+#[derive(Debug, PartialEq, Eq)]
+enum Leave {
+    /// To read the blob that is asked for.
+    Read,
+    /// To send a chunk of an upload, at an offset.
+    Send(Identifier, u64),
+}
+
+/// Returns what a request asks for, if it carries a ticket for just that.
+fn leave<B>(office: &TicketOffice, request: &Request<B>, now: SystemTime) -> Option<Leave> {
+    let ticket = request.headers().get(wire::TICKET_HEADER)?.to_str().ok()?;
+    match *request.method() {
+        Method::GET => {
+            let (repository, digest) = blob(request.uri().path())?;
+            office.admits(ticket, &repository, &digest, now).then_some(Leave::Read)
+        }
+        Method::PUT => match Route::parse(request.method(), request.uri()) {
+            Ok(Route::Chunk(upload, offset)) if office.admits_chunk(ticket, &upload, now) => {
+                Some(Leave::Send(upload, offset))
+            }
+            _ => None,
+        },
+        _ => None,
+    }
 }
 
 /// Reads `/v2/REPOSITORY/blobs/DIGEST`.
@@ -69,7 +92,7 @@ mod tests {
         let ticket = office.ticket(&"some/app".parse().unwrap(), &digest, now);
         let admitted = |method: Method, path: &str, header: &str| {
             let request = Request::builder().method(method).uri(path).header(header, &ticket).body(());
-            is_admitted(&office, &request.unwrap(), now)
+            leave(&office, &request.unwrap(), now) == Some(Leave::Read)
         };
         let (path, header) = (format!("/v2/some/app/blobs/{digest}"), wire::TICKET_HEADER);
         assert!(admitted(Method::GET, &path, header));
@@ -88,6 +111,28 @@ mod tests {
             wire::HELLO.to_owned(),
         ] {
             assert!(!admitted(Method::GET, &path, header), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_ticket_of_an_upload_opens_nothing_but_its_chunks() {
+        let (office, now, upload) = (TicketOffice::new().unwrap(), SystemTime::now(), Identifier::random());
+        let ticket = office.upload_ticket(&upload, now);
+        let leave = |method: Method, path: &str| {
+            let request = Request::builder().method(method).uri(path).header(wire::TICKET_HEADER, &ticket);
+            leave(&office, &request.body(()).unwrap(), now)
+        };
+        let path = format!("{}/{upload}", wire::UPLOADS);
+        assert_eq!(leave(Method::PUT, &format!("{path}/7")), Some(Leave::Send(upload.clone(), 7)));
+        let other = Identifier::random();
+        for (method, path) in [
+            (Method::GET, path.clone()),
+            (Method::POST, format!("{path}/commit")),
+            (Method::POST, format!("{path}/cancel")),
+            (Method::PUT, format!("{}/{other}/7", wire::UPLOADS)),
+            (Method::PUT, format!("{}/app/{}", wire::BLOBS, Digest::sha256_of(b"a"))),
+        ] {
+            assert_eq!(leave(method, &path), None, "{path}");
         }
     }
 }

@@ -33,9 +33,9 @@ pub fn grant_role(registry: &Registry, level: Right) -> Role {
     let group = Registry::group(&()).into_owned();
     let rules = vec![
         named(rule("", &["pods/proxy"], proxy_verbs(level)), proxied("https")),
-        // Blobs of a registry that is reached by plain HTTP are read without TLS, by tickets: who may not ask for one, as it takes
+        // Blobs of a registry that is reached by plain HTTP are read and sent without TLS, by tickets: who may not ask for one, as it takes
         // POST, reads them over TLS.
-        named(rule("", &["pods/proxy"], &["get"]), proxied("http")),
+        named(rule("", &["pods/proxy"], clear_verbs(level)), proxied("http")),
         // A WebSocket is asked for by GET, which newer API servers take for a creation.
         named(rule("", &["pods/portforward"], &["get", "create"]), vec![pod.clone()]),
         named(rule("", &["pods"], &["get"]), vec![pod.clone()]),
@@ -108,6 +108,14 @@ const fn proxy_verbs(level: Right) -> &'static [&'static str] {
     }
 }
 
+/// Returns the verbs of what goes without TLS: blobs come by `GET`, and chunks go by `PUT`.
+const fn clear_verbs(level: Right) -> &'static [&'static str] {
+    match level {
+        Right::Pull => &["get"],
+        Right::Push | Right::Admin => &["get", "update"],
+    }
+}
+
 fn accounts(names: &SurrogateNames, level: Right) -> Vec<String> {
     let account = |right| match right {
         Right::Pull => names.pull_account(),
@@ -170,7 +178,7 @@ mod tests {
         let push = lines(&grant_role(&registry, Right::Push));
         assert!(
             push.starts_with(
-                "pods/proxy get,create,update https:reposure-surrogate-default-0:8443\npods/proxy get http:"
+                "pods/proxy get,create,update https:reposure-surrogate-default-0:8443\npods/proxy get,update http:"
             ),
             "{push}"
         );

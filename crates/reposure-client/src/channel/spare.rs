@@ -67,7 +67,9 @@ where
             let (connector, uri) = (self.connector.clone(), uri.clone());
             let pause = PACE * u32::saturating_sub(number, AT_ONCE - 1);
             let task = runtime.spawn(async move {
-                sleep(pause).await;
+                if !pause.is_zero() {
+                    sleep(pause).await;
+                }
                 connector.oneshot(uri).await
             });
             begun.push_back(Begun { at: Instant::now(), task: AbortOnDropHandle::new(task) });

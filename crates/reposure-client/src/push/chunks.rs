@@ -13,7 +13,7 @@ use http::Method;
 use reposure_oci::{Blob, Digest, Digester};
 use reposure_parcel::{
     problem::Code,
-    upload::{Progress as UploadProgress, Range, Window},
+    upload::{Progress as UploadProgress, Range, Ticket, Window},
     wire,
 };
 use tokio::{
@@ -84,6 +84,7 @@ struct Upload {
     chunk_size: ChunkSize,
     chunks: Parallelism,
     resumption: Resumption,
+    ticket: Option<Ticket>,
 }
 
 /// Sends a blob's chunks. When all of them were read, the digest is right, and the last ones are on their way, `commit` begins, whose
@@ -107,6 +108,7 @@ pub(super) async fn send<T>(
         chunk_size: context.chunk_size.clone(),
         chunks: context.chunks.clone(),
         resumption: resumption.clone(),
+        ticket: opened.ticket.filter(|_| context.session.round_trip() <= context.near),
     };
     tokio::select! {
         sent = send_all(context, &upload, blob, &opened.received, on_the_way, commit) => sent,
@@ -312,7 +314,7 @@ impl Upload {
         let path = format!("{}/{start}", self.path);
         loop {
             let began = Instant::now();
-            let error = match self.session.put(&path, bytes.clone()).await {
+            let error = match self.session.put_chunk(&path, bytes, self.ticket.as_ref()).await {
                 Ok(answer) => {
                     self.measure(bytes.len() as u64, began.elapsed());
                     self.learn(&answer.parse::<UploadProgress>(&path)?);

@@ -54,7 +54,8 @@ mod tests {
 
     fn progress(resume: Option<&str>) -> Progress {
         let resume = resume.map(|place| Resume(place.into()));
-        Progress { id: "1".into(), received: Vec::new(), window: Window { from: 0, bytes: 0 }, resume }
+        let window = Window { from: 0, bytes: 0 };
+        Progress { id: "1".into(), received: Vec::new(), window, resume, ticket: None }
     }
 
     fn error(problem: Problem) -> SessionError {

@@ -68,12 +68,20 @@ impl Line {
 
     /// Sends one request with a token and the headers that every request has.
     pub(super) async fn exchange(&self, mut request: Request<Bytes>) -> Result<Response<Body>, SessionError> {
-        let path = request.uri().path().to_owned();
-        // The API server's HTTP client asks for gzip where no encoding is named, and unpacks it: a digest would not fit.
-        request.headers_mut().insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         if self.channel.needs_token() {
             self.add_token(&mut request).await?;
         }
+        self.exchange_as_it_is(request).await
+    }
+
+    /// Sends one request that shows another leave than a token, with the headers that every request has.
+    pub(super) async fn exchange_as_it_is(
+        &self,
+        mut request: Request<Bytes>,
+    ) -> Result<Response<Body>, SessionError> {
+        let path = request.uri().path().to_owned();
+        // The API server's HTTP client asks for gzip where no encoding is named, and unpacks it: a digest would not fit.
+        request.headers_mut().insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         let patience = ANSWER_DEADLINE + Duration::from_secs(request.body().len() as u64 / SLOWEST_LINK);
         let began = Instant::now();
         let response = timeout(patience, self.channel.send(request))

@@ -1,4 +1,4 @@
-//! Blobs that may be read without TLS between the surrogate and the API server, by tickets.
+//! Blobs that may be read, and chunks that may be sent, without TLS between the surrogate and the API server, by tickets.
 
 use std::{
     collections::HashMap,
@@ -15,11 +15,12 @@ use reposure_oci::{Body, Descriptor, Digest, RepositoryName};
 use reposure_parcel::{
     limits::EXISTS_DIGESTS,
     ticket::{self, Wanted},
+    upload::Ticket,
     wire,
 };
 use tokio::time::timeout;
 
-use super::{Session, answer, line::ANSWER_DEADLINE};
+use super::{Answer, JSON_ANSWER, Session, SessionError, answer, collect, line::ANSWER_DEADLINE, request};
 use crate::channel::Channel;
 
 /// The least that a pull has for tickets to be worth their round trip, in bytes: TLS costs a millisecond for each 2 MiB.
@@ -59,6 +60,43 @@ impl Session {
         let by_digest = pairs.filter_map(|(digest, ticket)| Some((digest, value(ticket)?))).collect();
         Some(Tickets { channel, by_digest, is_closed: AtomicBool::new(false) })
     }
+
+    /// Sends a chunk, by a ticket without TLS where that goes.
+    pub(crate) async fn put_chunk(
+        &self,
+        path: &str,
+        bytes: &Bytes,
+        ticket: Option<&Ticket>,
+    ) -> Result<Answer, SessionError> {
+        let in_the_clear = self.clear.as_ref().zip(ticket.and_then(|ticket| value(&ticket.0)));
+        let turn = in_the_clear.and_then(|way| Some((way, self.chunks.turn()?)));
+        let Some(((channel, ticket), turn)) = turn else { return self.put(path, bytes.clone()).await };
+        let mut request = request(Method::PUT, path, "application/octet-stream", bytes.clone())?;
+        request.headers_mut().insert(wire::TICKET_HEADER, ticket);
+        let response = match self.line.over(channel.clone()).exchange_as_it_is(request).await {
+            Ok(response) => response,
+            // It is not sent again before it is asked how far it came.
+            Err(error) => {
+                turn.end(false);
+                return Err(error);
+            }
+        };
+        let answer = answer_to_chunk(response, channel.as_ref(), path).await;
+        turn.end(answer.is_some());
+        match answer {
+            Some(answer) => Ok(answer),
+            // Over TLS it is said what is wrong, if anything is.
+            None => self.put(path, bytes.clone()).await,
+        }
+    }
+}
+
+/// Returns the surrogate's answer to a chunk that it has received.
+async fn answer_to_chunk(response: Response<Body>, channel: &dyn Channel, path: &str) -> Option<Answer> {
+    let response = answer::checked(response, channel, path).await.ok()?;
+    let status = response.status();
+    let bytes = collect(response.into_body(), path, JSON_ANSWER).await.ok()?;
+    Some(Answer { status, bytes })
 }
 
 impl Tickets {

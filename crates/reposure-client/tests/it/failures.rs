@@ -49,7 +49,7 @@ async fn a_push_survives_the_loss_of_the_surrogate() {
     let artifact = scene.open(scene.write_oci_archive(&image)).await;
     let session = scene.session(Right::Push).await.unwrap();
     let name = crate::support::image("app:v1");
-    let options = PushOptions { jobs: Some(1) };
+    let options = PushOptions { jobs: Some(1), ..PushOptions::default() };
     let progress = Progress::none();
     let push = tokio::spawn(async move { push(session, &artifact, &name, options, progress).await });
     while scene.registry.received() < 24 << 20 {
@@ -74,7 +74,7 @@ async fn a_push_survives_the_loss_of_the_surrogate_before_a_registry_that_forget
     let artifact = scene.open(scene.write_oci_archive(&image)).await;
     let session = scene.session(Right::Push).await.unwrap();
     let push = tokio::spawn(async move {
-        let (options, progress) = (PushOptions { jobs: Some(1) }, Progress::none());
+        let (options, progress) = (PushOptions { jobs: Some(1), ..PushOptions::default() }, Progress::none());
         push(session, &artifact, &crate::support::image("app:v1"), options, progress).await
     });
     while scene.registry.received() < 8 << 20 {
@@ -97,7 +97,7 @@ async fn no_chunk_is_sent_to_a_surrogate_that_is_away() {
     let away = Failure { path: "/uploads/".into(), after: 1, times: 4, how: How::Status(503) };
     scene.api_server.fail(away);
     let session = scene.session(Right::Push).await.unwrap();
-    let options = PushOptions { jobs: Some(1) };
+    let options = PushOptions { jobs: Some(1), ..PushOptions::default() };
     push(session, &artifact, &crate::support::image("app:v1"), options, Progress::none()).await.unwrap();
     scene.assert_holds(&image, "app", "v1");
     assert_eq!(scene.api_server.heal(), 0, "nobody asked");

@@ -37,7 +37,7 @@ async fn a_long_way_is_filled_by_many_exchanges() {
         let far = Link { round_trip: Duration::from_millis(60), ..Link::default() };
         let relay = Relay::start(address, far).unwrap();
         let session = scene.session_through(&relay, Right::Push).await;
-        let options = PushOptions { jobs };
+        let options = PushOptions { jobs, ..PushOptions::default() };
         push(session.clone(), &artifact, &image("app:v1"), options, Progress::none()).await.unwrap();
         scene.assert_holds(&layers, "app", "v1");
         let smallest = offsets(&scene).into_iter().filter(|offset| *offset > 0).min();
@@ -65,9 +65,15 @@ async fn a_slow_link_gets_small_chunks() {
     // A chunk of 4 MiB takes 5 s.
     let relay = Relay::start(address, Link { bandwidth: Some(800 << 10), ..Link::default() }).unwrap();
     let session = scene.session_through(&relay, Right::Push).await;
-    push(session, &artifact, &image("app:v1"), PushOptions { jobs: Some(1) }, Progress::none())
-        .await
-        .unwrap();
+    push(
+        session,
+        &artifact,
+        &image("app:v1"),
+        PushOptions { jobs: Some(1), ..PushOptions::default() },
+        Progress::none(),
+    )
+    .await
+    .unwrap();
     scene.assert_holds(&layers, "app", "v1");
     let offsets = offsets(&scene);
     assert!(offsets.contains(&(6 << 20)), "the chunks stayed as large as they were: {offsets:?}");

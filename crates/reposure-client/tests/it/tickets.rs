@@ -1,8 +1,13 @@
-//! Blobs that are read without TLS between the API server and the surrogate.
+//! Blobs that are read, and chunks that are sent, without TLS between the API server and the surrogate.
 
 use std::time::Duration;
 
-use reposure_client::pull::{PullOptions, fetch_tree};
+use http::Method;
+use reposure_client::{
+    progress::Progress,
+    pull::{PullOptions, fetch_tree},
+    push::{PushOptions, push},
+};
 use reposure_parcel::{wire, wire::Right};
 use reposure_testing::{RandomImage, api_server::Behaviour};
 
@@ -39,6 +44,36 @@ async fn who_may_not_go_without_tls_goes_over_it() {
     let scene = Scene::with(Behaviour { refuses_clear: true, ..Behaviour::default() }).await;
     let clear = pull(&scene).await;
     assert!(clear.contains(&true) && clear.iter().filter(|clear| !**clear).count() >= 3, "{clear:?}");
+}
+
+/// Pushes what has a blob of several chunks and a small one, and tells of each chunk whether it went without TLS; nothing else did.
+async fn push_chunks(scene: &Scene) -> Vec<bool> {
+    let pushed = RandomImage::of_sizes(22, &[21 << 20, 1 << 20]).unwrap();
+    let artifact = scene.open(scene.write_oci_archive(&pushed)).await;
+    let session = scene.session(Right::Push).await.unwrap();
+    let options = PushOptions { near: Duration::MAX, ..PushOptions::default() };
+    push(session, &artifact, &image("app:v1"), options, Progress::none()).await.unwrap();
+    scene.assert_holds(&pushed, "app", "v1");
+    let seen = scene.api_server.seen();
+    let (chunks, others): (Vec<_>, Vec<_>) =
+        seen.iter().partition(|seen| seen.method == Method::PUT && seen.path.starts_with(wire::UPLOADS));
+    assert!(others.iter().all(|seen| !seen.clear), "{others:?}");
+    chunks.iter().map(|seen| seen.clear).collect()
+}
+
+/// One goes ahead to see whether it may; those that go along with it go over TLS.
+#[tokio::test(flavor = "multi_thread")]
+async fn chunks_for_a_registry_without_tls_need_none() {
+    let scene = Scene::new().await;
+    let clear = push_chunks(&scene).await;
+    assert!(clear.contains(&true), "{clear:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_not_send_without_tls_is_refused_once() {
+    let scene = Scene::with(Behaviour { refuses_clear: true, ..Behaviour::default() }).await;
+    let clear = push_chunks(&scene).await;
+    assert_eq!(clear.iter().filter(|clear| **clear).count(), 1, "{clear:?}");
 }
 
 /// A forwarded port ends beside the surrogate, and is encrypted up to there.

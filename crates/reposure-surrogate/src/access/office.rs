@@ -1,4 +1,4 @@
-//! Tickets: leave to read single blobs without TLS.
+//! Tickets: leave to read single blobs, or to send the chunks of an upload, without TLS.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -10,6 +10,8 @@ use ring::{
     hmac::{self, HMAC_SHA256},
     rand::SystemRandom,
 };
+
+use crate::identifier::Identifier;
 
 /// The length of the time at the start of a ticket, in bytes.
 const TIME: usize = 8;
@@ -27,10 +29,19 @@ impl TicketOffice {
         hmac::Key::generate(HMAC_SHA256, &SystemRandom::new()).ok().map(|key| Self { key })
     }
 
-    /// Gives a ticket for one blob.
+    /// Gives a ticket to read one blob.
     pub(crate) fn ticket(&self, repository: &RepositoryName, digest: &Digest, now: SystemTime) -> String {
+        self.give(&blob(repository, digest), now)
+    }
+
+    /// Gives a ticket to send the chunks of one upload.
+    pub(crate) fn upload_ticket(&self, upload: &Identifier, now: SystemTime) -> String {
+        self.give(&chunks(upload), now)
+    }
+
+    fn give(&self, leave: &str, now: SystemTime) -> String {
         let until = seconds(now + AGE).to_be_bytes();
-        let seal = hmac::sign(&self.key, &sealed(until, repository, digest));
+        let seal = hmac::sign(&self.key, &sealed(until, leave));
         URL_SAFE_NO_PAD.encode([&until, seal.as_ref()].concat())
     }
 
@@ -42,20 +53,39 @@ impl TicketOffice {
         digest: &Digest,
         now: SystemTime,
     ) -> bool {
+        self.holds(ticket, &blob(repository, digest), now)
+    }
+
+    /// Tells whether a ticket is for the chunks of this upload and holds.
+    pub(crate) fn admits_chunk(&self, ticket: &str, upload: &Identifier, now: SystemTime) -> bool {
+        self.holds(ticket, &chunks(upload), now)
+    }
+
+    fn holds(&self, ticket: &str, leave: &str, now: SystemTime) -> bool {
         let mut bytes = [0; TIME + SHA256_OUTPUT_LEN];
         if URL_SAFE_NO_PAD.decode_slice(ticket, &mut bytes) != Ok(bytes.len()) {
             return false;
         }
         let Some((until, seal)) = bytes.split_first_chunk::<TIME>() else { return false };
         // It is compared in constant time.
-        hmac::verify(&self.key, &sealed(*until, repository, digest), seal).is_ok()
+        hmac::verify(&self.key, &sealed(*until, leave), seal).is_ok()
             && seconds(now) < u64::from_be_bytes(*until)
     }
 }
 
-/// Returns what a ticket's seal is of. No name or digest holds a space.
-fn sealed(until: [u8; TIME], repository: &RepositoryName, digest: &Digest) -> Vec<u8> {
-    [&until, format!("{repository} {digest}").as_bytes()].concat()
+/// Names the leave to read a blob. No name or digest holds a space.
+fn blob(repository: &RepositoryName, digest: &Digest) -> String {
+    format!("{repository} {digest}")
+}
+
+/// Names the leave to send chunks: no repository has an empty name.
+fn chunks(upload: &Identifier) -> String {
+    format!(" {upload}")
+}
+
+/// Returns what a ticket's seal is of.
+fn sealed(until: [u8; TIME], leave: &str) -> Vec<u8> {
+    [&until, leave.as_bytes()].concat()
 }
 
 fn seconds(time: SystemTime) -> u64 {
@@ -79,6 +109,19 @@ mod tests {
         assert!(!office.admits(&ticket, &app, &another, now));
         assert!(!office.admits(&ticket, &other, &blob, now));
         assert!(!TicketOffice::new().unwrap().admits(&ticket, &app, &blob, now));
+    }
+
+    #[test]
+    fn a_ticket_for_an_upload_is_for_no_other_and_for_no_blob() {
+        let (office, now) = (TicketOffice::new().unwrap(), SystemTime::now());
+        let (upload, other) = (Identifier::random(), Identifier::random());
+        let ticket = office.upload_ticket(&upload, now);
+        assert!(office.admits_chunk(&ticket, &upload, now));
+        assert!(!office.admits_chunk(&ticket, &other, now));
+        assert!(!office.admits_chunk(&ticket, &upload, now + AGE));
+        let (app, blob): (RepositoryName, _) = ("app".parse().unwrap(), Digest::sha256_of(b"a"));
+        assert!(!office.admits_chunk(&office.ticket(&app, &blob, now), &upload, now));
+        assert!(!office.admits(&ticket, &app, &blob, now));
     }
 
     #[test]

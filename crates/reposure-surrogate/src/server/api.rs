@@ -2,7 +2,7 @@
 
 use std::{future::ready, sync::Arc};
 
-use http::{HeaderMap, Request, StatusCode, Uri};
+use http::{HeaderMap, Method, Request, StatusCode, Uri};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
@@ -27,9 +27,11 @@ use crate::{
 /// Answers a request for the API that came to the port.
 pub(crate) async fn answer(app: Arc<App>, request: Request<Incoming>, wrapping: Wrapping) -> Answer {
     if wrapping == Wrapping::None {
+        // Whoever asks for a ticket for a blob may pull, and whoever opens an upload push.
+        let right = if *request.method() == Method::GET { Right::Pull } else { Right::Push };
+        let received = request.size_hint().exact();
         let answer = tickets::answer(app.clone(), request.map(of_connection)).await;
-        // Whoever asks for a ticket may pull.
-        app.metrics.answered(Right::Pull, answer.status(), None, answer.size_hint().exact());
+        app.metrics.answered(right, answer.status(), received, answer.size_hint().exact());
         return marked(answer);
     }
     // Who has no token learns nothing, not even which paths there are.
@@ -130,8 +132,8 @@ async fn of_upload(app: Arc<App>, route: Route, request: Request<Body>) -> Resul
         _ => {
             let wish: Open = body::message(body).await?;
             app.kind.check(&wish.repository)?;
-            let uploads = app.uploads.clone();
-            later(&app, async move { uploads.open(wish).await }).await
+            let work = app.clone();
+            later(&app, async move { work.uploads.open(wish, work.tickets.as_ref()).await }).await
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Opening an upload, if the blob is not there and cannot be mounted.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::SystemTime};
 
 use http::StatusCode;
 use reposure_oci::{
@@ -10,7 +10,7 @@ use reposure_oci::{
 use reposure_parcel::{
     limits::MOUNT_SOURCES,
     problem::{Code, Problem},
-    upload::{How, Open, Stored},
+    upload::{How, Open, Progress, Stored, Ticket},
 };
 
 use super::{
@@ -18,6 +18,7 @@ use super::{
     upload::{Key, Upload},
 };
 use crate::{
+    access::TicketOffice,
     answer::{self, Answer},
     upstream::refusal,
 };
@@ -40,11 +41,14 @@ pub(super) enum Opened {
 }
 
 impl Uploads {
-    /// Answers [`Open`].
-    pub(crate) async fn open(&self, wish: Open) -> Result<Answer, Problem> {
+    /// Answers [`Open`], with a ticket where there is who gives some.
+    pub(crate) async fn open(&self, wish: Open, office: Option<&TicketOffice>) -> Result<Answer, Problem> {
         Ok(match self.find_or_open(wish).await? {
             Opened::Stored(stored) => answer::json(StatusCode::OK, &stored),
-            Opened::Upload(upload) => answer::json(StatusCode::CREATED, &upload.progress()),
+            Opened::Upload(upload) => {
+                let ticket = office.map(|office| Ticket(office.upload_ticket(&upload.id, SystemTime::now())));
+                answer::json(StatusCode::CREATED, &Progress { ticket, ..upload.progress() })
+            }
         })
     }
 

@@ -36,6 +36,7 @@ impl Upload {
             received: state.assembly.received().as_slice().to_vec(),
             window: state.window(),
             resume: state.resume.clone(),
+            ticket: None,
         }
     }
 

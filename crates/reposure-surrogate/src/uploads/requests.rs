@@ -77,5 +77,8 @@ fn committed(outcome: Outcome, wish: &Commit) -> Result<Answer, Problem> {
 pub(super) fn complete(id: &Identifier, received: Range) -> Answer {
     let window = Window { from: received.end, bytes: 0 };
     let received = if received.end > 0 { vec![received] } else { Vec::new() };
-    answer::json(StatusCode::OK, &Progress { id: id.to_string(), received, window, resume: None })
+    answer::json(
+        StatusCode::OK,
+        &Progress { id: id.to_string(), received, window, resume: None, ticket: None },
+    )
 }

@@ -106,8 +106,8 @@ pub(super) async fn run(context: &Context, args: PushArgs) -> Result<()> {
 }
 
 impl PushArgs {
-    const fn options(&self) -> PushOptions {
-        PushOptions { jobs: self.jobs }
+    fn options(&self) -> PushOptions {
+        PushOptions { jobs: self.jobs, ..PushOptions::default() }
     }
 }
 
