@@ -7,7 +7,7 @@ use kube::{
     Api, Client,
     api::{DynamicObject, PropagationPolicy},
 };
-use reposure_api::names::SIMPLE_AUTHENTICATION;
+use reposure_api::names::{SIMPLE_AUTHENTICATION, SIMPLE_AUTHORITY};
 
 use crate::{
     apply::{Applied, ApplyOptions, api, apply_all, delete_ours},
@@ -53,7 +53,7 @@ pub(crate) async fn make(
         wait(client, certificate).await?;
     }
     if let Some(issuer) = issuer {
-        applied.extend(remove_ours(client, &plan::superseded(names.namespace(), issuer)).await?);
+        applied.extend(remove_ours(client, &plan::superseded(names.namespace(), issuer), true).await?);
     }
     Ok(applied)
 }
@@ -81,24 +81,29 @@ fn pending(certificate: &DynamicObject) -> Option<String> {
     Some(ready["message"].as_str().map_or_else(|| ready["status"].to_string(), Into::into))
 }
 
-/// Takes away what was asked of cert-manager, and leaves the Secrets that it made.
+/// Takes away what was asked of cert-manager. The Secrets that it made stay in any case if they are `kept`, and else unless cert-manager has
+/// made them belong to what goes.
 ///
 /// # Errors
 /// [`AdminError`] names the object and the verb.
-pub async fn remove(client: &Client, namespace: &str) -> Result<Vec<Applied>, AdminError> {
+pub async fn remove(client: &Client, namespace: &str, kept: bool) -> Result<Vec<Applied>, AdminError> {
     if !is_there(client).await {
         return Ok(Vec::new());
     }
-    remove_ours(client, &plan::cert_manager(&CertificateNames::new(namespace, &[]), None)).await
+    remove_ours(client, &plan::cert_manager(&CertificateNames::new(namespace, &[]), None), kept).await
 }
 
-/// Deletes the objects of a plan that are ours, and leaves the Secrets that cert-manager has made by them.
-async fn remove_ours(client: &Client, plan: &Plan) -> Result<Vec<Applied>, AdminError> {
+/// Deletes the objects of a plan that are ours.
+async fn remove_ours(client: &Client, plan: &Plan, kept: bool) -> Result<Vec<Applied>, AdminError> {
     let mut deleted = Vec::new();
     for object in plan.objects() {
-        // Where cert-manager makes a Certificate the owner of its Secret, that stays all the same.
-        let policy = Some(PropagationPolicy::Orphan);
-        match delete_ours(client, &object.resource(), &object.name(), policy).await {
+        let name = object.name();
+        let policy = if kept {
+            policy(client, name.namespace.as_deref()).await
+        } else {
+            PropagationPolicy::Background
+        };
+        match delete_ours(client, &object.resource(), &name, Some(policy)).await {
             Ok(removed) => deleted.extend(removed),
             // Whoever may not see them has not made them.
             Err(AdminError::Denied { .. }) => {}
@@ -106,6 +111,21 @@ async fn remove_ours(client: &Client, plan: &Plan) -> Result<Vec<Applied>, Admin
         }
     }
     Ok(deleted)
+}
+
+/// Returns what becomes of what belongs to a `Certificate` whose Secret stays: it goes, or else the requests that stay are in the way of
+/// those of another `Certificate` of the same name. But where cert-manager makes a `Certificate` the owner of its Secret, all stays.
+async fn policy(client: &Client, namespace: Option<&str>) -> PropagationPolicy {
+    let api = Api::<Secret>::namespaced(client.clone(), namespace.unwrap_or_default());
+    for name in [SIMPLE_AUTHENTICATION, SIMPLE_AUTHORITY] {
+        let found = api.get_metadata_opt(name).await;
+        // Whoever may not see it may not take it away either.
+        let owners = found.map(|found| found.and_then(|found| found.metadata.owner_references));
+        if owners.map_or(true, |owners| owners.is_some_and(|owners| !owners.is_empty())) {
+            return PropagationPolicy::Orphan;
+        }
+    }
+    PropagationPolicy::Background
 }
 
 #[cfg(test)]

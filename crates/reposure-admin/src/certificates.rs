@@ -21,7 +21,7 @@ use crate::{
     apply::{Applied, ApplyOptions, Change, apply_all},
     error::{AdminError, Verb},
     object::{Manager, Object, ObjectName},
-    plan::{self, CertificateNames, Certificates, Found, Plan},
+    plan::{self, CERT_MANAGER, CertificateNames, Certificates, Found, Plan},
 };
 
 /// How often Secrets are read again that somebody else changes at the same time.
@@ -182,7 +182,42 @@ fn difference(before: &Secret, after: &Secret) -> Value {
     let metadata = json!({
         "resourceVersion": after.metadata.resource_version,
         "labels": after.metadata.labels,
-        "annotations": after.metadata.annotations,
+        "annotations": annotations(before, after),
     });
     json!({"metadata": metadata, "data": data})
+}
+
+/// Returns what is to be said of a Secret. What cert-manager has said of it goes, by which it would be taken for cert-manager's again.
+fn annotations(before: &Secret, after: &Secret) -> Map<String, Value> {
+    let names = before.metadata.annotations.iter().flat_map(|annotations| annotations.keys());
+    let of_cert_manager = names.filter(|name| name.split('/').next() == Some(CERT_MANAGER));
+    let mut annotations: Map<_, _> = of_cert_manager.map(|name| (name.clone(), Value::Null)).collect();
+    for (name, text) in after.metadata.annotations.iter().flatten() {
+        annotations.insert(name.clone(), json!(text));
+    }
+    annotations
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cert_manager_has_said_of_a_secret_of_ours_goes() {
+        let secret = |json: Value| -> Secret { serde_json::from_value(json).unwrap() };
+        let before = secret(
+            json!({"metadata": {"annotations": {"cert-manager.io/issuer-name": "a", "example.com/kept": "b"}},
+            "data": {"tls.crt": "", "other": ""}}),
+        );
+        let after = secret(
+            json!({"metadata": {"resourceVersion": "1", "annotations": {"mark": "c"}}, "data": {"tls.crt": "QQ=="}}),
+        );
+        let patch = difference(&before, &after);
+        assert_eq!(
+            patch["metadata"]["annotations"],
+            json!({"cert-manager.io/issuer-name": null, "mark": "c"})
+        );
+        assert_eq!(patch["data"], json!({"tls.crt": "QQ==", "other": null}));
+        assert_eq!(patch["metadata"]["resourceVersion"], "1");
+    }
 }

@@ -122,7 +122,7 @@ async fn secure(
     }
     let takes_over = options.issuer == IssuerChoice::Own;
     if takes_over {
-        installed.applied.extend(cert_manager::remove(client, namespace).await?);
+        installed.applied.extend(cert_manager::remove(client, namespace, true).await?);
     }
     let kept = certificates::make(client, namespace, addresses, takes_over).await?;
     installed.applied.extend(kept.applied);
@@ -159,7 +159,7 @@ pub async fn remove_simple_secrets(client: &Client, namespace: &str) -> Result<V
             Err(error) => return Err(error),
         }
     }
-    deleted.extend(cert_manager::remove(client, namespace).await?);
+    deleted.extend(cert_manager::remove(client, namespace, false).await?);
     for name in [SIMPLE_HTPASSWD, SIMPLE_PULL, SIMPLE_AUTHORIZATION, SIMPLE_AUTHENTICATION, SIMPLE_AUTHORITY]
     {
         let (kind, name) = (ApiResource::erase::<Secret>(&()), secret_name(namespace, name));

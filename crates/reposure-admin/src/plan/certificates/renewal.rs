@@ -24,7 +24,8 @@ pub struct Found {
     pub authority: Option<Secret>,
     /// `reposure-simple-authentication`.
     pub certificate: Option<Secret>,
-    /// Whether a certificate that cert-manager made for the built-in registry, and sees to no more, is to be replaced as one of ours is.
+    /// Whether a certificate that cert-manager made for the built-in registry, and sees to no more, is to be replaced as one of ours is,
+    /// and its authority at once.
     pub replace_cert_manager: bool,
 }
 
@@ -73,9 +74,15 @@ pub fn simple_certificates(
             server => server,
         },
     };
-    let mut authorities = Authorities::of(found.authority.as_ref(), &names.namespace, now)?;
+    let mut authorities = Authorities::of(authority_of(found), &names.namespace, now)?;
     authorities.renew(server.as_ref().map(|server| &server.bundle), &names.namespace, now)?;
     Plan { found, names, now, server, authorities }.outlook().map(Certificates::Ours)
+}
+
+/// Returns the Secret of the authorities, unless it is one of cert-manager's that is to be replaced.
+fn authority_of(found: &Found) -> Option<&Secret> {
+    let is_replaced = |secret: &&Secret| found.replace_cert_manager && secrets::is_of_cert_manager(secret);
+    found.authority.as_ref().filter(|secret| !is_replaced(secret))
 }
 
 fn server_of(secret: &Secret, found: &Found, now: Timestamp) -> Option<Server> {

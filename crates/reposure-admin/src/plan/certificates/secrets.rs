@@ -57,6 +57,12 @@ impl Server {
     }
 }
 
+/// Tells whether cert-manager has made the authority, for the certificate of the registry.
+pub(super) fn is_of_cert_manager(authority: &Secret) -> bool {
+    let pem = value(authority, CERTIFICATE_KEY).unwrap_or_default();
+    annotation(authority, OF_CERTIFICATE) == Some(SIMPLE_AUTHORITY) && !is_marked(authority, pem)
+}
+
 /// Takes the authorities of a Secret.
 pub(super) fn authorities(secret: &Secret) -> Result<Authorities, CertificateError> {
     let pem = value(secret, CERTIFICATE_KEY).unwrap_or_default();
@@ -70,7 +76,8 @@ pub(super) fn authorities(secret: &Secret) -> Result<Authorities, CertificateErr
 /// Returns the Secret of authorities, in place of the one that was `found`.
 pub(super) fn of_authorities(namespace: &str, authorities: &Authorities, found: Option<&Secret>) -> Secret {
     let Authorities { signing, next, .. } = authorities;
-    let mut data = with(found, pair_data(CERTIFICATE_KEY, PRIVATE_KEY, signing));
+    let ours = found.filter(|secret| !is_of_cert_manager(secret));
+    let mut data = with(ours, pair_data(CERTIFICATE_KEY, PRIVATE_KEY, signing));
     data.retain(|key, _| key != NEXT_CERTIFICATE_KEY && key != NEXT_PRIVATE_KEY);
     if let Some(next) = next {
         data.extend(pair_data(NEXT_CERTIFICATE_KEY, NEXT_PRIVATE_KEY, next));

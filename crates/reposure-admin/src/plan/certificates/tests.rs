@@ -393,8 +393,18 @@ fn what_cert_manager_made_is_replaced_when_that_is_asked_for() {
     secret.metadata.annotations = Some(annotations.into());
     world.found.certificate = Some(secret);
     assert!(matches!(world.plan(), Certificates::Foreign));
+    // The issuer that was made for it has left the Secret of its authority.
+    let mut authority = legacy(&world.names, world.now);
+    authority.metadata.name = Some(SIMPLE_AUTHORITY.into());
+    let annotations = [("cert-manager.io/certificate-name".into(), SIMPLE_AUTHORITY.into())];
+    authority.metadata.annotations = Some(annotations.into());
+    world.found.authority = Some(authority);
     world.found.replace_cert_manager = true;
     assert_eq!(world.step(), [SIMPLE_AUTHORITY, SIMPLE_AUTHENTICATION]);
+    assert_eq!(world.bundle().len(), 2);
+    let data = world.found.authority.as_ref().and_then(|secret| secret.data.as_ref()).unwrap();
+    assert_eq!(data.keys().collect::<Vec<_>>(), ["tls.crt", "tls.key"]);
+    assert!(world.step().is_empty(), "once is enough");
     world.found.replace_cert_manager = false;
     world.at(world.now + SPREAD).step();
     assert!(world.shown().is_signed_by(&world.authority()));
