@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Builds everything that the cluster and the tests run and that no package brings, from Go modules into build/bin.
 # Each tool has a module of its own below build/src, so that their dependencies never meet. What is there in the right
-# version is left alone: a second run takes a second. With the argument registry3, helm or kwok, that alone; the last fakes nodes, for
-# the benchmark of the operator.
+# version is left alone: a second run takes a second. With the argument registry3, helm, cert-manager or kwok, that alone; the last
+# fakes nodes, for the benchmark of the operator.
 set -euo pipefail
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -82,22 +82,38 @@ build_our_tools() {
 	touch "$BIN/coredns"
 }
 
-# Distribution by a main package of ours.
+# build_main TOOL MODULE VERSION BINARY: parts of the module, by a main package of ours in the folder TOOL.
+build_main() {
+	write_module "$1" "$2" "$3"
+	if cmp -s "$HERE/$1/main.go" "$SRC/$1/main.go" && up_to_date "$4" "$2" "$3"; then return; fi
+	install -m 644 "$HERE/$1/main.go" "$SRC/$1/main.go"
+	compile "$1" "$BIN/$4" local
+}
+
+# module_directory TOOL MODULE: where the module that the tool requires is.
+module_directory() {
+	(cd "$SRC/$1" && go list -mod=mod -m -f '{{.Dir}}' "$2")
+}
+
 build_distribution() {
-	local module=github.com/distribution/distribution/v3
-	write_module distribution "$module" "$DISTRIBUTION_VERSION"
-	if cmp -s "$HERE/distribution/main.go" "$SRC/distribution/main.go" &&
-		up_to_date registry3 "$module" "$DISTRIBUTION_VERSION"; then return; fi
-	install -m 644 "$HERE/distribution/main.go" "$SRC/distribution/main.go"
-	compile distribution "$BIN/registry3" local
+	build_main distribution github.com/distribution/distribution/v3 "$DISTRIBUTION_VERSION" registry3
 }
 
 # The registry's image holds the configuration that the official one holds, which comes with its module.
 copy_distribution_config() {
 	local directory
 	[[ ! -f $SRC/distribution/config.yml || $SRC/distribution/go.mod -nt $SRC/distribution/config.yml ]] || return 0
-	directory=$(cd "$SRC/distribution" && go list -mod=mod -m -f '{{.Dir}}' github.com/distribution/distribution/v3)
+	directory=$(module_directory distribution github.com/distribution/distribution/v3)
 	install -m 644 "$directory/cmd/registry/config-dev.yml" "$SRC/distribution/config.yml"
+}
+
+# With the definitions of what it serves beside it, which come with its module.
+build_cert_manager() {
+	local module=github.com/cert-manager/cert-manager definitions=$BIN/cert-manager.yaml directory
+	build_main cert-manager "$module" "$CERT_MANAGER_VERSION" cert-manager
+	[[ ! -f $definitions || $SRC/cert-manager/go.mod -nt $definitions ]] || return 0
+	directory=$(module_directory cert-manager "$module")
+	cat "$directory"/deploy/crds/cert-manager.io_*.yaml >"$definitions"
 }
 
 build_helm() {
@@ -110,6 +126,7 @@ build_others() {
 		containerd=/cmd/containerd containerd-shim-runc-v2=/cmd/containerd-shim-runc-v2 ctr=/cmd/ctr
 	build_distribution
 	copy_distribution_config
+	build_cert_manager
 	build_tool crane github.com/google/go-containerregistry "$CRANE_VERSION" crane=/cmd/crane
 	build_tool oras oras.land/oras "$ORAS_VERSION" oras=/cmd/oras
 	build_tool regctl github.com/regclient/regclient "$REGCTL_VERSION" regctl=/cmd/regctl
@@ -123,6 +140,10 @@ if [[ ${1:-} == registry3 ]]; then
 fi
 if [[ ${1:-} == helm ]]; then
 	build_helm
+	exit
+fi
+if [[ ${1:-} == cert-manager ]]; then
+	build_cert_manager
 	exit
 fi
 if [[ ${1:-} == kwok ]]; then

@@ -16,5 +16,8 @@ REGCTL_VERSION=${REGCTL_VERSION:-0.11.7}
 # What renders and installs the chart
 HELM_VERSION=${HELM_VERSION:-3.22.0}
 
+# What makes the registry's certificate where it is there
+CERT_MANAGER_VERSION=${CERT_MANAGER_VERSION:-1.21.2}
+
 # What fakes nodes
 KWOK_VERSION=${KWOK_VERSION:-0.8.0}
