@@ -138,7 +138,7 @@ fn lost_node(stage: &Stage) -> Result<()> {
 
 #[test]
 fn cert_manager_makes_the_certificate_where_it_is_there() -> Result<()> {
-    Stage::play_bare("certmanager", crate::certificates::by_cert_manager)
+    Stage::play_bare("certmanager", crate::cert_manager::makes_the_certificate)
 }
 
 #[test]

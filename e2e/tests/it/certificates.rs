@@ -7,17 +7,17 @@ use jiff::{SignedDuration, Timestamp};
 use reposure_admin::plan::{
     AUTHORITY_LIFE, CertificateNames, Certificates, Found, SPREAD, simple_certificates,
 };
-use reposure_e2e::{Detour, Output, Run, Stage};
+use reposure_e2e::{Detour, Output, Stage};
 use reposure_testing::{RandomImage, relay::Link};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::{
     middle::{MEBIBYTE, assert_pulled},
     secured::{CREATE, ask, authority, issue, secret, shown, touch},
 };
 
-const CERTIFICATE: &str = "reposure-simple-authentication";
-const AUTHORITY: &str = "reposure-simple-ca";
+pub(crate) const CERTIFICATE: &str = "reposure-simple-authentication";
+pub(crate) const AUTHORITY: &str = "reposure-simple-ca";
 /// Two thirds of ninety days, and ten more.
 const PAST_RENEWAL: SignedDuration = SignedDuration::from_hours(70 * 24);
 /// How long it takes from the making of Secrets until a push is on its way.
@@ -170,92 +170,14 @@ fn an_authority_that_follows_another_breaks_no_push() -> Result<()> {
     })
 }
 
-/// Plays the controller of cert-manager, with definitions that are as its own but for the schema.
-pub(crate) fn by_cert_manager(stage: &Stage) -> Result<()> {
-    let kubectl = |args: &[&str]| stage.environment.kubectl().args(args);
-    kubectl(&["apply", "-f", "-"]).stdin(definitions().to_string()).ok()?;
-    let names = ["crd/certificates.cert-manager.io", "crd/issuers.cert-manager.io"];
-    let done = kubectl(&["wait", "--for=condition=Established", "--timeout=60s"])
-        .args(names)
-        .ok()
-        .and_then(|_| made_by_cert_manager(stage));
-    kubectl(&["delete", "--timeout=60s"]).args(names).ok()?;
-    done
-}
-
-fn made_by_cert_manager(stage: &Stage) -> Result<()> {
-    stage.install_operator()?;
-    let installing = install_run(stage, &[]).start()?;
-    let get = ["get", "certificates.cert-manager.io", "reposure-simple", "-o", "json"];
-    stage.until("the Certificate", || Ok(stage.kubectl(&get).output()?.code == Some(0)))?;
-    let wanted: Value = serde_json::from_str(&stage.kubectl(&get).ok()?.text())?;
-    let spec = &wanted["spec"];
-    ensure!(spec["issuerRef"]["name"] == AUTHORITY && spec["secretName"] == CERTIFICATE, "{spec}");
-    authority(stage)?;
-    issue(stage)?;
-    let of = "cert-manager.io/certificate-name=reposure-simple";
-    stage.kubectl(&["annotate", "secret", CERTIFICATE, of]).ok()?;
-    let ready = json!({"status": {"conditions": [{"type": "Ready", "status": "True", "reason": "Ready"}]}});
-    let patch = ["patch", "certificates.cert-manager.io", "reposure-simple", "--subresource=status"];
-    stage.kubectl(&patch).args(["--type=merge", "-p", &ready.to_string()]).ok()?;
-    let installed = installing.output()?;
-    ensure!(installed.code == Some(0), "{installed}");
-    let made = pem(stage, "tls.crt")?;
-    ensure!(stage.kubectl(&["get", "secret", AUTHORITY]).output()?.code != Some(0), "made one of ours");
-    stage.reposure(&CREATE).ok()?;
-    fs::write(stage.path("file"), "content")?;
-    stage.reposure(&["image", "push", "default", "app", "file"]).ok()?;
-
-    // By somebody else's issuer, for whom the authority that was made is of no use. The certificate that is there is still good.
-    let kept = ["get", "issuers.cert-manager.io,certificates.cert-manager.io", "-o", "name"];
-    ensure!(stage.kubectl(&kept).ok()?.text().lines().count() == 4, "{}", stage.kubectl(&kept).ok()?);
-    install(stage, &["--issuer=ClusterIssuer/team"])?;
-    let wanted: Value = serde_json::from_str(&stage.kubectl(&get).ok()?.text())?;
-    let issuer = &wanted["spec"]["issuerRef"];
-    ensure!(issuer["kind"] == "ClusterIssuer" && issuer["name"] == "team", "{issuer}");
-    // The garbage collector has to learn of a kind before it lets go of what is deleted.
-    stage.until("the authority is gone", || {
-        Ok(stage.kubectl(&kept).ok()?.text() == "certificate.cert-manager.io/reposure-simple")
-    })?;
-
-    // Without cert-manager from now on: its certificate is shown until all know our authority.
-    let taken = install(stage, &["--issuer=none"])?;
-    ensure!(taken.stderr.contains("The certificate is replaced from"), "{taken}");
-    ensure!(pem(stage, "tls.crt")? == made, "replaced at once");
-    ensure!(
-        pem(stage, "ca.crt")?.matches("BEGIN CERTIFICATE").count() == 2,
-        "one of the authorities is missing"
-    );
-    ensure!(stage.kubectl(&get).output()?.code != Some(0), "cert-manager still makes it");
-    stage.reposure(&["simple", "uninstall", "--wait"]).ok().map(drop)
-}
-
-fn definitions() -> Value {
-    let definition = |kind: &str, plural: &str| {
-        let any = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
-        let version = json!({"name": "v1", "served": true, "storage": true, "subresources": {"status": {}},
-            "schema": {"openAPIV3Schema": any}});
-        json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
-            "metadata": {"name": format!("{plural}.cert-manager.io")},
-            "spec": {"group": "cert-manager.io", "scope": "Namespaced", "versions": [version],
-                "names": {"kind": kind, "plural": plural, "singular": kind.to_lowercase(), "listKind": format!("{kind}List")}}})
-    };
-    let items = [definition("Certificate", "certificates"), definition("Issuer", "issuers")];
-    json!({"apiVersion": "v1", "kind": "List", "items": items})
-}
-
 fn ago(time: SignedDuration) -> Timestamp {
     Timestamp::now() - time
 }
 
-fn install(stage: &Stage, args: &[&str]) -> Result<Output> {
-    install_run(stage, args).ok()
-}
-
-fn install_run(stage: &Stage, args: &[&str]) -> Run {
+pub(crate) fn install(stage: &Stage, args: &[&str]) -> Result<Output> {
     let image = stage.environment.image_args().pop().map(|image| format!("--gate-image={image}"));
     let install = ["simple", "install", "--authentication", "--ephemeral", "--wait", "--timeout=2m"];
-    stage.reposure(&install).args(args).args(image)
+    stage.reposure(&install).args(args).args(image).ok()
 }
 
 /// Puts Secrets in place of those that are there, as they would be if they had been made, and renewed, at these times. Returns the
@@ -283,7 +205,7 @@ fn age(stage: &Stage, times: &[Timestamp]) -> Result<String> {
 }
 
 /// Returns what the Secret of the certificate holds.
-fn pem(stage: &Stage, key: &str) -> Result<String> {
+pub(crate) fn pem(stage: &Stage, key: &str) -> Result<String> {
     Ok(String::from_utf8(secret(stage, CERTIFICATE, &key.replace('.', r"\."))?)?)
 }
 
