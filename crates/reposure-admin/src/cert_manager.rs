@@ -99,7 +99,7 @@ async fn remove_ours(client: &Client, plan: &Plan, kept: bool) -> Result<Vec<App
     for object in plan.objects() {
         let name = object.name();
         let policy = if kept {
-            policy(client, name.namespace.as_deref()).await
+            policy(client, name.namespace.as_deref()).await?
         } else {
             PropagationPolicy::Background
         };
@@ -115,17 +115,26 @@ async fn remove_ours(client: &Client, plan: &Plan, kept: bool) -> Result<Vec<App
 
 /// Returns what becomes of what belongs to a `Certificate` whose Secret stays: it goes, or else the requests that stay are in the way of
 /// those of another `Certificate` of the same name. But where cert-manager makes a `Certificate` the owner of its Secret, all stays.
-async fn policy(client: &Client, namespace: Option<&str>) -> PropagationPolicy {
+async fn policy(client: &Client, namespace: Option<&str>) -> Result<PropagationPolicy, AdminError> {
     let api = Api::<Secret>::namespaced(client.clone(), namespace.unwrap_or_default());
     for name in [SIMPLE_AUTHENTICATION, SIMPLE_AUTHORITY] {
-        let found = api.get_metadata_opt(name).await;
-        // Whoever may not see it may not take it away either.
-        let owners = found.map(|found| found.and_then(|found| found.metadata.owner_references));
-        if owners.map_or(true, |owners| owners.is_some_and(|owners| !owners.is_empty())) {
-            return PropagationPolicy::Orphan;
+        let found = api
+            .get_metadata_opt(name)
+            .await
+            .map_err(|error| AdminError::new(Verb::Get, &ObjectName::of::<Secret>(namespace, name), error));
+        let has_owner = match found {
+            Ok(found) => {
+                found.and_then(|found| found.metadata.owner_references).is_some_and(|all| !all.is_empty())
+            }
+            // Whoever may not see it may not take it away either.
+            Err(AdminError::Denied { .. }) => true,
+            Err(error) => return Err(error),
+        };
+        if has_owner {
+            return Ok(PropagationPolicy::Orphan);
         }
     }
-    PropagationPolicy::Background
+    Ok(PropagationPolicy::Background)
 }
 
 #[cfg(test)]

@@ -147,11 +147,12 @@ pub async fn push(
 
 /// Brings every part into the registry.
 async fn store_parts(context: &Arc<Context>, parts: Vec<Arc<dyn Layer>>) -> Result<(), PushError> {
+    let at_once = ahead::first(&parts).count();
     // Asked once: a part may become ready at any time, and then it is not among the ones that were asked for.
     let parts: Vec<_> = parts.into_iter().map(|part| (part.ready(), part)).collect();
     let known = parts.iter().filter_map(|(blob, _)| blob.as_ref());
     let known: Vec<Digest> = known.map(|blob| blob.descriptor().digest.clone()).collect();
-    let missing = missing(context, known).await?;
+    let missing = missing(context, known, at_once).await?;
     let mut tasks = JoinSet::new();
     for (number, (blob, part)) in parts.into_iter().enumerate() {
         context.progress.send(Event::Began {
@@ -199,7 +200,7 @@ async fn prepare_and_store(
     };
     let descriptor = blob.descriptor();
     context.progress.send(Event::Sized { part: number, size: descriptor.size });
-    if missing(&context, vec![descriptor.digest.clone()]).await?.is_empty() {
+    if missing(&context, vec![descriptor.digest.clone()], 1).await?.is_empty() {
         context.progress.send(Event::Finished { part: number, how: How::Existed });
         return Ok(());
     }
@@ -225,12 +226,16 @@ async fn recall(context: &Context, part: &dyn Layer) -> Result<Option<u64>, Push
     }
 }
 
-/// Asks which of `digests` the repository lacks, in as few round trips as the surrogate allows.
-async fn missing(context: &Context, digests: Vec<Digest>) -> Result<HashSet<Digest>, PushError> {
+/// Asks which of `digests` the repository lacks, in as few round trips as the surrogate allows; so many of them are sent at once.
+async fn missing(
+    context: &Context,
+    digests: Vec<Digest>,
+    at_once: usize,
+) -> Result<HashSet<Digest>, PushError> {
     let limit = context.session.hello().limits.exists_digests.clamp(1, limits::EXISTS_DIGESTS);
     let mut missing = HashSet::new();
     for digests in digests.chunks(limit) {
-        let question = ahead::question(&context.repository, digests.to_vec());
+        let question = ahead::question(&context.repository, digests.to_vec(), at_once);
         let asked = upload::patiently(context, || context.session.exists(&question)).await;
         let answer = asked.map_err(PushError::Exists)?;
         context.reached.store(true, Ordering::Relaxed);

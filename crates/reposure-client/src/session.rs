@@ -439,7 +439,7 @@ mod tests {
         let question = Exists {
             repository: "app".parse().unwrap(),
             digests: image.blobs().iter().map(Digest::sha256_of).collect(),
-            push: true,
+            uploads: 1,
         };
         let ahead = Ahead::of_question(question.clone());
         let missing = |number: usize| Missing { missing: question.digests[..number].to_vec() };
@@ -455,7 +455,7 @@ mod tests {
     #[tokio::test]
     async fn a_question_without_an_answer_is_asked_by_the_push() {
         let question =
-            Exists { repository: "app".parse().unwrap(), digests: vec![Digest::sha256_of("a")], push: true };
+            Exists { repository: "app".parse().unwrap(), digests: vec![Digest::sha256_of("a")], uploads: 1 };
         let ahead = Ahead::of_question(question.clone());
         let busy = answer(503, wire::PROBLEM_HEADER, Problem::new(Code::UpstreamBusy, "not now"));
         let good = answer(200, "x", Missing { missing: Vec::new() });

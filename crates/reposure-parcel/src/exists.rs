@@ -11,9 +11,9 @@ pub struct Exists {
     pub repository: RepositoryName,
     /// The blobs, at most [`crate::limits::EXISTS_DIGESTS`].
     pub digests: Vec<Digest>,
-    /// Whether those that are missing are to be sent at once, so that the registry may be made ready for them.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub push: bool,
+    /// How many uploads begin at once if all of them are missing, so that the registry may be made ready for them.
+    #[serde(default)]
+    pub uploads: usize,
 }
 
 /// The answer, with status 200.

@@ -68,7 +68,8 @@ impl Embedded {
             registry,
             certificate: None,
             health,
-            uploads: Arc::new(Uploads::new(client.clone(), forms, Budget::small())),
+            // No way is long here, and a process may end at any time.
+            uploads: Arc::new(Uploads::new(client.clone(), forms, Budget::small(), 0)),
             client,
             kind: kind.map_or(Kind::Distribution, Kind::embedded),
             results: Results::default(),

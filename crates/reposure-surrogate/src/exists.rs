@@ -37,8 +37,8 @@ pub(crate) async fn exists(
         .try_collect()
         .await?;
     let missing: Vec<Digest> = missing.into_iter().flatten().collect();
-    if may_push && wish.push {
-        uploads.prepare(repository, &missing);
+    if may_push {
+        uploads.prepare(repository, &missing, wish.uploads);
     }
     Ok(answer::json(StatusCode::OK, &Missing { missing }))
 }

@@ -3,7 +3,10 @@
 use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use futures::future::join_all;
-use reposure_parcel::config::{Config, Scheme};
+use reposure_parcel::{
+    config::{Config, Scheme},
+    limits,
+};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
@@ -95,7 +98,7 @@ impl Surrogate {
             certificate: Some(registry.certificate()),
             health: Health::new(config.upstream.host, kind.registry_kind()),
             kind,
-            uploads: Arc::new(Uploads::new(client.clone(), forms, Budget::new())),
+            uploads: Arc::new(Uploads::new(client.clone(), forms, Budget::new(), limits::PLACES)),
             client,
             results: Results::default(),
             metrics: Metrics::new(api.accepted()),

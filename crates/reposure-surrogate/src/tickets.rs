@@ -1,14 +1,18 @@
 //! Tickets for blobs and chunks, and the requests without TLS that carry them.
 
-use std::{sync::Arc, time::SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use http::{Method, Request, StatusCode};
 use reposure_oci::{Body, Digest, RepositoryName};
 use reposure_parcel::{
     problem::{Code, Problem},
     ticket::{Tickets, Wanted},
-    wire,
+    wire::{self, Right},
 };
+use tokio::time::timeout;
 
 use crate::{
     access::TicketOffice,
@@ -18,6 +22,9 @@ use crate::{
     identifier::Identifier,
     route::Route,
 };
+
+/// How long a chunk may take that comes by a ticket: the largest at 512 KiB a second. Whoever is on a slower link sends it over TLS.
+const CHUNK_DEADLINE: Duration = Duration::from_secs(32);
 
 /// Gives tickets.
 pub(crate) fn give(app: &App, wanted: &Wanted) -> Result<Answer, Problem> {
@@ -34,18 +41,30 @@ pub(crate) fn give(app: &App, wanted: &Wanted) -> Result<Answer, Problem> {
     Ok(answer::json(StatusCode::OK, &Tickets { tickets }))
 }
 
-/// Answers a request that came without TLS over the cluster's network, where nothing but a ticket may be shown.
-pub(crate) async fn answer(app: Arc<App>, request: Request<Body>) -> Answer {
+/// Answers a request that came without TLS over the cluster's network, where nothing but a ticket may be shown. Returns the right that
+/// its ticket is worth, if it had one.
+pub(crate) async fn answer(app: &Arc<App>, request: Request<Body>) -> (Option<Right>, Answer) {
     let leave = app.tickets.as_ref().and_then(|office| leave(office, &request, SystemTime::now()));
-    let answered = match leave {
-        Some(Leave::Read) => gateway::pass(app.registry.clone(), &app.results, request).await,
-        Some(Leave::Send(upload, offset)) => {
-            let (parts, body) = request.into_parts();
-            app.uploads.chunk(&upload, offset, &parts.headers, body).await
+    let (right, answered) = match leave {
+        Some(Leave::Read) => {
+            (Some(Right::Pull), gateway::pass(app.registry.clone(), &app.results, request).await)
         }
-        None => Err(Problem::new(Code::Unauthorized, "unauthorized")),
+        Some(Leave::Send(upload, offset)) => (Some(Right::Push), chunk(app, &upload, offset, request).await),
+        None => (None, Err(Problem::new(Code::Unauthorized, "unauthorized"))),
     };
-    answered.unwrap_or_else(|problem| answer::problem(&problem))
+    (right, answered.unwrap_or_else(|problem| answer::problem(&problem)))
+}
+
+/// Answers a chunk. Whoever has seen its ticket on the way is not to keep the upload busy for longer than its client would.
+async fn chunk(
+    app: &Arc<App>,
+    upload: &Identifier,
+    offset: u64,
+    request: Request<Body>,
+) -> Result<Answer, Problem> {
+    let (parts, body) = request.into_parts();
+    let received = timeout(CHUNK_DEADLINE, app.uploads.chunk(upload, offset, &parts.headers, body)).await;
+    received.unwrap_or_else(|_| Err(Problem::new(Code::BadRequest, "the chunk takes too long").transient()))
 }
 
 /// What a ticket is for.

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use reposure_e2e::Stage;
 use reposure_testing::random::RandomImage;
 
@@ -28,6 +28,24 @@ fn a_second_push_sends_no_layer_bytes() -> Result<()> {
         ensure!(of("PUT", "/v2/app/manifests/v1") == 1, "the manifest was not put once: {seen:#?}");
         ensure!(of("HEAD", "/v2/app/blobs/") <= 6, "a blob was asked for more than once: {seen:#?}");
         Ok(())
+    })
+}
+
+/// What crosses the cluster's network in the clear to this registry goes so all the way from the API server.
+#[test]
+fn chunks_for_a_registry_without_tls_go_without_it() -> Result<()> {
+    Stage::play("clear", |stage| {
+        // On a machine that is busy just then the way may seem a long one, on which it is not worth while.
+        for seed in 50..60 {
+            let image = File::create(stage.path("image.tar"))?;
+            RandomImage::new(seed, 2, 9 << 20)?.write_oci_archive("v1", image)?;
+            let pushed = stage.reposure(&["-vv", "image", "push", "default", "app:v1", "image.tar"]).ok()?;
+            stage.reposure(&["image", "verify", "default", "app:v1"]).ok()?;
+            if pushed.stderr.contains("chunks go without TLS behind the API server") {
+                return Ok(());
+            }
+        }
+        bail!("they go over TLS")
     })
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use reposure_oci::{Artifact, Descriptor, Digest, ImageName, Layer, RepositoryName, transfer};
+use reposure_oci::{Artifact, Blob, Descriptor, Digest, ImageName, Layer, RepositoryName, transfer};
 use reposure_parcel::{exists::Exists, limits, upload::Open, whole};
 
 use super::{MOST_PLACES, PushOptions};
@@ -26,7 +26,7 @@ impl Ahead {
         let parts = transfer::parts(&transfer::walk(artifact));
         let digests = known(&parts).into_iter().take(limits::EXISTS_DIGESTS).collect();
         Self {
-            question: question(&name.repository, digests),
+            question: question(&name.repository, digests, first(&parts).count()),
             requests: requests(&parts).min(options.jobs.unwrap_or(usize::MAX)),
             uploads: uploads(&name.repository, &parts),
             is_far: false,
@@ -45,7 +45,7 @@ impl Ahead {
         Self { question, requests: 0, uploads: Vec::new(), is_far: false }
     }
 
-    /// Returns how many requests may be under way at once if the registry has nothing of it: 24 at most.
+    /// Returns how many requests may be under way at once if the registry has nothing of it: 28 at most.
     pub const fn requests(&self) -> usize {
         self.requests
     }
@@ -56,9 +56,9 @@ impl Ahead {
     }
 }
 
-/// Asks which of some blobs the repository lacks.
-pub(super) fn question(repository: &RepositoryName, digests: Vec<Digest>) -> Exists {
-    Exists { repository: repository.clone(), digests, push: true }
+/// Asks which of some blobs the repository lacks, of which so many are to be sent at once.
+pub(super) fn question(repository: &RepositoryName, digests: Vec<Digest>, uploads: usize) -> Exists {
+    Exists { repository: repository.clone(), digests, uploads }
 }
 
 /// Returns the digests of the parts that are ready.
@@ -78,15 +78,19 @@ pub(super) fn upload(repository: &RepositoryName, blob: &Descriptor) -> Open {
     }
 }
 
-/// Returns the uploads of those parts that do not go in one request, among the first ones, as many as get places at once.
-fn uploads(repository: &RepositoryName, parts: &[Arc<dyn Layer>]) -> Vec<Open> {
+/// Returns the first parts that are ready, as many as get places at once.
+pub(super) fn first(parts: &[Arc<dyn Layer>]) -> impl Iterator<Item = Arc<dyn Blob>> {
     let mut places = MOST_PLACES;
-    let blobs = parts.iter().map_while(|part| {
+    parts.iter().map_while(move |part| {
         let blob = part.ready()?;
         places = places.checked_sub(limits::places(Some(blob.descriptor().size)))?;
         Some(blob)
-    });
-    let large = blobs.filter(|blob| blob.descriptor().size > whole::LIMIT);
+    })
+}
+
+/// Returns the uploads of those among them that do not go in one request.
+fn uploads(repository: &RepositoryName, parts: &[Arc<dyn Layer>]) -> Vec<Open> {
+    let large = first(parts).filter(|blob| blob.descriptor().size > whole::LIMIT);
     large.map(|blob| upload(repository, blob.descriptor())).collect()
 }
 

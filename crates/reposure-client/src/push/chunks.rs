@@ -13,6 +13,7 @@ use http::Method;
 use reposure_oci::{Blob, Digest, Digester};
 use reposure_parcel::{
     problem::Code,
+    ticket,
     upload::{Progress as UploadProgress, Range, Ticket, Window},
     wire,
 };
@@ -43,6 +44,8 @@ const CREDIT_PAUSE: Duration = Duration::from_millis(50);
 /// How long an upload may get no credit though no chunk is under way: longer than any registry that the surrogate waits for.
 const CREDIT_LIMIT: Duration = Duration::from_secs(600);
 
+/// How long a ticket is used: it is refused once it is too old, after the bytes have been sent.
+const TICKET_AGE: Duration = Duration::from_secs(ticket::AGE.as_secs() * 3 / 4);
 /// How long an upload may be without an answer before the surrogate is asked whether it knows it.
 const SILENCE: Duration = Duration::from_secs(5);
 
@@ -85,6 +88,7 @@ struct Upload {
     chunks: Parallelism,
     resumption: Resumption,
     ticket: Option<Ticket>,
+    opened: Instant,
 }
 
 /// Sends a blob's chunks. When all of them were read, the digest is right, and the last ones are on their way, `commit` begins, whose
@@ -109,6 +113,7 @@ pub(super) async fn send<T>(
         chunks: context.chunks.clone(),
         resumption: resumption.clone(),
         ticket: opened.ticket.filter(|_| context.session.round_trip() <= context.near),
+        opened: Instant::now(),
     };
     tokio::select! {
         sent = send_all(context, &upload, blob, &opened.received, on_the_way, commit) => sent,
@@ -307,6 +312,11 @@ impl Upload {
         Ok(length)
     }
 
+    /// Returns the upload's ticket, as long as it holds for sure.
+    fn ticket(&self) -> Option<&Ticket> {
+        self.ticket.as_ref().filter(|_| self.opened.elapsed() < TICKET_AGE)
+    }
+
     /// Sends one body until it is received, at least its beginning, or smaller ones are to be tried.
     async fn put_piece(&self, start: u64, bytes: &Bytes, cuts: &mut u32) -> Result<Sent, SessionError> {
         // From a first failure on: on a slow link that alone may take longer.
@@ -314,7 +324,7 @@ impl Upload {
         let path = format!("{}/{start}", self.path);
         loop {
             let began = Instant::now();
-            let error = match self.session.put_chunk(&path, bytes, self.ticket.as_ref()).await {
+            let error = match self.session.put_chunk(&path, bytes, self.ticket()).await {
                 Ok(answer) => {
                     self.measure(bytes.len() as u64, began.elapsed());
                     self.learn(&answer.parse::<UploadProgress>(&path)?);

@@ -1,11 +1,12 @@
 //! What is asked along with the hello.
 
 use std::{
+    pin::pin,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use futures::future::{join, join_all};
+use futures::future::{Either, join_all, select};
 use http::{Method, StatusCode};
 use reposure_parcel::{
     exists::{Exists, Missing},
@@ -13,12 +14,16 @@ use reposure_parcel::{
     wire,
 };
 use serde::Serialize;
+use tokio::time::timeout;
 
 use super::{Answer, JSON_ANSWER, SessionError, answer, collect, json, line::Line, request};
 use crate::push::Ahead;
 
 /// How long answers are waited for once the hello is there: what takes longer is asked again, patiently and with a word to the user.
 pub(super) const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long uploads are waited for once the other answer is there: they went at the same time, and take the registry no longer.
+const GRACE: Duration = Duration::from_millis(100);
 
 /// What came of that, for whoever asks it first.
 #[derive(Debug, Default)]
@@ -42,8 +47,12 @@ impl Early {
     /// What was answered until then is kept.
     pub(super) async fn ask(&self, line: &Line, ahead: Option<&Ahead>) {
         let Some(ahead) = ahead else { return };
-        let opened = ahead.uploads().iter().map(|wish| self.open(line, wish));
-        join(self.exists(line, &ahead.question), join_all(opened)).await;
+        let opened = join_all(ahead.uploads().iter().map(|wish| self.open(line, wish)));
+        match select(pin!(self.exists(line, &ahead.question)), pin!(opened)).await {
+            // Who waits for a place there does so once it is known that one is needed.
+            Either::Left(((), opened)) => drop(timeout(GRACE, opened).await),
+            Either::Right((_, exists)) => exists.await,
+        }
     }
 
     async fn exists(&self, line: &Line, question: &Exists) {

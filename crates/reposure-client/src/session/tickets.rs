@@ -14,6 +14,7 @@ use http::{HeaderValue, Method, Request, Response, header};
 use reposure_oci::{Body, Descriptor, Digest, RepositoryName};
 use reposure_parcel::{
     limits::EXISTS_DIGESTS,
+    problem::Code,
     ticket::{self, Wanted},
     upload::Ticket,
     wire,
@@ -81,22 +82,20 @@ impl Session {
                 return Err(error);
             }
         };
-        let answer = answer_to_chunk(response, channel.as_ref(), path).await;
-        turn.end(answer.is_some());
-        match answer {
-            Some(answer) => Ok(answer),
-            // Over TLS it is said what is wrong, if anything is.
-            None => self.put(path, bytes.clone()).await,
+        match answer::checked(response, channel.as_ref(), path).await {
+            // A right is missing, or the surrogate is another one now: over TLS it is said what is wrong, if anything is.
+            Err(error) if !matches!(error.code(), Some(code) if code != Code::Unauthorized) => {
+                turn.end(false);
+                self.put(path, bytes.clone()).await
+            }
+            checked => {
+                turn.end(true);
+                let response = checked?;
+                let status = response.status();
+                Ok(Answer { status, bytes: collect(response.into_body(), path, JSON_ANSWER).await? })
+            }
         }
     }
-}
-
-/// Returns the surrogate's answer to a chunk that it has received.
-async fn answer_to_chunk(response: Response<Body>, channel: &dyn Channel, path: &str) -> Option<Answer> {
-    let response = answer::checked(response, channel, path).await.ok()?;
-    let status = response.status();
-    let bytes = collect(response.into_body(), path, JSON_ANSWER).await.ok()?;
-    Some(Answer { status, bytes })
 }
 
 impl Tickets {

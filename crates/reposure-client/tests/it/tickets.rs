@@ -48,10 +48,11 @@ async fn who_may_not_go_without_tls_goes_over_it() {
 
 /// Pushes what has a blob of several chunks and a small one, and tells of each chunk whether it went without TLS; nothing else did.
 async fn push_chunks(scene: &Scene) -> Vec<bool> {
-    let pushed = RandomImage::of_sizes(22, &[21 << 20, 1 << 20]).unwrap();
+    let pushed = RandomImage::of_sizes(22, &[31 << 20, 1 << 20]).unwrap();
     let artifact = scene.open(scene.write_oci_archive(&pushed)).await;
     let session = scene.session(Right::Push).await.unwrap();
-    let options = PushOptions { near: Duration::MAX, ..PushOptions::default() };
+    // One after the other, so that all but the first know what became of the one before.
+    let options = PushOptions { near: Duration::MAX, jobs: Some(1) };
     push(session, &artifact, &image("app:v1"), options, Progress::none()).await.unwrap();
     scene.assert_holds(&pushed, "app", "v1");
     let seen = scene.api_server.seen();
@@ -61,19 +62,18 @@ async fn push_chunks(scene: &Scene) -> Vec<bool> {
     chunks.iter().map(|seen| seen.clear).collect()
 }
 
-/// One goes ahead to see whether it may; those that go along with it go over TLS.
 #[tokio::test(flavor = "multi_thread")]
 async fn chunks_for_a_registry_without_tls_need_none() {
     let scene = Scene::new().await;
     let clear = push_chunks(&scene).await;
-    assert!(clear.contains(&true), "{clear:?}");
+    assert!(clear.len() >= 8 && clear.iter().all(|clear| *clear), "{clear:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_may_not_send_without_tls_is_refused_once() {
     let scene = Scene::with(Behaviour { refuses_clear: true, ..Behaviour::default() }).await;
     let clear = push_chunks(&scene).await;
-    assert_eq!(clear.iter().filter(|clear| **clear).count(), 1, "{clear:?}");
+    assert!(clear.len() >= 9 && clear[0] && clear[1..].iter().all(|clear| !clear), "{clear:?}");
 }
 
 /// A forwarded port ends beside the surrogate, and is encrypted up to there.

@@ -1,4 +1,4 @@
-//! Who may come in: bearers of a token of one of a registry's ServiceAccounts, and for single blobs those of a ticket.
+//! Who may come in: bearers of a token of one of a registry's ServiceAccounts, and for single blobs and uploads those of a ticket.
 
 mod fetch;
 mod gate;

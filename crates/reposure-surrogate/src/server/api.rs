@@ -2,7 +2,7 @@
 
 use std::{future::ready, sync::Arc};
 
-use http::{HeaderMap, Method, Request, StatusCode, Uri};
+use http::{HeaderMap, Request, StatusCode, Uri};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
@@ -27,11 +27,12 @@ use crate::{
 /// Answers a request for the API that came to the port.
 pub(crate) async fn answer(app: Arc<App>, request: Request<Incoming>, wrapping: Wrapping) -> Answer {
     if wrapping == Wrapping::None {
-        // Whoever asks for a ticket for a blob may pull, and whoever opens an upload push.
-        let right = if *request.method() == Method::GET { Right::Pull } else { Right::Push };
         let received = request.size_hint().exact();
-        let answer = tickets::answer(app.clone(), request.map(of_connection)).await;
-        app.metrics.answered(right, answer.status(), received, answer.size_hint().exact());
+        let (right, answer) = tickets::answer(&app, request.map(of_connection)).await;
+        // What strangers ask for is not counted, as over TLS.
+        if let Some(right) = right {
+            app.metrics.answered(right, answer.status(), received, answer.size_hint().exact());
+        }
         return marked(answer);
     }
     // Who has no token learns nothing, not even which paths there are.

@@ -61,7 +61,7 @@ async fn open(upload: &Upload, registry: &Client, prepared: &Prepared) -> Result
         return Ok((session, false));
     }
     let repository = &upload.key.repository;
-    match prepared.take(repository).await {
+    match prepared.take(repository).await? {
         Some(session) => Ok((session, true)),
         None => registry.start_upload(repository).await.map(|session| (session, false)),
     }

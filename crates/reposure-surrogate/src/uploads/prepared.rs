@@ -11,11 +11,9 @@ use reposure_oci::{
     RepositoryName,
     registry::{Error, Session},
 };
-use reposure_parcel::limits::PLACES;
-use tokio::time::Instant;
+use tokio::{task::JoinSet, time::Instant};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::delivery;
 use crate::{answer, upstream::Client};
 
 /// How long one is kept: what is missing is sent at once, and a blob that has to wait for its turn can have one of its own.
@@ -24,6 +22,8 @@ const AGE: Duration = Duration::from_secs(10);
 /// Uploads that are open at the registry, or about to be, for no blob yet.
 pub(super) struct Prepared {
     registry: Client,
+    /// How many there may be, in all repositories.
+    most: usize,
     openings: Mutex<HashMap<RepositoryName, VecDeque<Opening>>>,
 }
 
@@ -35,8 +35,8 @@ struct Opening {
 }
 
 impl Prepared {
-    pub(super) fn new(registry: Client) -> Self {
-        Self { registry, openings: Mutex::default() }
+    pub(super) fn new(registry: Client, most: usize) -> Self {
+        Self { registry, most, openings: Mutex::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<RepositoryName, VecDeque<Opening>>> {
@@ -44,12 +44,12 @@ impl Prepared {
         self.openings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Begins to open so many uploads, less those that wait already; in all repositories no more than may have a place at once.
+    /// Begins to open so many uploads, less those that wait already.
     pub(super) fn prepare(&self, repository: &RepositoryName, count: usize) {
         let mut openings = self.lock();
         let all: usize = openings.values().map(VecDeque::len).sum();
         let waiting = openings.get(repository).map_or(0, VecDeque::len);
-        let more = count.saturating_sub(waiting).min(PLACES.saturating_sub(all));
+        let more = count.saturating_sub(waiting).min(self.most.saturating_sub(all));
         if more == 0 {
             return;
         }
@@ -61,17 +61,17 @@ impl Prepared {
         }
     }
 
-    /// Returns an upload if one was prepared, or waits for one that is being opened. Why it could not be opened is found out by whoever
-    /// opens another.
-    pub(super) async fn take(&self, repository: &RepositoryName) -> Option<Session> {
-        let opening = self.pop(repository)?;
+    /// Returns an upload if one was prepared, or waits for one that is being opened.
+    ///
+    /// # Errors
+    /// When it cannot be opened. What could not be opened before anybody waited for it may go by now, and is none.
+    pub(super) async fn take(&self, repository: &RepositoryName) -> Result<Option<Session>, Error> {
+        let Some(opening) = self.pop(repository) else { return Ok(None) };
+        let has_failed_before = opening.task.is_finished();
         match opening.task.await {
-            Ok(Ok(session)) => Some(session),
-            Ok(Err(error)) => {
-                tracing::debug!(error = answer::chain(&error), "no upload was prepared");
-                None
-            }
-            Err(_) => None,
+            Ok(Ok(session)) => Ok(Some(session)),
+            Ok(Err(error)) if !has_failed_before => Err(error),
+            _ => Ok(None),
         }
     }
 
@@ -89,15 +89,23 @@ impl Prepared {
 
     /// Cancels what nobody has wanted in time; to be called every few seconds.
     pub(super) fn sweep(&self) {
-        self.cancel(|_, opening| opening.at.elapsed() >= AGE);
+        self.cancel(|_, opening| opening.at.elapsed() >= AGE).detach_all();
+    }
+
+    /// Cancels all, and waits until that is done.
+    ///
+    /// # Cancel safety
+    /// What is not cancelled by then stays open at the registry.
+    pub(super) async fn close(&self) {
+        self.cancel(|_, _| true).join_all().await;
     }
 
     /// Cancels those of a repository: the registry does not know one of them any more.
     pub(super) fn forget(&self, repository: &RepositoryName) {
-        self.cancel(|of, _| of == repository);
+        self.cancel(|of, _| of == repository).detach_all();
     }
 
-    fn cancel(&self, is_over: impl Fn(&RepositoryName, &Opening) -> bool) {
+    fn cancel(&self, is_over: impl Fn(&RepositoryName, &Opening) -> bool) -> JoinSet<()> {
         let mut over = Vec::new();
         self.lock().retain(|repository, waiting| {
             let (ended, kept) = waiting.drain(..).partition(|opening| is_over(repository, opening));
@@ -105,15 +113,19 @@ impl Prepared {
             over.push(ended);
             !waiting.is_empty()
         });
+        let mut cancelling = JoinSet::new();
         for opening in over.into_iter().flat_map(|ended: VecDeque<Opening>| ended) {
             let registry = self.registry.clone();
             // Opening has the registry client's deadline, and so has cancelling.
-            tokio::spawn(async move {
-                if let Ok(Ok(session)) = opening.task.await {
-                    delivery::cancel(registry, session);
+            cancelling.spawn(async move {
+                if let Ok(Ok(session)) = opening.task.await
+                    && let Err(error) = registry.cancel_upload(session).await
+                {
+                    tracing::debug!(error = answer::chain(&error), "an upload stays open at the registry");
                 }
             });
         }
+        cancelling
     }
 }
 
@@ -127,6 +139,8 @@ mod tests {
     use tokio::time::{sleep, timeout};
 
     use super::*;
+
+    const MOST: usize = 8;
 
     /// A registry that opens uploads and cancels them.
     #[derive(Debug, Default)]
@@ -151,7 +165,7 @@ mod tests {
 
     fn prepared() -> (Arc<Asked>, Prepared, RepositoryName) {
         let asked = Arc::<Asked>::default();
-        (asked.clone(), Prepared::new(Client::new(asked)), "app".parse().unwrap())
+        (asked.clone(), Prepared::new(Client::new(asked), MOST), "app".parse().unwrap())
     }
 
     async fn until(is_so: impl Fn() -> bool) {
@@ -168,12 +182,12 @@ mod tests {
         let (asked, prepared, app) = prepared();
         prepared.prepare(&app, 2);
         prepared.prepare(&app, 3);
-        prepared.prepare(&"other".parse().unwrap(), 2 * PLACES);
+        prepared.prepare(&"other".parse().unwrap(), 2 * MOST);
         for _ in 0..3 {
-            assert!(prepared.take(&app).await.is_some());
+            assert!(prepared.take(&app).await.unwrap().is_some());
         }
-        assert!(prepared.take(&app).await.is_none());
-        until(|| asked.count(&Method::POST) == PLACES).await;
+        assert!(prepared.take(&app).await.unwrap().is_none());
+        until(|| asked.count(&Method::POST) == MOST).await;
     }
 
     #[tokio::test]
@@ -185,10 +199,13 @@ mod tests {
         prepared.lock().get_mut(&app).unwrap()[0].at = old;
         prepared.sweep();
         until(|| asked.count(&Method::DELETE) == 1).await;
-        assert!(prepared.take(&app).await.is_some(), "the other one is young");
+        assert!(prepared.take(&app).await.unwrap().is_some(), "the other one is young");
         assert!(prepared.lock().is_empty());
         prepared.prepare(&app, 1);
         prepared.forget(&app);
         until(|| asked.count(&Method::DELETE) == 2).await;
+        prepared.prepare(&app, 3);
+        prepared.close().await;
+        assert_eq!(asked.count(&Method::DELETE), 5);
     }
 }

@@ -72,10 +72,10 @@ pub(crate) struct Uploads {
 }
 
 impl Uploads {
-    /// Makes a table of uploads to a registry.
-    pub(crate) fn new(registry: Client, forms: Forms, budget: Budget) -> Self {
+    /// Makes a table of uploads to a registry, of which so many at most are opened there before their blobs come.
+    pub(crate) fn new(registry: Client, forms: Forms, budget: Budget, prepared: usize) -> Self {
         Self {
-            prepared: Arc::new(Prepared::new(registry.clone())),
+            prepared: Arc::new(Prepared::new(registry.clone(), prepared)),
             registry,
             remembered: Remembered::default(),
             lacking: Lacking::default(),
@@ -103,12 +103,12 @@ impl Uploads {
         }
     }
 
-    /// Opens uploads at the registry for these blobs, which are to be sent at once. What may be mounted needs none.
-    pub(crate) fn prepare(&self, repository: &RepositoryName, missing: &[Digest]) {
+    /// Opens uploads at the registry for these blobs, so many of which are to be sent at once. What may be mounted needs none.
+    pub(crate) fn prepare(&self, repository: &RepositoryName, missing: &[Digest], at_once: usize) {
         let is_elsewhere = |digest: &&Digest| !self.remembered.repositories(digest).is_empty();
         let count = missing.len() - missing.iter().filter(is_elsewhere).count();
         if !self.ending.load(Ordering::Relaxed) {
-            self.prepared.prepare(repository, count);
+            self.prepared.prepare(repository, count.min(at_once));
         }
     }
 
@@ -127,11 +127,12 @@ impl Uploads {
         self.ending.store(true, Ordering::Relaxed);
     }
 
-    /// Waits until no upload is open.
+    /// Cancels what was opened at the registry for blobs that have not come, and waits until no upload is open.
     ///
     /// # Cancel safety
-    /// Dropping the future has no effect.
+    /// Dropping the future ends no upload.
     pub(crate) async fn all_ended(&self) {
+        self.prepared.close().await;
         loop {
             let ended = self.ended.notified();
             if self.count() == 0 {
@@ -349,7 +350,7 @@ mod tests {
 
     fn uploads() -> Uploads {
         let forms = Forms::new(UploadStrategy::Auto, "nowhere");
-        Uploads::new(Client::new(Arc::new(Nowhere)), forms, Budget::new())
+        Uploads::new(Client::new(Arc::new(Nowhere)), forms, Budget::new(), 0)
     }
 
     fn key(number: usize) -> Key {

@@ -133,7 +133,7 @@ async fn finds_what_is_missing() {
         (0..40).map(|seed| stage.registry.put_blob(REPOSITORY, bytes(seed, 100)).parse().unwrap()).collect();
     let away: Vec<Digest> = (0..40).map(|seed: u64| Digest::sha256_of(seed.to_string())).collect();
     let digests = there.iter().zip(&away).flat_map(|(one, other)| [one.clone(), other.clone()]).collect();
-    let wish = Exists { repository: REPOSITORY.parse().unwrap(), digests, push: false };
+    let wish = Exists { repository: REPOSITORY.parse().unwrap(), digests, uploads: 0 };
     let answer = stage.client.post(wire::EXISTS, &wish).await;
     assert_eq!(answer.status, 200);
     assert_eq!(answer.json::<Missing>().missing, away);

@@ -133,7 +133,7 @@ async fn a_name_that_is_none_there_is_refused_before_the_registry_is_asked() {
     let openshift = OpenShift::start(Rule::editor(PROJECT)).await;
     let client = &openshift.stage.client;
     openshift.stage.registry.clear_requests();
-    let exists = |name: &str| Exists { repository: name.parse().unwrap(), digests: Vec::new(), push: false };
+    let exists = |name: &str| Exists { repository: name.parse().unwrap(), digests: Vec::new(), uploads: 0 };
     let blob = bytes(1, 10);
     let upload =
         |name: &str| reposure_parcel::upload::Open { repository: name.parse().unwrap(), ..open(&blob) };

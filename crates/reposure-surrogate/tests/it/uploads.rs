@@ -314,7 +314,7 @@ async fn what_was_just_asked_for_is_not_asked_for_again() {
     let (blob, repository) = (bytes(1, 100), REPOSITORY.parse().unwrap());
     let digest = Digest::sha256_of(&blob);
     let path = whole::path(&repository, &digest);
-    let wish = Exists { repository, digests: vec![digest], push: false };
+    let wish = Exists { repository, digests: vec![digest], uploads: 0 };
     assert_eq!(stage.client.post(wire::EXISTS, &wish).await.status, 200);
     let put = || stage.client.send(Request::put(&path), blob.clone());
     assert_eq!(put().await.status, 201);
@@ -328,24 +328,35 @@ async fn what_was_just_asked_for_is_not_asked_for_again() {
 async fn the_registry_is_made_ready_for_what_is_missing() {
     let stage = Stage::start().await;
     let blobs = [1, 2, 3].map(|seed| bytes(seed, 100));
-    let wish = |push| Exists {
+    let wish = |uploads| Exists {
         repository: REPOSITORY.parse().unwrap(),
         digests: blobs.iter().map(Digest::sha256_of).collect(),
-        push,
+        uploads,
     };
     let opened = || stage.registry.count(&Method::POST, "/blobs/uploads/");
-    assert_eq!(stage.client.post(wire::EXISTS, &wish(false)).await.status, 200);
+    assert_eq!(stage.client.post(wire::EXISTS, &wish(0)).await.status, 200);
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert_eq!(opened(), 0);
-    for _ in 0..2 {
-        assert_eq!(stage.client.post(wire::EXISTS, &wish(true)).await.status, 200);
+    for uploads in [2, 9] {
+        assert_eq!(stage.client.post(wire::EXISTS, &wish(uploads)).await.status, 200);
+        until(|| opened() == uploads.min(blobs.len())).await;
     }
-    until(|| opened() == blobs.len()).await;
     for blob in &blobs {
         let path = whole::path(&REPOSITORY.parse().unwrap(), &Digest::sha256_of(blob));
         assert_eq!(stage.client.send(Request::put(path), blob.clone()).await.status, 201);
     }
     assert_eq!((opened(), stage.registry.open_uploads()), (blobs.len(), 0));
+}
+
+#[tokio::test]
+async fn what_the_registry_was_made_ready_for_ends_with_the_surrogate() {
+    let Stage { registry, surrogate, client } = Stage::start().await;
+    let digests = vec![Digest::sha256_of(b"a"), Digest::sha256_of(b"b")];
+    let wish = Exists { repository: REPOSITORY.parse().unwrap(), digests, uploads: 2 };
+    assert_eq!(client.post(wire::EXISTS, &wish).await.status, 200);
+    until(|| registry.open_uploads() == 2).await;
+    surrogate.stop().await;
+    assert_eq!(registry.open_uploads(), 0);
 }
 
 /// It may have been started anew since, and then knows none of what was opened.
@@ -354,7 +365,7 @@ async fn what_the_registry_has_lost_since_is_opened_again() {
     let stage = Stage::start().await;
     let blobs = [1, 2].map(|seed| bytes(seed, 100));
     let digests: Vec<_> = blobs.iter().map(Digest::sha256_of).collect();
-    let wish = Exists { repository: REPOSITORY.parse().unwrap(), digests: digests.clone(), push: true };
+    let wish = Exists { repository: REPOSITORY.parse().unwrap(), digests: digests.clone(), uploads: 2 };
     assert_eq!(stage.client.post(wire::EXISTS, &wish).await.status, 200);
     until(|| stage.registry.open_uploads() == blobs.len()).await;
     stage.registry.forget_uploads();
