@@ -89,6 +89,12 @@ pub(crate) enum Opened {
 }
 
 impl Answer {
+    /// Reads an answer of the surrogate's own to its end.
+    async fn read(response: Response<Body>, path: &str) -> Result<Self, SessionError> {
+        let status = response.status();
+        Ok(Self { status, bytes: collect(response.into_body(), path, JSON_ANSWER).await? })
+    }
+
     pub(crate) fn parse<T: DeserializeOwned>(&self, path: &str) -> Result<T, SessionError> {
         serde_json::from_slice(&self.bytes)
             .map_err(|source| SessionError::Malformed { path: path.into(), source: source.into() })
@@ -190,9 +196,7 @@ impl Session {
     ) -> Result<Answer, SessionError> {
         let body = json(path, message)?;
         let response = self.send(request(method, path, "application/json", body)?).await?;
-        let status = response.status();
-        let bytes = collect(response.into_body(), path, JSON_ANSWER).await?;
-        Ok(Answer { status, bytes })
+        Answer::read(response, path).await
     }
 
     /// Asks which blobs are missing.
@@ -219,9 +223,7 @@ impl Session {
     /// Sends bytes and returns the surrogate's own answer, of a status below 400.
     pub(crate) async fn put(&self, path: &str, bytes: Bytes) -> Result<Answer, SessionError> {
         let response = self.send(request(Method::PUT, path, "application/octet-stream", bytes)?).await?;
-        let status = response.status();
-        let bytes = collect(response.into_body(), path, JSON_ANSWER).await?;
-        Ok(Answer { status, bytes })
+        Answer::read(response, path).await
     }
 
     /// Sends a request and returns an answer that is no error of the API server's or the surrogate's own.

@@ -16,7 +16,7 @@ use reposure_parcel::{
 use serde::Serialize;
 use tokio::time::timeout;
 
-use super::{Answer, JSON_ANSWER, SessionError, answer, collect, json, line::Line, request};
+use super::{Answer, SessionError, json, line::Line, request};
 use crate::push::Ahead;
 
 /// How long answers are waited for once the hello is there: what takes longer is asked again, patiently and with a word to the user.
@@ -94,11 +94,5 @@ async fn ask<T: Serialize>(line: &Line, path: &str, message: &T) -> Option<Answe
 }
 
 async fn exchange<T: Serialize>(line: &Line, path: &str, message: &T) -> Result<Answer, SessionError> {
-    let asked = request(Method::POST, path, "application/json", json(path, Some(message))?)?;
-    let response = line.exchange(asked).await?;
-    let response = answer::checked(response, line.channel.as_ref(), path).await?;
-    let status = response.status();
-    // One that takes longer is none of this.
-    let bytes = collect(response.into_body(), path, JSON_ANSWER).await?;
-    Ok(Answer { status, bytes })
+    line.ask_once(request(Method::POST, path, "application/json", json(path, Some(message))?)?, path).await
 }

@@ -12,7 +12,7 @@ use reposure_parcel::{
 use secrecy::ExposeSecret as _;
 use tokio::time::{Instant, timeout};
 
-use super::{Answer, JSON_ANSWER, SessionError, answer, collect, request, round_trip::RoundTrip};
+use super::{Answer, SessionError, answer, request, round_trip::RoundTrip};
 use crate::{channel::Channel, token::TokenSource};
 
 /// How long any answer may take to begin: a surrogate answers within `limits::SILENCE` once a request is there whole.
@@ -49,11 +49,15 @@ impl Line {
     }
 
     async fn ask_hello(&self) -> Result<Hello, SessionError> {
-        let response = self.exchange(request(Method::GET, wire::HELLO, "", Bytes::new())?).await?;
-        let response = answer::checked(response, self.channel.as_ref(), wire::HELLO).await?;
-        let status = response.status();
-        let bytes = collect(response.into_body(), wire::HELLO, JSON_ANSWER).await?;
-        Answer { status, bytes }.parse(wire::HELLO)
+        let asked = request(Method::GET, wire::HELLO, "", Bytes::new())?;
+        self.ask_once(asked, wire::HELLO).await?.parse(wire::HELLO)
+    }
+
+    /// Sends a request as it is, and returns the surrogate's own answer, of a status below 400. One that takes longer is none.
+    pub(super) async fn ask_once(&self, request: Request<Bytes>, path: &str) -> Result<Answer, SessionError> {
+        let response = self.exchange(request).await?;
+        let response = answer::checked(response, self.channel.as_ref(), path).await?;
+        Answer::read(response, path).await
     }
 
     /// Sends a request, once more with a new token where the surrogate refuses the one in the cache.

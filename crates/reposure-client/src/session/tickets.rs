@@ -21,7 +21,7 @@ use reposure_parcel::{
 };
 use tokio::time::timeout;
 
-use super::{Answer, JSON_ANSWER, Session, SessionError, answer, collect, line::ANSWER_DEADLINE, request};
+use super::{Answer, Session, SessionError, answer, line::ANSWER_DEADLINE, request};
 use crate::channel::Channel;
 
 /// The least that a pull has for tickets to be worth their round trip, in bytes: TLS costs a millisecond for each 2 MiB.
@@ -84,15 +84,13 @@ impl Session {
         };
         match answer::checked(response, channel.as_ref(), path).await {
             // A right is missing, or the surrogate is another one now: over TLS it is said what is wrong, if anything is.
-            Err(error) if !matches!(error.code(), Some(code) if code != Code::Unauthorized) => {
+            Err(error) if error.code().is_none_or(|code| code == Code::Unauthorized) => {
                 turn.end(false);
                 self.put(path, bytes.clone()).await
             }
             checked => {
                 turn.end(true);
-                let response = checked?;
-                let status = response.status();
-                Ok(Answer { status, bytes: collect(response.into_body(), path, JSON_ANSWER).await? })
+                Answer::read(checked?, path).await
             }
         }
     }

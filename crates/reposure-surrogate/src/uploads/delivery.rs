@@ -191,10 +191,13 @@ impl Drop for OpenAtRegistry {
 pub(super) fn cancel(registry: Client, session: Session) {
     // There is no runtime any more when the process ends.
     if let Ok(runtime) = Handle::try_current() {
-        runtime.spawn(async move {
-            if let Err(error) = registry.cancel_upload(session).await {
-                tracing::debug!(error = answer::chain(&error), "an upload stays open at the registry");
-            }
-        });
+        runtime.spawn(async move { cancelled(&registry, session).await });
+    }
+}
+
+/// Cancels an upload at the registry, within the deadline of its client.
+pub(super) async fn cancelled(registry: &Client, session: Session) {
+    if let Err(error) = registry.cancel_upload(session).await {
+        tracing::debug!(error = answer::chain(&error), "an upload stays open at the registry");
     }
 }

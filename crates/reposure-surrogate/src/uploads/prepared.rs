@@ -14,7 +14,8 @@ use reposure_oci::{
 use tokio::{task::JoinSet, time::Instant};
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::{answer, upstream::Client};
+use super::delivery;
+use crate::upstream::Client;
 
 /// How long one is kept: what is missing is sent at once, and a blob that has to wait for its turn can have one of its own.
 const AGE: Duration = Duration::from_secs(10);
@@ -118,10 +119,8 @@ impl Prepared {
             let registry = self.registry.clone();
             // Opening has the registry client's deadline, and so has cancelling.
             cancelling.spawn(async move {
-                if let Ok(Ok(session)) = opening.task.await
-                    && let Err(error) = registry.cancel_upload(session).await
-                {
-                    tracing::debug!(error = answer::chain(&error), "an upload stays open at the registry");
+                if let Ok(Ok(session)) = opening.task.await {
+                    delivery::cancelled(&registry, session).await;
                 }
             });
         }
