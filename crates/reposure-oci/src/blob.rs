@@ -3,10 +3,11 @@
 //! A push reads a blob in chunks, several at once, and reads a chunk again after a cut; so a source is replayable until the
 //! registry has confirmed the blob.
 
-use std::{fmt, fs::File, io, os::unix::fs::FileExt, path::PathBuf, pin::pin, sync::Arc};
+use std::{fmt, fs::File, io, path::PathBuf, pin::pin, sync::Arc};
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt, future::BoxFuture, stream};
+use rustix::{buffer::spare_capacity, io::Errno};
 
 use crate::{
     digest::{Digest, Digester},
@@ -192,15 +193,26 @@ impl FileSlice {
     }
 
     fn read(&self, offset: u64, length: usize) -> Result<Bytes, BlobError> {
-        let mut buffer = vec![0; length];
-        self.file.read_exact_at(&mut buffer, self.start + offset).map_err(|source| BlobError::Read {
-            path: self.path.as_ref().clone(),
-            offset: self.start + offset,
-            length,
-            source,
-        })?;
-        Ok(buffer.into())
+        let offset = self.start + offset;
+        let read = read_exactly_at(&self.file, offset, length);
+        read.map_err(|source| BlobError::Read { path: self.path.as_ref().clone(), offset, length, source })
     }
+}
+
+/// Reads into memory that is not filled with zeros first.
+fn read_exactly_at(file: &File, offset: u64, length: usize) -> io::Result<Bytes> {
+    let mut bytes = Vec::with_capacity(length);
+    while bytes.len() < length {
+        let at = offset + bytes.len() as u64;
+        match rustix::io::pread(file, spare_capacity(&mut bytes), at) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    // There may have been room for more than was asked for.
+    bytes.truncate(length);
+    Ok(bytes.into())
 }
 
 impl Blob for FileSlice {

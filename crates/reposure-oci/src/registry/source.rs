@@ -32,7 +32,7 @@ impl Cause {
 /// Checks bytes that are read in order, some of them perhaps again. What it fails for is the last piece, if it is not before.
 #[derive(Debug)]
 pub(crate) struct Check {
-    /// None once it is finished.
+    /// None once it is finished, and where others check.
     verifier: Option<Verifier>,
     size: u64,
     seen: u64,
@@ -41,6 +41,11 @@ pub(crate) struct Check {
 impl Check {
     pub(crate) fn new(blob: &Descriptor) -> Self {
         Self { verifier: Some(Verifier::new(blob)), size: blob.size, seen: 0 }
+    }
+
+    /// Only counts the bytes.
+    pub(crate) const fn by_others(blob: &Descriptor) -> Self {
+        Self { verifier: None, size: blob.size, seen: 0 }
     }
 
     /// Returns how many bytes it was given, in bytes from the blob's start.
@@ -54,8 +59,8 @@ impl Check {
         let new = bytes.get(known..).unwrap_or_default();
         if let Some(verifier) = &mut self.verifier {
             verifier.update(new)?;
-            self.seen += new.len() as u64;
         }
+        self.seen += new.len() as u64;
         if self.seen == self.size
             && let Some(verifier) = self.verifier.take()
         {
@@ -65,11 +70,16 @@ impl Check {
     }
 }
 
-/// Returns a body of all of a blob. It fails before the last piece if the bytes are not what the blob's digest says, so that the
-/// registry never has all of them.
-pub(crate) fn body(blob: &Arc<dyn Blob>, pieces: usize, watcher: Watcher, cause: &Cause) -> Body {
+/// Returns a body of all of a blob. It fails before the last piece if `check` finds that the bytes are not what the blob's digest
+/// says, so that the registry never has all of them.
+pub(crate) fn body(
+    blob: &Arc<dyn Blob>,
+    mut check: Check,
+    pieces: usize,
+    watcher: Watcher,
+    cause: &Cause,
+) -> Body {
     let (source, cause) = (blob.clone(), cause.clone());
-    let mut check = Check::new(blob.descriptor());
     let pieces = owned_pieces(blob.clone(), pieces).map(move |piece| {
         let bytes = piece.map_err(|error| cause.set(error))?;
         let new = check.take(check.seen(), &bytes);

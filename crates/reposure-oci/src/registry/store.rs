@@ -7,14 +7,16 @@ use http::StatusCode;
 
 use super::{
     client::Client,
+    code::ErrorCode,
     error::{Error, Failure},
     operation::{Action, Operation},
+    proof::{self, Proof},
     session::{Mount, Session},
     source::{Cause, Check, body},
     strategy::UploadStrategy,
 };
 use crate::{
-    blob::{Blob, PIECES, Verifier, damaged},
+    blob::{self, Blob, PIECES, Verifier, damaged},
     name::RepositoryName,
     transport::{Body, Transport},
 };
@@ -36,7 +38,7 @@ pub enum Stored {
 /// How far a blob is on its way into a repository.
 #[derive(Debug)]
 pub(crate) enum Step {
-    /// So many bytes more of the source were read, checked and handed on.
+    /// So many bytes more of the source were read and handed on.
     Sent(u64),
     /// This went wrong, and sending goes on or starts again.
     Failed(String),
@@ -56,6 +58,8 @@ pub(crate) struct Storing<'a> {
     pub(crate) strategy: UploadStrategy,
     /// How many pieces of the source are read at once.
     pub(crate) pieces: usize,
+    /// Whether the registry checks digests too, where that may be asked.
+    pub(crate) proof: Option<&'a Proof>,
     pub(crate) watcher: Watcher,
 }
 
@@ -89,7 +93,8 @@ impl<T: Transport> Client<T> {
         strategy: UploadStrategy,
     ) -> Result<Stored, Error> {
         let watcher: Watcher = Arc::new(drop);
-        self.store_blob_by(repository, blob, Storing { from, strategy, pieces: PIECES, watcher }).await
+        self.store_blob_by(repository, blob, Storing { from, strategy, pieces: PIECES, proof: None, watcher })
+            .await
     }
 
     /// As [`Self::store_blob`].
@@ -166,13 +171,17 @@ impl<T: Transport> BlobUpload<'_, T> {
     async fn whole(&self, mut session: Option<Session>) -> Result<UploadStrategy, Error> {
         let (digest, size) = (&self.blob.descriptor().digest, self.blob.descriptor().size);
         let mut retry = self.client.retry();
+        let others_check = self.others_check().await;
         loop {
             let open = match session.take() {
                 Some(open) => open,
                 None => self.client.start_upload(self.repository).await?,
             };
             let cause = Cause::default();
-            let sent = self.client.finish_monolithic(open.clone(), digest, size, self.body(&cause)).await;
+            let sent = self
+                .client
+                .finish_monolithic(open.clone(), digest, size, self.body(others_check, &cause))
+                .await;
             match self.or_cause(sent, &cause) {
                 Ok(_) => return Ok(UploadStrategy::Monolithic),
                 Err(error) if error.is_too_large() => {
@@ -181,6 +190,7 @@ impl<T: Transport> BlobUpload<'_, T> {
                 }
                 Err(error) => {
                     let problem = problem(&error);
+                    self.check_refused(others_check, &error).await?;
                     retry.pause(error).await?;
                     self.client.give_up(open).await;
                     self.restart(problem);
@@ -218,13 +228,31 @@ impl<T: Transport> BlobUpload<'_, T> {
     async fn streamed(&self, mut session: Session) -> Result<(), Error> {
         let (digest, size) = (&self.blob.descriptor().digest, self.blob.descriptor().size);
         let cause = Cause::default();
-        let sent = self.client.patch_stream(&mut session, self.body(&cause)).await;
+        let sent = self.client.patch_stream(&mut session, self.body(false, &cause)).await;
         self.or_cause(sent, &cause)?;
         self.client.finish_upload(session, digest, size).await.map(drop)
     }
 
-    fn body(&self, cause: &Cause) -> Body {
-        body(self.blob, self.storing.pieces, self.storing.watcher.clone(), cause)
+    /// Tells whether it is enough that the registry checks the bytes.
+    async fn others_check(&self) -> bool {
+        match self.storing.proof.filter(|_| self.blob.descriptor().size >= proof::WORTHWHILE) {
+            Some(proof) => proof.of(self.client, self.repository).await,
+            None => false,
+        }
+    }
+
+    /// Where the registry alone has checked the bytes, and refuses them: fails if they are wrong in the source already.
+    async fn check_refused(&self, others_check: bool, error: &Error) -> Result<(), Error> {
+        if !others_check || !error.has_code(&ErrorCode::DigestInvalid) {
+            return Ok(());
+        }
+        blob::verify(self.blob.as_ref()).await.map_err(|source| self.error(Failure::Source(source)))
+    }
+
+    fn body(&self, others_check: bool, cause: &Cause) -> Body {
+        let blob = self.blob.descriptor();
+        let check = if others_check { Check::by_others(blob) } else { Check::new(blob) };
+        body(self.blob, check, self.storing.pieces, self.storing.watcher.clone(), cause)
     }
 
     /// Puts what is wrong with the source, if anything is, before what came of it.

@@ -16,7 +16,7 @@ use crate::{
     image::{Artifact, Layer},
     manifest::RawManifest,
     name::{ImageName, Reference, RepositoryName},
-    registry::{Client, UploadStrategy},
+    registry::{Client, Proof, UploadStrategy},
     remote,
     transport::Transport,
 };
@@ -51,6 +51,7 @@ pub(super) struct Context<T> {
     pub(super) repository: RepositoryName,
     pub(super) options: PushOptions,
     pub(super) progress: Progress,
+    pub(super) proof: Proof,
     blobs: Semaphore,
     preparations: Semaphore,
 }
@@ -83,6 +84,9 @@ where
 /// What the registry has is not sent. Blobs go first, several at once, each as [`Client::store_blob`] sends it; then the manifests,
 /// children before their index. What fails on the way is tried again as the client's limits say.
 ///
+/// Each blob is checked against its digest once on its way: here, or, when it is large, by the registry alone, if that has just
+/// refused a few bytes under the digest of others. What it refuses is looked at here too, so that an error names the damaged source.
+///
 /// # Errors
 /// When a source cannot be read or does not hold what it says, and when the registry refuses. There is then no new tag; blobs
 /// that arrived stay, and are not sent again by the next push.
@@ -101,6 +105,7 @@ pub async fn push<T: Transport + Clone + 'static>(
         repository: name.repository.clone(),
         options: options.clone(),
         progress,
+        proof: Proof::default(),
         blobs: Semaphore::new(options.blobs.clamp(1, Semaphore::MAX_PERMITS)),
         preparations: Semaphore::new(options.preparations.clamp(1, Semaphore::MAX_PERMITS)),
     });

@@ -30,7 +30,7 @@ pub(super) async fn store<T: Transport>(
     });
     let (from, strategy, pieces) =
         (context.options.mount_from.as_slice(), context.options.strategy, context.options.pieces);
-    let storing = Storing { from, strategy, pieces, watcher };
+    let storing = Storing { from, strategy, pieces, proof: Some(&context.proof), watcher };
     match context.client.store_blob_by(&context.repository, blob, storing).await {
         Ok(Stored::Existed) => Ok(How::Existed),
         Ok(Stored::Mounted) => Ok(How::Mounted),

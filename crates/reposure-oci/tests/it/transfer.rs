@@ -226,6 +226,61 @@ async fn a_damaged_source_changes_nothing() {
     assert!(fixture.registry.blob("a", &digest.to_string()).is_none());
 }
 
+/// One layer that is large enough for the registry to be asked whether it checks digests, with a flipped bit; and where it is.
+fn damaged_large_layer() -> (Vec<u8>, Digest, usize) {
+    let image = RandomImage::of_sizes(1, &[9 << 20]).unwrap();
+    let mut bytes = oci_archive(&image);
+    let layer = &image.layers()[0].gzip;
+    let at = bytes.windows(layer.len()).position(|window| window == layer).unwrap();
+    bytes[at + layer.len() / 2] ^= 1;
+    (bytes, Digest::sha256_of(layer), at)
+}
+
+/// Uploads that were ended, or were to be.
+fn ended_uploads(fixture: &Fixture) -> usize {
+    fixture.registry.count(&Method::PUT, "/blobs/uploads/")
+}
+
+#[tokio::test]
+async fn what_a_registry_refuses_for_its_digest_is_found_in_the_source() {
+    let (fixture, folder) = (Fixture::new().await, tempfile::tempdir().unwrap());
+    let (bytes, layer, at) = damaged_large_layer();
+    let artifact = open(&bytes, folder.path()).await;
+    let error = push_to(&fixture, &artifact, "a:v1").await.unwrap_err();
+    let PushError::Blob { digest, source: BlobError::Damaged { origin, .. } } = &error else {
+        panic!("{error:?}")
+    };
+    assert!(origin.contains(&at.to_string()) && *digest == layer, "{origin}");
+    assert_unchanged(&fixture, "a");
+    assert!(fixture.registry.blob("a", &layer.to_string()).is_none());
+}
+
+#[tokio::test]
+async fn a_registry_that_checks_nothing_gets_no_damaged_blob() {
+    let fixture = Fixture::with_quirks(|quirks| quirks.digests_unchecked = true).await;
+    let folder = tempfile::tempdir().unwrap();
+    let (bytes, layer, _) = damaged_large_layer();
+    let artifact = open(&bytes, folder.path()).await;
+    let error = push_to(&fixture, &artifact, "a:v1").await.unwrap_err();
+    assert!(matches!(error, PushError::Blob { source: BlobError::Damaged { .. }, .. }), "{error:?}");
+    assert_unchanged(&fixture, "a");
+    assert!(fixture.registry.blob("a", &layer.to_string()).is_none());
+}
+
+#[tokio::test]
+async fn a_registry_is_asked_once_whether_it_checks_digests_and_for_large_blobs_alone() {
+    let (fixture, folder) = (Fixture::new().await, tempfile::tempdir().unwrap());
+    let image = RandomImage::of_sizes(1, &[9 << 20, 9 << 20]).unwrap();
+    let artifact = open(&oci_archive(&image), folder.path()).await;
+    push_to(&fixture, &artifact, "a:v1").await.unwrap();
+    // Two layers and the configuration.
+    assert_eq!(ended_uploads(&fixture), 3 + 1);
+
+    let artifact = open(&oci_archive(&sample(2)), folder.path()).await;
+    push_to(&fixture, &artifact, "a:v2").await.unwrap();
+    assert_eq!(ended_uploads(&fixture), 3 + 1 + LAYERS + 1);
+}
+
 #[tokio::test]
 async fn a_registry_that_lies_in_a_copy_is_found_out() {
     let (source, target) = (Fixture::new().await, Fixture::new().await);

@@ -119,6 +119,8 @@ pub struct Quirks {
     pub status_needs_state: bool,
     /// Whether the status of an upload is never told: 405.
     pub status_refused: bool,
+    /// Whether a blob is stored under whatever digest it is said to have.
+    pub digests_unchecked: bool,
     /// What `OCI-Chunk-Min-Length` says.
     pub smallest_chunk: Option<u64>,
     /// Whether every PATCH after the first is dropped silently, as in ECR.
@@ -186,6 +188,7 @@ impl Default for Quirks {
             stale_status_refused: false,
             status_needs_state: false,
             status_refused: false,
+            digests_unchecked: false,
             smallest_chunk: None,
             drop_later_patches: false,
             no_chunks: false,

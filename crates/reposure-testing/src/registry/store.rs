@@ -37,9 +37,14 @@ pub(crate) struct Store {
 impl Store {
     pub(crate) fn put_blob(&mut self, repository: &str, bytes: Bytes) -> String {
         let digest = sha256(&bytes);
-        self.repositories.insert(repository.into());
-        self.blobs.insert((repository.into(), digest.clone()), bytes);
+        self.put_blob_as(repository, &digest, bytes);
         digest
+    }
+
+    /// Stores bytes under a digest that they need not have.
+    pub(crate) fn put_blob_as(&mut self, repository: &str, digest: &str, bytes: Bytes) {
+        self.repositories.insert(repository.into());
+        self.blobs.insert((repository.into(), digest.into()), bytes);
     }
 
     pub(crate) fn blob(&self, repository: &str, digest: &str) -> Option<Bytes> {
