@@ -18,6 +18,7 @@ mod embedded;
 mod exists;
 pub mod gate;
 mod gateway;
+mod handover;
 mod hello;
 mod identifier;
 mod kind;

@@ -1,4 +1,4 @@
-//! The command `session`: joins the surrogate that runs in this pod, and copies between it and standard input and output.
+//! The command `session`: joins the surrogate that runs in this pod, and hands standard input and output over to it.
 //!
 //! It says its greeting first and nothing else on standard output. Neither end of file nor its exit code means anything to the
 //! client: what counts are answers. It ends as soon as its input ends, though nobody may read its output: a container runtime may keep
@@ -18,7 +18,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{hello::BUILD, server::socket_address};
+use crate::{handover, hello::BUILD, server::socket_address};
 
 /// How long the running surrogate may take to let the process in.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
@@ -30,24 +30,36 @@ const BUFFER: usize = 256 << 10;
 type Input = Box<dyn AsyncRead + Send + Unpin>;
 type Output = Box<dyn AsyncWrite + Send + Unpin>;
 
-/// Copies until either side ends.
+/// Speaks for the client until either side ends.
 pub(crate) fn run(socket: &str) -> anyhow::Result<()> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
-    let done = runtime.block_on(copy(socket));
+    let joined = runtime.block_on(join(socket));
     // A thread may be reading from a standard input that is no pipe.
     runtime.shutdown_background();
-    done
+    match joined? {
+        Some(surrogate) => handover::wait(surrogate, io::stdin(), FAREWELL).context("cannot wait"),
+        None => Ok(()),
+    }
 }
 
-async fn copy(socket: &str) -> anyhow::Result<()> {
+/// Joins the surrogate, and returns its socket if it has taken over. Otherwise copies until either side ends.
+async fn join(socket: &str) -> anyhow::Result<Option<std::os::unix::net::UnixStream>> {
     let connected = timeout(CONNECT_DEADLINE, UnixStream::connect(socket_address(socket))).await;
     let surrogate = connected.context("the running surrogate does not answer")?;
-    let (from_surrogate, mut to_surrogate) =
-        surrogate.context("cannot join the running surrogate")?.into_split();
+    let surrogate = surrogate.context("cannot join the running surrogate")?;
     let (input, mut output) = (input()?, output()?);
     output.write_all(greeting(BUILD).as_bytes()).await.context("cannot greet")?;
     output.flush().await.context("cannot greet")?;
+    let handed = handover::hand_over(&surrogate, io::stdin(), io::stdout()).await;
+    if handed.context("cannot hand over to the running surrogate")? {
+        return Ok(Some(surrogate.into_std()?));
+    }
+    copy(surrogate, input, output).await.map(|()| None)
+}
+
+async fn copy(surrogate: UnixStream, input: Input, mut output: Output) -> anyhow::Result<()> {
+    let (from_surrogate, mut to_surrogate) = surrogate.into_split();
     let mut input = tokio::io::BufReader::with_capacity(BUFFER, input);
     let mut from_surrogate = tokio::io::BufReader::with_capacity(BUFFER, from_surrogate);
     let up = copy_buf(&mut input, &mut to_surrogate);

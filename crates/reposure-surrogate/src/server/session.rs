@@ -10,15 +10,19 @@ use hyper::{body::Incoming, server::conn::http2, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use reposure_parcel::session::{CONNECTION_WINDOW, FRAME, PING, PONG_DEADLINE, SEND_BUFFER, STREAM_WINDOW};
 use tokio::{
+    io::{AsyncRead, AsyncWrite, join},
     net::{UnixListener, UnixStream},
     sync::Semaphore,
     task::JoinSet,
-    time::sleep,
+    time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
 use super::connection::marked;
-use crate::answer::Answer;
+use crate::{
+    answer::Answer,
+    handover::{self, Session},
+};
 
 /// The most sessions at once: 4 of each of as many clients as may have uploads open.
 const SESSIONS: usize = 32;
@@ -26,6 +30,8 @@ const SESSIONS: usize = 32;
 const STREAMS: u32 = 64;
 /// How long to wait after the system refuses a connection, for want of descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
+/// How long a process may take to hand its pipes over, once it has joined: it does nothing else before.
+const HANDOVER: Duration = Duration::from_secs(10);
 
 /// The socket cannot be listened on.
 #[derive(Debug, thiserror::Error)]
@@ -102,8 +108,25 @@ pub(crate) fn address(name: &str) -> String {
     format!("\0{name}")
 }
 
-async fn exchange<F, A>(stream: UnixStream, ending: CancellationToken, respond: Arc<F>)
+/// Speaks with the client of a process until either is gone.
+async fn exchange<F, A>(process: UnixStream, ending: CancellationToken, respond: Arc<F>)
 where
+    F: Fn(Request<Incoming>) -> A + Send + Sync + 'static,
+    A: Future<Output = Answer> + Send + 'static,
+{
+    match timeout(HANDOVER, handover::take(&process)).await.unwrap_or_else(|late| Err(late.into())) {
+        Ok(Session::Copied) => converse(process, ending, respond).await,
+        Ok(Session::Handed { input, output }) => tokio::select! {
+            () = converse(join(input, output), ending, respond) => {}
+            () = handover::gone(&process) => {}
+        },
+        Err(error) => tracing::debug!(%error, "a session did not begin"),
+    }
+}
+
+async fn converse<S, F, A>(stream: S, ending: CancellationToken, respond: Arc<F>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     F: Fn(Request<Incoming>) -> A + Send + Sync + 'static,
     A: Future<Output = Answer> + Send + 'static,
 {

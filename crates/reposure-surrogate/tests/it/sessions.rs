@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    os::fd::AsFd as _,
+    os::fd::{AsFd as _, OwnedFd},
     path::PathBuf,
     process::{ExitStatus, Stdio},
     time::Duration,
@@ -61,14 +61,14 @@ impl Stage {
     }
 
     fn session(&self) -> Child {
-        Command::new(PROGRAM)
-            .args(["session".as_ref(), "--config".as_ref(), self.config.as_os_str()])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap()
+        self.command().stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap()
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(PROGRAM);
+        command.args(["session".as_ref(), "--config".as_ref(), self.config.as_os_str()]);
+        command.stderr(Stdio::piped()).kill_on_drop(true);
+        command
     }
 }
 
@@ -119,6 +119,48 @@ async fn a_session_speaks_for_the_surrogate_with_every_right() {
     assert!(response.headers().contains_key(wire::VERSION_HEADER));
     let hello: Hello = serde_json::from_slice(&whole(response).await).unwrap();
     assert_eq!((hello.right, hello.registry.as_str()), (Right::Admin, "reg"));
+    let response = http.send_request(get(&format!("/v2/app/blobs/{}", Digest::sha256_of(&blob)))).await;
+    assert_eq!(whole(response.unwrap()).await, blob);
+    drop(http);
+    assert!(end(&mut child).await.success());
+}
+
+/// It does nothing but wait then: each byte would be copied twice more.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_hands_its_pipes_over() {
+    let stage = Stage::start().await;
+    let blob = harness::bytes(3, 3 << 20);
+    stage.registry.put_blob("app", blob.clone());
+    let mut child = stage.session();
+    let (mut output, input) = (child.stdout.take().unwrap(), child.stdin.take().unwrap());
+    greeted(&mut output).await;
+    let mut http = http(output, input).await;
+    let response = http.send_request(get(&format!("/v2/app/blobs/{}", Digest::sha256_of(&blob)))).await;
+    assert_eq!(whole(response.unwrap()).await, blob);
+    let figures = fs::read_to_string(format!("/proc/{}/io", child.id().unwrap())).unwrap();
+    let written = figures.lines().find_map(|line| line.strip_prefix("wchar: ")).unwrap();
+    assert!(written.parse::<usize>().unwrap() < blob.len(), "{figures}");
+    child.kill().await.unwrap();
+    let cut =
+        async { while http.ready().await.is_ok() && http.send_request(get(wire::HELLO)).await.is_ok() {} };
+    timeout(DEADLINE, cut).await.expect("a session ends with its process");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_pipe_is_copied() {
+    let stage = Stage::start().await;
+    let blob = harness::bytes(4, 3 << 20);
+    stage.registry.put_blob("app", blob.clone());
+    let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+    let mut command = stage.command();
+    command.stdin(OwnedFd::from(theirs.try_clone().unwrap())).stdout(OwnedFd::from(theirs));
+    let mut child = command.spawn().unwrap();
+    // It holds the other end as long as it is there.
+    drop(command);
+    ours.set_nonblocking(true).unwrap();
+    let (mut output, input) = tokio::net::UnixStream::from_std(ours).unwrap().into_split();
+    greeted(&mut output).await;
+    let mut http = http(output, input).await;
     let response = http.send_request(get(&format!("/v2/app/blobs/{}", Digest::sha256_of(&blob)))).await;
     assert_eq!(whole(response.unwrap()).await, blob);
     drop(http);

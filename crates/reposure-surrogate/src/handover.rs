@@ -1,0 +1,147 @@
+//! Standard input and output of the process of a session, handed over to the surrogate that runs.
+//!
+//! A process that copied would cost each byte two more copies and two more changes of process on its way. So it passes its pipes on
+//! ([`SCM_RIGHTS`][1]), where they are pipes, and only waits: for its client to go, or for the surrogate to close the socket. What is no
+//! pipe, a terminal say, it copies.
+//!
+//! [1]: https://man7.org/linux/man-pages/man7/unix.7.html
+
+use std::{
+    io::{self, ErrorKind, IoSlice, IoSliceMut},
+    mem::MaybeUninit,
+    os::fd::{AsFd, OwnedFd},
+    time::Duration,
+};
+
+use rustix::{
+    cmsg_space,
+    event::{PollFd, PollFlags, Timespec, poll},
+    fs::{FileType, fstat},
+    io::Errno,
+    net::{
+        RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
+        SendFlags, recvmsg, sendmsg,
+    },
+};
+use tokio::{
+    io::Interest,
+    net::{UnixStream, unix::pipe},
+};
+
+/// What the process sends with its pipes.
+const HANDED: u8 = b'H';
+/// What it sends before what it copies.
+const COPIED: u8 = b'C';
+
+/// What a process is there for.
+#[derive(Debug)]
+pub(crate) enum Session {
+    /// Its client speaks by these pipes.
+    Handed {
+        /// Its standard input.
+        input: pipe::Receiver,
+        /// Its standard output.
+        output: pipe::Sender,
+    },
+    /// It copies what its client says and hears.
+    Copied,
+}
+
+/// Hands pipes over, if they are pipes; tells whether they were.
+///
+/// # Errors
+/// When the surrogate is gone.
+///
+/// # Cancel safety
+/// The pipes may have been handed over.
+pub(crate) async fn hand_over(
+    surrogate: &UnixStream,
+    input: impl AsFd,
+    output: impl AsFd,
+) -> io::Result<bool> {
+    let pipes = [input.as_fd(), output.as_fd()];
+    let are_pipes = pipes.iter().all(is_pipe);
+    let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(2))];
+    let mut rights = SendAncillaryBuffer::new(&mut space);
+    let word =
+        if are_pipes && rights.push(SendAncillaryMessage::ScmRights(&pipes)) { HANDED } else { COPIED };
+    let words = [word];
+    let send = || Ok(sendmsg(surrogate, &[IoSlice::new(&words)], &mut rights, SendFlags::NOSIGNAL)?);
+    surrogate.async_io(Interest::WRITABLE, send).await?;
+    Ok(word == HANDED)
+}
+
+fn is_pipe(file: &impl AsFd) -> bool {
+    fstat(file).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Fifo)
+}
+
+/// Takes what a process hands over.
+///
+/// # Errors
+/// When the process is gone, or hands over what is none of this.
+///
+/// # Cancel safety
+/// What was taken is closed.
+pub(crate) async fn take(process: &UnixStream) -> io::Result<Session> {
+    match process.async_io(Interest::READABLE, || receive(process)).await? {
+        (HANDED, pipes) => {
+            let [input, output] = <[OwnedFd; 2]>::try_from(pipes).map_err(|_| malformed())?;
+            let (input, output) =
+                (pipe::Receiver::from_owned_fd(input)?, pipe::Sender::from_owned_fd(output)?);
+            Ok(Session::Handed { input, output })
+        }
+        (COPIED, _) => Ok(Session::Copied),
+        _ => Err(malformed()),
+    }
+}
+
+fn malformed() -> io::Error {
+    ErrorKind::InvalidData.into()
+}
+
+/// Receives one byte, and what came with it.
+fn receive(process: &UnixStream) -> io::Result<(u8, Vec<OwnedFd>)> {
+    let mut word = [0];
+    let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(2))];
+    let mut rights = RecvAncillaryBuffer::new(&mut space);
+    let received = recvmsg(process, &mut [IoSliceMut::new(&mut word)], &mut rights, RecvFlags::CMSG_CLOEXEC)?;
+    let files = rights.drain().filter_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(files) => Some(files),
+        _ => None,
+    });
+    let files = files.flatten().collect();
+    if received.bytes == 0 { Err(ErrorKind::UnexpectedEof.into()) } else { Ok((word[0], files)) }
+}
+
+/// Waits until a process that has handed its pipes over is gone, or says something, which it must not.
+///
+/// # Cancel safety
+/// May be dropped.
+pub(crate) async fn gone(process: &UnixStream) {
+    let _ = process.async_io(Interest::READABLE, || process.try_read(&mut [0])).await;
+}
+
+/// Waits until those who write the input are gone; or, once the surrogate is, for `farewell` at most.
+///
+/// # Errors
+/// When the system does not let us wait.
+pub(crate) fn wait(surrogate: impl AsFd, input: impl AsFd, farewell: Duration) -> io::Result<()> {
+    // That nobody writes any more is told unasked.
+    let input = PollFd::new(&input, PollFlags::empty());
+    let mut both = [input.clone(), PollFd::new(&surrogate, PollFlags::IN)];
+    wait_for(&mut both, None)?;
+    if both[0].revents().is_empty() {
+        let farewell = Timespec::try_from(farewell).map_err(io::Error::other)?;
+        wait_for(&mut [input], Some(&farewell))?;
+    }
+    Ok(())
+}
+
+fn wait_for(files: &mut [PollFd<'_>], limit: Option<&Timespec>) -> io::Result<()> {
+    loop {
+        match poll(files, limit) {
+            Err(Errno::INTR) => {}
+            done => return Ok(done.map(drop)?),
+        }
+    }
+}
