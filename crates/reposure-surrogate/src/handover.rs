@@ -7,9 +7,12 @@
 //! [1]: https://man7.org/linux/man-pages/man7/unix.7.html
 
 use std::{
-    io::{self, ErrorKind, IoSlice, IoSliceMut},
+    io::{self, ErrorKind, IoSlice, IoSliceMut, Read as _},
     mem::MaybeUninit,
-    os::fd::{AsFd, OwnedFd},
+    os::{
+        fd::{AsFd, BorrowedFd, OwnedFd},
+        unix::net::UnixStream as UnixSocket,
+    },
     time::Duration,
 };
 
@@ -30,7 +33,7 @@ use tokio::{
 
 /// What the process sends with its pipes.
 const HANDED: u8 = b'H';
-/// What it sends before what it copies.
+/// What it sends before what it copies, and what it is told where its pipes did not arrive.
 const COPIED: u8 = b'C';
 
 /// What a process is there for.
@@ -47,7 +50,7 @@ pub(crate) enum Session {
     Copied,
 }
 
-/// Hands pipes over, if they are pipes; tells whether they were.
+/// Hands pipes over, if they are pipes and the system lets us; tells whether it did.
 ///
 /// # Errors
 /// When the surrogate is gone.
@@ -60,39 +63,52 @@ pub(crate) async fn hand_over(
     output: impl AsFd,
 ) -> io::Result<bool> {
     let pipes = [input.as_fd(), output.as_fd()];
-    let are_pipes = pipes.iter().all(is_pipe);
+    if pipes.iter().all(is_pipe) {
+        let sent = surrogate.async_io(Interest::WRITABLE, || send(surrogate, HANDED, &pipes)).await;
+        if sent.is_ok() {
+            return Ok(true);
+        }
+    }
+    surrogate.async_io(Interest::WRITABLE, || send(surrogate, COPIED, &[])).await.map(|()| false)
+}
+
+/// Sends one byte, with files.
+fn send(socket: &UnixStream, word: u8, files: &[BorrowedFd<'_>]) -> io::Result<()> {
     let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(2))];
     let mut rights = SendAncillaryBuffer::new(&mut space);
-    let word =
-        if are_pipes && rights.push(SendAncillaryMessage::ScmRights(&pipes)) { HANDED } else { COPIED };
-    let words = [word];
-    let send = || Ok(sendmsg(surrogate, &[IoSlice::new(&words)], &mut rights, SendFlags::NOSIGNAL)?);
-    surrogate.async_io(Interest::WRITABLE, send).await?;
-    Ok(word == HANDED)
+    if !files.is_empty() {
+        rights.push(SendAncillaryMessage::ScmRights(files));
+    }
+    sendmsg(socket, &[IoSlice::new(&[word])], &mut rights, SendFlags::NOSIGNAL)?;
+    Ok(())
 }
 
 fn is_pipe(file: &impl AsFd) -> bool {
     fstat(file).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Fifo)
 }
 
-/// Takes what a process hands over.
+/// Takes what a process hands over. One whose pipes do not arrive, as a security module may have it, is told to copy.
 ///
 /// # Errors
-/// When the process is gone, or hands over what is none of this.
+/// When the process is gone, or says something else.
 ///
 /// # Cancel safety
 /// What was taken is closed.
 pub(crate) async fn take(process: &UnixStream) -> io::Result<Session> {
-    match process.async_io(Interest::READABLE, || receive(process)).await? {
-        (HANDED, pipes) => {
-            let [input, output] = <[OwnedFd; 2]>::try_from(pipes).map_err(|_| malformed())?;
-            let (input, output) =
-                (pipe::Receiver::from_owned_fd(input)?, pipe::Sender::from_owned_fd(output)?);
-            Ok(Session::Handed { input, output })
-        }
-        (COPIED, _) => Ok(Session::Copied),
-        _ => Err(malformed()),
+    let (word, pipes) = process.async_io(Interest::READABLE, || receive(process)).await?;
+    if word != HANDED {
+        return if word == COPIED { Ok(Session::Copied) } else { Err(malformed()) };
     }
+    if let Some((input, output)) = both(pipes) {
+        return Ok(Session::Handed { input, output });
+    }
+    process.async_io(Interest::WRITABLE, || send(process, COPIED, &[])).await?;
+    Ok(Session::Copied)
+}
+
+fn both(pipes: Vec<OwnedFd>) -> Option<(pipe::Receiver, pipe::Sender)> {
+    let [input, output] = <[OwnedFd; 2]>::try_from(pipes).ok()?;
+    Some((pipe::Receiver::from_owned_fd(input).ok()?, pipe::Sender::from_owned_fd(output).ok()?))
 }
 
 fn malformed() -> io::Error {
@@ -121,20 +137,33 @@ pub(crate) async fn gone(process: &UnixStream) {
     let _ = process.async_io(Interest::READABLE, || process.try_read(&mut [0])).await;
 }
 
-/// Waits until those who write the input are gone; or, once the surrogate is, for `farewell` at most.
+/// What a process that has handed its pipes over has waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Waited {
+    /// Its session has ended.
+    Ended,
+    /// It is to copy all the same.
+    Copied,
+}
+
+/// Waits until those who write the input are gone, or the surrogate says that it is to copy; or, once the surrogate is gone, for
+/// `farewell` at most.
 ///
 /// # Errors
 /// When the system does not let us wait.
-pub(crate) fn wait(surrogate: impl AsFd, input: impl AsFd, farewell: Duration) -> io::Result<()> {
+pub(crate) fn wait(surrogate: &UnixSocket, input: impl AsFd, farewell: Duration) -> io::Result<Waited> {
     // That nobody writes any more is told unasked.
     let input = PollFd::new(&input, PollFlags::empty());
-    let mut both = [input.clone(), PollFd::new(&surrogate, PollFlags::IN)];
+    let mut both = [input.clone(), PollFd::new(surrogate, PollFlags::IN)];
     wait_for(&mut both, None)?;
+    if both[1].revents().contains(PollFlags::IN) && matches!((&*surrogate).read(&mut [0]), Ok(1)) {
+        return Ok(Waited::Copied);
+    }
     if both[0].revents().is_empty() {
         let farewell = Timespec::try_from(farewell).map_err(io::Error::other)?;
         wait_for(&mut [input], Some(&farewell))?;
     }
-    Ok(())
+    Ok(Waited::Ended)
 }
 
 fn wait_for(files: &mut [PollFd<'_>], limit: Option<&Timespec>) -> io::Result<()> {

@@ -6,7 +6,7 @@
 
 use std::{
     io::{self, ErrorKind, Write as _},
-    os::fd::AsFd,
+    os::{fd::AsFd, unix::net::UnixStream as UnixSocket},
     time::Duration,
 };
 
@@ -15,10 +15,15 @@ use reposure_parcel::session::greeting;
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, copy_buf},
     net::{UnixStream, unix::pipe},
+    runtime::Runtime,
     time::timeout,
 };
 
-use crate::{handover, hello::BUILD, server::socket_address};
+use crate::{
+    handover::{self, Waited},
+    hello::BUILD,
+    server::socket_address,
+};
 
 /// How long the running surrogate may take to let the process in.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
@@ -34,33 +39,39 @@ type Output = Box<dyn AsyncWrite + Send + Unpin>;
 pub(crate) fn run(socket: &str) -> anyhow::Result<()> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
-    let joined = runtime.block_on(join(socket));
+    let done = speak(&runtime, socket);
     // A thread may be reading from a standard input that is no pipe.
     runtime.shutdown_background();
-    match joined? {
-        Some(surrogate) => handover::wait(surrogate, io::stdin(), FAREWELL).context("cannot wait"),
-        None => Ok(()),
-    }
+    done
 }
 
-/// Joins the surrogate, and returns its socket if it has taken over. Otherwise copies until either side ends.
-async fn join(socket: &str) -> anyhow::Result<Option<std::os::unix::net::UnixStream>> {
+fn speak(runtime: &Runtime, socket: &str) -> anyhow::Result<()> {
+    let (surrogate, handed) = runtime.block_on(join(socket))?;
+    if handed && handover::wait(&surrogate, io::stdin(), FAREWELL).context("cannot wait")? == Waited::Ended {
+        return Ok(());
+    }
+    runtime.block_on(copy(surrogate))
+}
+
+/// Joins the surrogate, greets, and hands over what it may; returns the surrogate's socket.
+async fn join(socket: &str) -> anyhow::Result<(UnixSocket, bool)> {
     let connected = timeout(CONNECT_DEADLINE, UnixStream::connect(socket_address(socket))).await;
     let surrogate = connected.context("the running surrogate does not answer")?;
     let surrogate = surrogate.context("cannot join the running surrogate")?;
-    let (input, mut output) = (input()?, output()?);
+    enlarge(io::stdin());
+    let mut output = output()?;
     output.write_all(greeting(BUILD).as_bytes()).await.context("cannot greet")?;
     output.flush().await.context("cannot greet")?;
     let handed = handover::hand_over(&surrogate, io::stdin(), io::stdout()).await;
-    if handed.context("cannot hand over to the running surrogate")? {
-        return Ok(Some(surrogate.into_std()?));
-    }
-    copy(surrogate, input, output).await.map(|()| None)
+    let handed = handed.context("cannot hand over to the running surrogate")?;
+    Ok((surrogate.into_std()?, handed))
 }
 
-async fn copy(surrogate: UnixStream, input: Input, mut output: Output) -> anyhow::Result<()> {
-    let (from_surrogate, mut to_surrogate) = surrogate.into_split();
-    let mut input = tokio::io::BufReader::with_capacity(BUFFER, input);
+/// Copies until either side ends.
+async fn copy(surrogate: UnixSocket) -> anyhow::Result<()> {
+    let (from_surrogate, mut to_surrogate) = UnixStream::from_std(surrogate)?.into_split();
+    let mut input = tokio::io::BufReader::with_capacity(BUFFER, input()?);
+    let mut output = output()?;
     let mut from_surrogate = tokio::io::BufReader::with_capacity(BUFFER, from_surrogate);
     let up = copy_buf(&mut input, &mut to_surrogate);
     let down = async {
@@ -92,7 +103,6 @@ fn unless_left(copied: io::Result<u64>) -> io::Result<()> {
 /// Returns standard input, without a thread where it is a pipe.
 fn input() -> io::Result<Input> {
     let input = io::stdin();
-    enlarge(&input);
     match pipe::Receiver::from_owned_fd(input.as_fd().try_clone_to_owned()?) {
         Ok(pipe) => Ok(Box::new(pipe)),
         Err(_) => Ok(Box::new(tokio::io::stdin())),

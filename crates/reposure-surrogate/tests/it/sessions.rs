@@ -25,6 +25,7 @@ use reposure_testing::{MemoryRegistry, Options};
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
+    net::UnixListener,
     process::{Child, Command},
     time::{sleep, timeout},
 };
@@ -44,7 +45,7 @@ struct Stage {
     registry: MemoryRegistry,
     surrogate: Surrogate,
     config: PathBuf,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Stage {
@@ -57,7 +58,14 @@ impl Stage {
         let path = folder.path().join("config.json");
         fs::write(&path, serde_json::to_vec(&config).unwrap()).unwrap();
         let surrogate = Surrogate::start(config).await.unwrap();
-        Self { registry, surrogate, config: path, _folder: folder }
+        Self { registry, surrogate, config: path, folder }
+    }
+
+    /// Changes what the processes of sessions are told, not the surrogate that runs.
+    fn change_config(&self, key: &str, value: &str) {
+        let mut config: serde_json::Value = serde_json::from_slice(&fs::read(&self.config).unwrap()).unwrap();
+        config[key] = value.into();
+        fs::write(&self.config, config.to_string()).unwrap();
     }
 
     fn session(&self) -> Child {
@@ -146,6 +154,41 @@ async fn a_session_hands_its_pipes_over() {
     timeout(DEADLINE, cut).await.expect("a session ends with its process");
 }
 
+/// A security module may take away what one process gives to another.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_whose_pipes_do_not_arrive_is_told_to_copy() {
+    let stage = Stage::start().await;
+    let socket = format!("\0{}", stage.folder.path().display());
+    let mut process = tokio::net::UnixStream::connect(socket).await.unwrap();
+    process.write_all(b"H").await.unwrap();
+    assert_eq!(process.read_u8().await.unwrap(), b'C');
+    let (output, input) = process.into_split();
+    let response = http(output, input).await.send_request(get(wire::HELLO)).await.unwrap();
+    assert!(response.status().is_success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_is_told_to_copies() {
+    let stage = Stage::start().await;
+    let name = stage.folder.path().join("other");
+    stage.change_config("sessionSocket", name.to_str().unwrap());
+    let surrogate = UnixListener::bind(format!("\0{}", name.display())).unwrap();
+    let mut child = stage.session();
+    let (mut output, mut input) = (child.stdout.take().unwrap(), child.stdin.take().unwrap());
+    greeted(&mut output).await;
+    let (mut process, _) = surrogate.accept().await.unwrap();
+    // What comes with the byte is not taken.
+    assert_eq!(process.read_u8().await.unwrap(), b'H');
+    process.write_all(b"Can you hear me?").await.unwrap();
+    input.write_all(b"Yes").await.unwrap();
+    let (mut heard, mut said) = ([0; 15], [0; 3]);
+    output.read_exact(&mut heard).await.unwrap();
+    process.read_exact(&mut said).await.unwrap();
+    assert_eq!((&heard, &said), (b"an you hear me?", b"Yes"));
+    drop(input);
+    assert!(end(&mut child).await.success());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_pipe_is_copied() {
     let stage = Stage::start().await;
@@ -209,9 +252,7 @@ async fn a_client_that_reads_no_more_is_no_failure() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_without_a_surrogate_says_so() {
     let stage = Stage::start().await;
-    let mut config: serde_json::Value = serde_json::from_slice(&fs::read(&stage.config).unwrap()).unwrap();
-    config["sessionSocket"] = "nobody listens there".into();
-    fs::write(&stage.config, config.to_string()).unwrap();
+    stage.change_config("sessionSocket", "nobody listens there");
     let output = timeout(DEADLINE, stage.session().wait_with_output()).await.unwrap().unwrap();
     assert!(!output.status.success() && output.stdout.is_empty(), "{output:?}");
     let said = String::from_utf8(output.stderr).unwrap();
