@@ -150,14 +150,19 @@ pub(crate) enum Waited {
 /// `farewell` at most.
 ///
 /// # Errors
-/// When the system does not let us wait.
+/// When the surrogate has closed the socket without taking anything.
 pub(crate) fn wait(surrogate: &UnixSocket, input: impl AsFd, farewell: Duration) -> io::Result<Waited> {
     // That nobody writes any more is told unasked.
     let input = PollFd::new(&input, PollFlags::empty());
     let mut both = [input.clone(), PollFd::new(surrogate, PollFlags::IN)];
     wait_for(&mut both, None)?;
-    if both[1].revents().contains(PollFlags::IN) && matches!((&*surrogate).read(&mut [0]), Ok(1)) {
-        return Ok(Waited::Copied);
+    if !both[1].revents().is_empty() {
+        // An error here means that what was handed over was not taken: the surrogate closed the socket instead.
+        match (&*surrogate).read(&mut [0]) {
+            Ok(0) => {}
+            Ok(_) => return Ok(Waited::Copied),
+            Err(error) => return Err(error),
+        }
     }
     if both[0].revents().is_empty() {
         let farewell = Timespec::try_from(farewell).map_err(io::Error::other)?;

@@ -10,8 +10,9 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use reposure_parcel::session::greeting;
+use rustix::process::geteuid;
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, copy_buf},
     net::{UnixStream, unix::pipe},
@@ -47,7 +48,11 @@ pub(crate) fn run(socket: &str) -> anyhow::Result<()> {
 
 fn speak(runtime: &Runtime, socket: &str) -> anyhow::Result<()> {
     let (surrogate, handed) = runtime.block_on(join(socket))?;
-    if handed && handover::wait(&surrogate, io::stdin(), FAREWELL).context("cannot wait")? == Waited::Ended {
+    if handed
+        && handover::wait(&surrogate, io::stdin(), FAREWELL)
+            .context("the running surrogate lets nobody else in")?
+            == Waited::Ended
+    {
         return Ok(());
     }
     runtime.block_on(copy(surrogate))
@@ -58,6 +63,12 @@ async fn join(socket: &str) -> anyhow::Result<(UnixSocket, bool)> {
     let connected = timeout(CONNECT_DEADLINE, UnixStream::connect(socket_address(socket))).await;
     let surrogate = connected.context("the running surrogate does not answer")?;
     let surrogate = surrogate.context("cannot join the running surrogate")?;
+    // A sidecar may listen at the name in the surrogate's place.
+    let peer = surrogate.peer_cred().context("cannot tell who listens")?;
+    ensure!(
+        peer.uid() == geteuid().as_raw(),
+        "another user's process listens in the running surrogate's place"
+    );
     enlarge(io::stdin());
     let mut output = output()?;
     output.write_all(greeting(BUILD).as_bytes()).await.context("cannot greet")?;

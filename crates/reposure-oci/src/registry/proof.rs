@@ -1,17 +1,20 @@
 //! Whether a registry checks what it is sent.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use tokio::sync::OnceCell;
 
-use super::{client::Client, code::ErrorCode};
+use super::{client::Client, code::ErrorCode, error::Error};
 use crate::{
-    digest::Digest,
+    digest::{Algorithm, Digest},
+    manifest::Descriptor,
     name::RepositoryName,
     transport::{self, Transport},
 };
 
-/// From which size in bytes of a blob asking is quicker than checking: the two requests take as long as the digest of so much.
-pub(crate) const WORTHWHILE: u64 = 8 << 20;
+/// From which size in bytes of a blob a registry is asked: the digest of less takes no longer than the questions.
+const WORTHWHILE: u64 = 8 << 20;
 
 /// What is sent, under the digest of what is not.
 const SENT: &[u8] = b"reposure asks whether this registry checks digests";
@@ -20,34 +23,49 @@ const NOT_SENT: &str = "reposure has found a registry that does not check digest
 /// What a registry has shown of itself: whether it refuses a blob that is not what its digest says.
 ///
 /// The specification does not ask for it in so many words, and a blob that nobody checks does harm only when it is pulled. So
-/// who pushes checks what it sends, unless the registry has proved that it does the same: one reading and one digest of each byte
-/// are then enough.
-#[derive(Debug, Default)]
-pub(crate) struct Proof(OnceCell<bool>);
+/// who pushes checks what it sends, until the registry has proved that it does the same: one digest of each byte is then enough.
+/// The question goes beside the first large blob, which does not wait for the answer.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Proof(Arc<OnceCell<bool>>);
 
 impl Proof {
-    /// Tells whether the registry checks, and asks it the first time.
+    /// Tells whether to ask for a blob. The question is of sha256: other algorithms may be taken on trust.
+    pub(crate) fn is_worthwhile(blob: &Descriptor) -> bool {
+        blob.size >= WORTHWHILE && blob.digest.algorithm() == Algorithm::Sha256
+    }
+
+    /// Tells whether the registry has proved by now that it checks.
+    pub(crate) fn is_given(&self) -> bool {
+        self.0.get() == Some(&true)
+    }
+
+    /// Asks the registry, if nobody has.
     ///
     /// # Cancel safety
     /// As [`Client::upload_monolithic`]; who asks next begins anew.
-    pub(crate) async fn of<T: Transport>(&self, client: &Client<T>, repository: &RepositoryName) -> bool {
-        *self.0.get_or_init(|| refuses_others(client, repository)).await
+    pub(crate) async fn ask<T: Transport>(&self, client: &Client<T>, repository: &RepositoryName) {
+        self.0.get_or_init(async || refuses_others(client, repository).await.unwrap_or(false)).await;
     }
 }
 
 /// Sends some bytes under the digest of others. Whatever is not plainly the expected refusal proves nothing.
-async fn refuses_others<T: Transport>(client: &Client<T>, repository: &RepositoryName) -> bool {
+async fn refuses_others<T: Transport>(
+    client: &Client<T>,
+    repository: &RepositoryName,
+) -> Result<bool, Error> {
     let (digest, size) = (Digest::sha256_of(NOT_SENT), SENT.len() as u64);
+    let session = client.start_upload(repository).await?;
     let body = transport::full(Bytes::from_static(SENT));
-    match client.upload_monolithic(repository, &digest, size, body).await {
-        Err(error) if error.has_code(&ErrorCode::DigestInvalid) => true,
+    match client.finish_monolithic(session.clone(), &digest, size, body).await {
         Err(error) => {
-            tracing::debug!(%error, cause = %error.failure, "the registry does not show that it checks digests");
-            false
+            tracing::debug!(%error, cause = %error.failure, "whether the registry checks digests");
+            // Not every registry forgets an upload that it refuses.
+            client.give_up(session).await;
+            Ok(error.has_code(&ErrorCode::DigestInvalid))
         }
         Ok(_) => {
-            tracing::warn!(%repository, %digest, "the registry has stored other bytes under this digest than have it");
-            false
+            tracing::warn!(%repository, %digest, "the registry takes bytes under a digest that is not theirs");
+            Ok(false)
         }
     }
 }

@@ -6,7 +6,10 @@ use futures::StreamExt;
 use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
 
-use super::store::{Step, Watcher};
+use super::{
+    proof::Proof,
+    store::{Step, Watcher},
+};
 use crate::{
     blob::{Blob, BlobError, Verifier, damaged, owned_pieces},
     manifest::Descriptor,
@@ -34,18 +37,20 @@ impl Cause {
 pub(crate) struct Check {
     /// None once it is finished, and where others check.
     verifier: Option<Verifier>,
+    /// That others check.
+    proof: Option<Proof>,
     size: u64,
     seen: u64,
 }
 
 impl Check {
     pub(crate) fn new(blob: &Descriptor) -> Self {
-        Self { verifier: Some(Verifier::new(blob)), size: blob.size, seen: 0 }
+        Self { verifier: Some(Verifier::new(blob)), proof: None, size: blob.size, seen: 0 }
     }
 
-    /// Only counts the bytes.
-    pub(crate) const fn by_others(blob: &Descriptor) -> Self {
-        Self { verifier: None, size: blob.size, seen: 0 }
+    /// Only counts the bytes as soon as the registry has proved that it checks them.
+    pub(crate) fn until(blob: &Descriptor, proof: Proof) -> Self {
+        Self { proof: Some(proof), ..Self::new(blob) }
     }
 
     /// Returns how many bytes it was given, in bytes from the blob's start.
@@ -57,6 +62,9 @@ impl Check {
     pub(crate) fn take(&mut self, offset: u64, bytes: &[u8]) -> Result<u64, BlobError> {
         let known = usize::try_from(self.seen.saturating_sub(offset)).unwrap_or(usize::MAX);
         let new = bytes.get(known..).unwrap_or_default();
+        if self.proof.as_ref().is_some_and(Proof::is_given) {
+            self.verifier = None;
+        }
         if let Some(verifier) = &mut self.verifier {
             verifier.update(new)?;
         }

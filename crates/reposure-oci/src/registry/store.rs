@@ -1,22 +1,21 @@
 //! A blob from a source into a repository: looked for, mounted, or sent, in the form that the registry takes.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, pin::pin, sync::Arc};
 
 use bytes::Bytes;
 use http::StatusCode;
 
 use super::{
     client::Client,
-    code::ErrorCode,
     error::{Error, Failure},
     operation::{Action, Operation},
-    proof::{self, Proof},
+    proof::Proof,
     session::{Mount, Session},
     source::{Cause, Check, body},
     strategy::UploadStrategy,
 };
 use crate::{
-    blob::{self, Blob, PIECES, Verifier, damaged},
+    blob::{self, Blob, BlobError, PIECES, Verifier, damaged},
     name::RepositoryName,
     transport::{Body, Transport},
 };
@@ -171,18 +170,16 @@ impl<T: Transport> BlobUpload<'_, T> {
     async fn whole(&self, mut session: Option<Session>) -> Result<UploadStrategy, Error> {
         let (digest, size) = (&self.blob.descriptor().digest, self.blob.descriptor().size);
         let mut retry = self.client.retry();
-        let others_check = self.others_check().await;
+        let mut proof = self.storing.proof.filter(|_| Proof::is_worthwhile(self.blob.descriptor()));
         loop {
             let open = match session.take() {
                 Some(open) => open,
                 None => self.client.start_upload(self.repository).await?,
             };
             let cause = Cause::default();
-            let sent = self
-                .client
-                .finish_monolithic(open.clone(), digest, size, self.body(others_check, &cause))
-                .await;
-            match self.or_cause(sent, &cause) {
+            let body = self.body(proof, &cause);
+            let sending = self.client.finish_monolithic(open.clone(), digest, size, body);
+            match self.or_cause(self.asking(proof, sending).await, &cause) {
                 Ok(_) => return Ok(UploadStrategy::Monolithic),
                 Err(error) if error.is_too_large() => {
                     self.client.give_up(open).await;
@@ -190,7 +187,9 @@ impl<T: Transport> BlobUpload<'_, T> {
                 }
                 Err(error) => {
                     let problem = problem(&error);
-                    self.check_refused(others_check, &error).await?;
+                    if proof.take().is_some() {
+                        self.check_refused(&error).await?;
+                    }
                     retry.pause(error).await?;
                     self.client.give_up(open).await;
                     self.restart(problem);
@@ -228,30 +227,45 @@ impl<T: Transport> BlobUpload<'_, T> {
     async fn streamed(&self, mut session: Session) -> Result<(), Error> {
         let (digest, size) = (&self.blob.descriptor().digest, self.blob.descriptor().size);
         let cause = Cause::default();
-        let sent = self.client.patch_stream(&mut session, self.body(false, &cause)).await;
+        let sent = self.client.patch_stream(&mut session, self.body(None, &cause)).await;
         self.or_cause(sent, &cause)?;
         self.client.finish_upload(session, digest, size).await.map(drop)
     }
 
-    /// Tells whether it is enough that the registry checks the bytes.
-    async fn others_check(&self) -> bool {
-        match self.storing.proof.filter(|_| self.blob.descriptor().size >= proof::WORTHWHILE) {
-            Some(proof) => proof.of(self.client, self.repository).await,
-            None => false,
+    /// Asks beside what is sent whether the registry checks digests, where that is to be known.
+    async fn asking<R>(&self, proof: Option<&Proof>, sending: impl Future<Output = R>) -> R {
+        let Some(proof) = proof else { return sending.await };
+        let mut sending = pin!(sending);
+        tokio::select! {
+            sent = sending.as_mut() => return sent,
+            () = proof.ask(self.client, self.repository) => {}
         }
+        sending.await
     }
 
-    /// Where the registry alone has checked the bytes, and refuses them: fails if they are wrong in the source already.
-    async fn check_refused(&self, others_check: bool, error: &Error) -> Result<(), Error> {
-        if !others_check || !error.has_code(&ErrorCode::DigestInvalid) {
+    /// Where the registry alone may have checked the bytes, and refuses them: fails if they are wrong in the source already.
+    ///
+    /// What is sent again is checked here as well, so that other failures hide a damaged source but once.
+    async fn check_refused(&self, error: &Error) -> Result<(), Error> {
+        if error.is_denied() || !error.status().is_some_and(|status| status.is_client_error()) {
             return Ok(());
         }
-        blob::verify(self.blob.as_ref()).await.map_err(|source| self.error(Failure::Source(source)))
+        (self.storing.watcher)(Step::Failed(problem(error)));
+        match blob::verify(self.blob.as_ref()).await {
+            Err(source @ (BlobError::Damaged { .. } | BlobError::Size { .. } | BlobError::Digest { .. })) => {
+                Err(self.error(Failure::Source(source)))
+            }
+            Err(error) => {
+                tracing::debug!(%error, "the source cannot be looked at");
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+        }
     }
 
-    fn body(&self, others_check: bool, cause: &Cause) -> Body {
+    fn body(&self, proof: Option<&Proof>, cause: &Cause) -> Body {
         let blob = self.blob.descriptor();
-        let check = if others_check { Check::by_others(blob) } else { Check::new(blob) };
+        let check = proof.map_or_else(|| Check::new(blob), |proof| Check::until(blob, proof.clone()));
         body(self.blob, check, self.storing.pieces, self.storing.watcher.clone(), cause)
     }
 

@@ -84,8 +84,9 @@ where
 /// What the registry has is not sent. Blobs go first, several at once, each as [`Client::store_blob`] sends it; then the manifests,
 /// children before their index. What fails on the way is tried again as the client's limits say.
 ///
-/// Each blob is checked against its digest once on its way: here, or, when it is large, by the registry alone, if that has just
-/// refused a few bytes under the digest of others. What it refuses is looked at here too, so that an error names the damaged source.
+/// Each blob is checked against its digest on its way: here, or, when it is large, by the registry alone, once that has
+/// refused a few bytes under the digest of others. What it refuses then is looked at here too, so that an error names the damaged
+/// source.
 ///
 /// # Errors
 /// When a source cannot be read or does not hold what it says, and when the registry refuses. There is then no new tag; blobs

@@ -236,6 +236,11 @@ fn damaged_large_layer() -> (Vec<u8>, Digest, usize) {
     (bytes, Digest::sha256_of(layer), at)
 }
 
+/// A registry that takes a second for a large blob, so that what is asked meanwhile is answered.
+async fn slow() -> Fixture {
+    Fixture::with_quirks(|quirks| quirks.drain_rate = Some(9 << 20)).await
+}
+
 /// Uploads that were ended, or were to be.
 fn ended_uploads(fixture: &Fixture) -> usize {
     fixture.registry.count(&Method::PUT, "/blobs/uploads/")
@@ -243,7 +248,7 @@ fn ended_uploads(fixture: &Fixture) -> usize {
 
 #[tokio::test]
 async fn what_a_registry_refuses_for_its_digest_is_found_in_the_source() {
-    let (fixture, folder) = (Fixture::new().await, tempfile::tempdir().unwrap());
+    let (fixture, folder) = (slow().await, tempfile::tempdir().unwrap());
     let (bytes, layer, at) = damaged_large_layer();
     let artifact = open(&bytes, folder.path()).await;
     let error = push_to(&fixture, &artifact, "a:v1").await.unwrap_err();
@@ -251,6 +256,7 @@ async fn what_a_registry_refuses_for_its_digest_is_found_in_the_source() {
         panic!("{error:?}")
     };
     assert!(origin.contains(&at.to_string()) && *digest == layer, "{origin}");
+    assert!(fixture.registry.received() > 9 << 20, "it was not the registry that refused");
     assert_unchanged(&fixture, "a");
     assert!(fixture.registry.blob("a", &layer.to_string()).is_none());
 }
@@ -269,7 +275,7 @@ async fn a_registry_that_checks_nothing_gets_no_damaged_blob() {
 
 #[tokio::test]
 async fn a_registry_is_asked_once_whether_it_checks_digests_and_for_large_blobs_alone() {
-    let (fixture, folder) = (Fixture::new().await, tempfile::tempdir().unwrap());
+    let (fixture, folder) = (slow().await, tempfile::tempdir().unwrap());
     let image = RandomImage::of_sizes(1, &[9 << 20, 9 << 20]).unwrap();
     let artifact = open(&oci_archive(&image), folder.path()).await;
     push_to(&fixture, &artifact, "a:v1").await.unwrap();

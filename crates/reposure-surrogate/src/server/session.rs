@@ -30,6 +30,9 @@ const SESSIONS: usize = 32;
 const STREAMS: u32 = 64;
 /// How long to wait after the system refuses a connection, for want of descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
+/// How long it may take to read what is in a pipe whose writer is gone. The end of it ends the session sooner, unless nobody reads what
+/// the session says.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 /// How long a process may take to hand its pipes over, once it has joined: it does nothing else before.
 const HANDOVER: Duration = Duration::from_secs(10);
 
@@ -114,14 +117,24 @@ where
     F: Fn(Request<Incoming>) -> A + Send + Sync + 'static,
     A: Future<Output = Answer> + Send + 'static,
 {
-    match timeout(HANDOVER, handover::take(&process)).await.unwrap_or_else(|late| Err(late.into())) {
+    let taken = tokio::select! {
+        taken = timeout(HANDOVER, handover::take(&process)) => taken,
+        () = ending.cancelled() => return,
+    };
+    match taken.unwrap_or_else(|late| Err(late.into())) {
         Ok(Session::Copied) => converse(process, ending, respond).await,
         Ok(Session::Handed { input, output }) => tokio::select! {
             () = converse(join(input, output), ending, respond) => {}
-            () = handover::gone(&process) => {}
+            () = left(&process) => {}
         },
         Err(error) => tracing::debug!(%error, "a session did not begin"),
     }
+}
+
+/// Waits until a process is gone, and then for as long as what its client said last may take to be read.
+async fn left(process: &UnixStream) {
+    handover::gone(process).await;
+    sleep(LAST_WORDS).await;
 }
 
 async fn converse<S, F, A>(stream: S, ending: CancellationToken, respond: Arc<F>)

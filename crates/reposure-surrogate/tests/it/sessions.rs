@@ -22,6 +22,7 @@ use reposure_parcel::{
 };
 use reposure_surrogate::Surrogate;
 use reposure_testing::{MemoryRegistry, Options};
+use rustix::net::{RecvFlags, recv};
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
@@ -165,6 +166,26 @@ async fn a_process_whose_pipes_do_not_arrive_is_told_to_copy() {
     let (output, input) = process.into_split();
     let response = http(output, input).await.send_request(get(wire::HELLO)).await.unwrap();
     assert!(response.status().is_success());
+}
+
+/// As one session too many is.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_is_not_let_in_says_so() {
+    let stage = Stage::start().await;
+    let name = stage.folder.path().join("other");
+    stage.change_config("sessionSocket", name.to_str().unwrap());
+    let surrogate = UnixListener::bind(format!("\0{}", name.display())).unwrap();
+    let mut child = stage.session();
+    greeted(child.stdout.as_mut().unwrap()).await;
+    let (process, _) = surrogate.accept().await.unwrap();
+    // Its pipes are on the way, and not taken.
+    while recv(&process, &mut [0], RecvFlags::PEEK).is_err() {
+        sleep(POLL).await;
+    }
+    drop(process);
+    let output = timeout(DEADLINE, child.wait_with_output()).await.unwrap().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && said.contains("lets nobody else in"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
