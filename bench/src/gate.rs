@@ -1,12 +1,7 @@
 //! What the gate before the built-in registry costs: CNCF Distribution with TLS and a password of its own, beside Distribution with
 //! neither behind a gate with both, on this machine.
 
-use std::{
-    fs,
-    path::Path,
-    process::Command,
-    time::{Duration, Instant},
-};
+use std::{fs, path::Path, process::Command, time::Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use bytes::Bytes;
@@ -22,6 +17,7 @@ use reposure_oci::{
 use tempfile::TempDir;
 
 use crate::{
+    processor,
     scene::{Process, free_ports, start},
     table::median,
 };
@@ -45,8 +41,18 @@ pub(crate) struct GateArgs {
 /// A registry with TLS and a password.
 struct Side {
     client: Client<DirectTransport>,
-    _processes: Vec<Process>,
-    times: [Vec<f64>; 2],
+    /// The registry, and what stands before it.
+    processes: Vec<Process>,
+    taken: [Taken; 2],
+}
+
+/// What was measured of pushes, or of pulls.
+#[derive(Default)]
+struct Taken {
+    /// The seconds that each took.
+    times: Vec<f64>,
+    /// The seconds of a processor that all took: of each process, and of this one, which is the client.
+    work: Vec<f64>,
 }
 
 #[tokio::main]
@@ -62,52 +68,84 @@ pub(crate) async fn run(args: &GateArgs) -> Result<()> {
             (0..PARALLEL).map(|_| reposure_e2e::random_bytes((args.size << 20) / PARALLEL)).collect();
         // Nobody is always the first.
         for turn in 0..sides.len() {
-            let side = &mut sides[(run + turn) % 2];
             let repository: RepositoryName = format!("run/{run}").parse()?;
-            for (times, time) in
-                side.times.iter_mut().zip(side.client.there_and_back(&repository, &blobs).await?)
-            {
-                times.push(time.as_secs_f64());
-            }
+            sides[(run + turn) % 2].there_and_back(&repository, &blobs).await?;
         }
     }
-    print(args.size, &mut sides);
+    print(args, &mut sides);
     Ok(())
 }
 
-/// What is measured.
-trait ThereAndBack {
-    async fn there_and_back(&self, repository: &RepositoryName, blobs: &[Vec<u8>]) -> Result<[Duration; 2]>;
-}
+impl Side {
+    fn new(address: &str, authority: &[u8], processes: Vec<Process>) -> Result<Self> {
+        let mut options = DirectOptions::new(format!("https://{address}").parse()?);
+        options.trust = TrustAnchors::Pem(authority.to_vec());
+        let credentials =
+            Credentials::Basic { username: "bench".into(), password: "bench".to_owned().into() };
+        options.credentials = std::sync::Arc::new(FixedCredentials::from(credentials));
+        let client = Client::new(DirectTransport::new(options)?);
+        Ok(Self { client, processes, taken: Default::default() })
+    }
 
-impl ThereAndBack for Client<DirectTransport> {
-    async fn there_and_back(&self, repository: &RepositoryName, blobs: &[Vec<u8>]) -> Result<[Duration; 2]> {
+    async fn there_and_back(&mut self, repository: &RepositoryName, blobs: &[Vec<u8>]) -> Result<()> {
         let blobs: Vec<_> = blobs.iter().map(|blob| (Digest::sha256_of(blob), blob.clone())).collect();
         let named: Vec<_> = blobs.iter().map(|(digest, blob)| (digest.clone(), blob.len() as u64)).collect();
-        rustix::fs::sync();
-        let begin = Instant::now();
-        stream::iter(blobs.into_iter().map(Ok::<_, anyhow::Error>))
-            .try_for_each_concurrent(PARALLEL, |(digest, blob)| async move {
-                let size = blob.len() as u64;
-                Ok(self.upload_monolithic(repository, &digest, size, full(blob)).await.map(drop)?)
-            })
-            .await?;
-        let push = begin.elapsed();
-        rustix::fs::sync();
-        let begin = Instant::now();
-        let pulls = stream::iter(named).map(|(digest, size)| async move {
-            let mut body = self.get_blob_range(repository, &digest, 0..size).await?.body;
-            let mut read = 0;
-            while let Some(frame) = body.frame().await {
-                let frame = frame.map_err(|error| anyhow::anyhow!("{error}"))?;
-                read += frame.data_ref().map_or(0, Bytes::len) as u64;
-            }
-            ensure!(read == size, "{read} of {size} bytes came");
-            Ok(())
-        });
-        pulls.buffer_unordered(PARALLEL).try_collect::<Vec<()>>().await?;
-        Ok([push, begin.elapsed()])
+        let client = self.client.clone();
+        self.measure(0, push(&client, repository, blobs)).await?;
+        self.measure(1, pull(&client, repository, named)).await
     }
+
+    async fn measure(&mut self, what: usize, work: impl Future<Output = Result<()>>) -> Result<()> {
+        rustix::fs::sync();
+        let before = self.work()?;
+        let begin = Instant::now();
+        work.await?;
+        let time = begin.elapsed().as_secs_f64();
+        let after = self.work()?;
+        let taken = &mut self.taken[what];
+        taken.times.push(time);
+        taken.work.resize(after.len(), 0.0);
+        for (sum, (after, before)) in taken.work.iter_mut().zip(after.iter().zip(before)) {
+            *sum += after - before;
+        }
+        Ok(())
+    }
+
+    fn work(&self) -> Result<Vec<f64>> {
+        let ours = std::iter::once(std::process::id());
+        ours.chain(self.processes.iter().map(Process::id)).map(processor::seconds).collect()
+    }
+}
+
+async fn push(
+    client: &Client<DirectTransport>,
+    repository: &RepositoryName,
+    blobs: Vec<(Digest, Vec<u8>)>,
+) -> Result<()> {
+    stream::iter(blobs.into_iter().map(Ok::<_, anyhow::Error>))
+        .try_for_each_concurrent(PARALLEL, |(digest, blob)| async move {
+            let size = blob.len() as u64;
+            Ok(client.upload_monolithic(repository, &digest, size, full(blob)).await.map(drop)?)
+        })
+        .await
+}
+
+async fn pull(
+    client: &Client<DirectTransport>,
+    repository: &RepositoryName,
+    blobs: Vec<(Digest, u64)>,
+) -> Result<()> {
+    let pulls = stream::iter(blobs).map(|(digest, size)| async move {
+        let mut body = client.get_blob_range(repository, &digest, 0..size).await?.body;
+        let mut read = 0;
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|error| anyhow::anyhow!("{error}"))?;
+            read += frame.data_ref().map_or(0, Bytes::len) as u64;
+        }
+        ensure!(read == size, "{read} of {size} bytes came");
+        Ok(())
+    });
+    pulls.buffer_unordered(PARALLEL).try_collect::<Vec<()>>().await.map(drop)
 }
 
 /// Writes certificate, key and users, and returns the certificate.
@@ -137,7 +175,7 @@ fn gate(root: &Path, folder: &TempDir, authority: &[u8]) -> Result<Side> {
     command.args(["gate", "--listen", &address, "--health", &health, "--registry-port", port]);
     command.arg("--tls").arg(folder.path()).arg("--users").arg(folder.path());
     let gate = start(command, folder, &address)?;
-    Side::new(&address, authority, vec![gate, registry])
+    Side::new(&address, authority, vec![registry, gate])
 }
 
 /// Starts Distribution with this at the end of its configuration of HTTP.
@@ -156,35 +194,27 @@ fn registry(root: &Path, folder: &TempDir, address: &str, more: &str) -> Result<
     start(command, folder, address)
 }
 
-impl Side {
-    fn new(address: &str, authority: &[u8], processes: Vec<Process>) -> Result<Self> {
-        let mut options = DirectOptions::new(format!("https://{address}").parse()?);
-        options.trust = TrustAnchors::Pem(authority.to_vec());
-        let credentials =
-            Credentials::Basic { username: "bench".into(), password: "bench".to_owned().into() };
-        options.credentials = std::sync::Arc::new(FixedCredentials::from(credentials));
-        Ok(Self {
-            client: Client::new(DirectTransport::new(options)?),
-            _processes: processes,
-            times: Default::default(),
-        })
-    }
-}
-
-fn print(size: usize, sides: &mut [Side; 2]) {
-    println!("\n| {size} MiB | registry | median s | range | times its own |");
-    println!("|---|---|---|---|---|");
+#[expect(clippy::cast_precision_loss, reason = "runs are few")]
+fn print(args: &GateArgs, sides: &mut [Side; 2]) {
+    println!(
+        "\n| {} MiB | registry | median s | range | times its own | work of client, registry, gate |",
+        args.size
+    );
+    println!("|---|---|---|---|---|---|");
     for (index, what) in ["push", "pull"].into_iter().enumerate() {
         let mut own = 0.0;
         for (side, name) in sides.iter_mut().zip(["with TLS and password", "behind the gate"]) {
-            let times = &mut side.times[index];
+            let Taken { times, work } = &mut side.taken[index];
             times.sort_by(f64::total_cmp);
             let middle = median(times);
             let (low, high) = (times.first().copied().unwrap_or(0.0), times.last().copied().unwrap_or(0.0));
             if own == 0.0 {
                 own = middle;
             }
-            println!("| {what} | {name} | {middle:.2} | {low:.2}-{high:.2} | {:.2} |", middle / own);
+            let ratio = middle / own;
+            let work: Vec<_> = work.iter().map(|sum| format!("{:.3} s", sum / args.runs as f64)).collect();
+            let work = work.join(", ");
+            println!("| {what} | {name} | {middle:.3} | {low:.3}-{high:.3} | {ratio:.2} | {work} |");
         }
     }
 }

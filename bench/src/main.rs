@@ -11,6 +11,7 @@ mod gate;
 mod lists;
 mod memory;
 mod peer;
+mod processor;
 mod race;
 mod scale;
 mod scene;

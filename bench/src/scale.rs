@@ -14,6 +14,8 @@ use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
 use reposure_e2e::{Environment, Stage};
 
+use crate::processor;
+
 /// Where kwok puts pods; nothing else is there.
 const PODS: &str = "10.99.0.0/16";
 const FIRST_POD: &str = "10.99.0.1/16";
@@ -23,8 +25,6 @@ const STAGES: &str = include_str!("scale/stages.yaml");
 const LEASES: &str = "--node-lease-duration-seconds=40";
 /// The status port of surrogates, `reposure_parcel::wire::STATUS_PORT`.
 const STATUS_PORT: u16 = 10251;
-/// How many processor ticks `/proc` counts in a second, the same on every Linux.
-const TICKS: f64 = 100.0;
 /// Until what was stirred up is still.
 const SETTLE: Duration = Duration::from_secs(30);
 /// By when everything must have happened.
@@ -54,9 +54,9 @@ pub(crate) fn run(args: &ScaleArgs) -> Result<()> {
     wait_until_ready(&stage, args.registries)?;
     println!("all surrogates are ready after {:.1} s", start.elapsed().as_secs_f64());
     thread::sleep(SETTLE);
-    let before = scene.processor_time()?;
+    let before = processor::seconds(scene.operator())?;
     thread::sleep(Duration::from_secs(args.quiet));
-    let used = scene.processor_time()? - before;
+    let used = processor::seconds(scene.operator())? - before;
     #[expect(clippy::cast_precision_loss, reason = "seconds are few")]
     let share = 100.0 * used / args.quiet as f64;
     println!("when quiet the operator takes {share:.2} % of a core");
@@ -181,15 +181,6 @@ impl Scene {
 
     fn operator(&self) -> u32 {
         self.children.last().map_or(0, Child::id)
-    }
-
-    /// Returns the seconds of a processor that the operator has taken.
-    fn processor_time(&self) -> Result<f64> {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.operator()))?;
-        // The name before may hold anything; utime and stime are fields 14 and 15.
-        let fields = stat.rsplit_once(')').context("no stat")?.1.split_whitespace();
-        let ticks: f64 = fields.skip(11).take(2).filter_map(|field| field.parse::<f64>().ok()).sum();
-        Ok(ticks / TICKS)
     }
 
     /// Returns the most memory that the operator has had, in MiB.

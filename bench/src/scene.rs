@@ -33,6 +33,12 @@ pub(crate) struct Scene {
 /// A process that ends with it.
 pub(crate) struct Process(Child);
 
+impl Process {
+    pub(crate) fn id(&self) -> u32 {
+        self.0.id()
+    }
+}
+
 impl Drop for Process {
     fn drop(&mut self) {
         // It may have ended by itself.
@@ -100,7 +106,7 @@ impl Scene {
 
     /// Returns the high-water of the surrogate's memory, in KiB.
     pub(crate) fn surrogate_memory(&self) -> u64 {
-        memory::high_water(self.surrogate_process.0.id()).unwrap_or_default()
+        memory::high_water(self.surrogate_process.id()).unwrap_or_default()
     }
 }
 
