@@ -56,16 +56,12 @@ async fn refuses_others<T: Transport>(
     let (digest, size) = (Digest::sha256_of(NOT_SENT), SENT.len() as u64);
     let session = client.start_upload(repository).await?;
     let body = transport::full(Bytes::from_static(SENT));
-    match client.finish_monolithic(session.clone(), &digest, size, body).await {
-        Err(error) => {
-            tracing::debug!(%error, cause = %error.failure, "whether the registry checks digests");
-            // Not every registry forgets an upload that it refuses.
-            client.give_up(session).await;
-            Ok(error.has_code(&ErrorCode::DigestInvalid))
-        }
-        Ok(_) => {
-            tracing::warn!(%repository, %digest, "the registry takes bytes under a digest that is not theirs");
-            Ok(false)
-        }
+    if let Err(error) = client.finish_monolithic(session.clone(), &digest, size, body).await {
+        tracing::debug!(%error, cause = %error.failure, "whether the registry checks digests");
+        // Not every registry forgets an upload that it refuses.
+        client.give_up(session).await;
+        return Ok(error.has_code(&ErrorCode::DigestInvalid));
     }
+    tracing::warn!(%repository, %digest, "the registry takes bytes under a digest that is not theirs");
+    Ok(false)
 }

@@ -32,6 +32,9 @@ const IDLE_DEADLINE: Duration = Duration::from_secs(60);
 const IDLE_CONNECTIONS: usize = 64;
 /// The most that is read from a connection at once, in bytes.
 const READ_BUFFER: usize = 128 << 10;
+/// How much of an answer the kernel may hold for the gate, in bytes. Left to itself it takes megabytes, with which a pull is 4 to 8 %
+/// more work, measured without pacing. Nothing is far on loopback, so less is enough: two reads.
+const RECEIVE_BUFFER: usize = 2 * READ_BUFFER;
 /// How long the registry may take to say that it is there: less than the kubelet waits.
 const READY_DEADLINE: Duration = Duration::from_secs(2);
 
@@ -48,6 +51,7 @@ impl Behind {
     pub(super) fn new(port: u16, is_over_tls: bool) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
+        connector.set_recv_buffer_size(Some(RECEIVE_BUFFER));
         connector.set_connect_timeout(Some(CONNECT_DEADLINE));
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
