@@ -8,7 +8,9 @@ mod exec;
 mod forward;
 mod objects;
 mod port_forward;
+mod spdy;
 mod token;
+mod tunnel;
 mod websocket;
 
 use std::{
@@ -33,7 +35,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::registry::tls::Identity;
 
-pub use behaviour::{Behaviour, Failure, How};
+pub use behaviour::{Behaviour, Failure, How, Tunnels};
 
 /// A request that came.
 #[derive(Clone, Debug, PartialEq, Eq)]

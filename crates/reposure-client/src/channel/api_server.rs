@@ -4,7 +4,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use http::{HeaderValue, Request, Response, Uri, header, header::Entry};
+use http::{Response, Uri};
 use http_body_util::BodyExt as _;
 use hyper_util::{
     client::legacy::{self, connect::Connection},
@@ -81,17 +81,6 @@ impl ApiServer {
     }
 }
 
-/// Asks for streams by the older protocol alone, which kube offers second.
-///
-/// API server and kubelet pass it on as it is, where they translate the newer one for the container runtime. That one can end
-/// standard input by itself, which is not used here.
-fn plain_streams(mut request: Request<KubeBody>) -> Request<KubeBody> {
-    if let Entry::Occupied(mut protocols) = request.headers_mut().entry(header::SEC_WEBSOCKET_PROTOCOL) {
-        protocols.insert(HeaderValue::from_static("v4.channel.k8s.io"));
-    }
-    request
-}
-
 /// Connects by TCP, to the proxy where the kubeconfig or the environment wants one.
 fn connect(config: &Config) -> Result<ApiServer, BoxError> {
     let tcp = tcp(CONNECT_DEADLINE);
@@ -136,7 +125,7 @@ where
         .map_response(|response: Response<hyper::body::Incoming>| {
             response.map(|body| Box::new(body.map_err(BoxError::from)) as Box<DynBody>)
         });
-    let service = RetryAfter(service.map_request(plain_streams));
+    let service = RetryAfter(service);
     let client = ClientBuilder::new(service, config.default_namespace.clone()).build();
     Ok(ApiServer { client, expect: Arc::new(move |connections| spare.expect(connections, &url)) })
 }

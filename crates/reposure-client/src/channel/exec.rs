@@ -15,7 +15,7 @@ use super::{
     multiplexed::{Multiplexed, Open, OpenError},
     process::Process,
     segment::segment,
-    upgrade::upgrade,
+    upgrade::{CHANNELS, upgrade},
 };
 
 /// Returns the way to a surrogate through the `exec` subresource of the pod `pod` in `namespace`.
@@ -40,6 +40,10 @@ impl Open for Opener {
     type Stream = Messages<Process>;
 
     fn open(&self) -> BoxFuture<'_, Result<Self::Stream, OpenError>> {
-        async { Ok(Messages::new(upgrade(&self.api_server, &self.path).await?, Process::default())) }.boxed()
+        async {
+            let (socket, _) = upgrade(&self.api_server, &self.path, &[CHANNELS]).await?;
+            Ok(Messages::new(socket, Process::default()))
+        }
+        .boxed()
     }
 }

@@ -8,7 +8,7 @@ use std::io;
 
 use bytes::{Buf as _, Bytes};
 
-use super::messages::Protocol;
+use super::protocol::Protocol;
 use crate::text::excerpt;
 
 /// The length of a port's number at the start of each channel, in bytes.
@@ -30,7 +30,8 @@ impl ForwardedPort {
 }
 
 impl Protocol for ForwardedPort {
-    fn receive(&mut self, mut message: Bytes) -> io::Result<Bytes> {
+    fn receive(&mut self, came: &mut Bytes) -> io::Result<Bytes> {
+        let mut message = std::mem::take(came);
         let Some(channel) = message.first().copied() else { return Ok(Bytes::new()) };
         message.advance(1);
         let Some(port) = self.ports.get_mut(usize::from(channel)) else {
@@ -62,9 +63,9 @@ mod tests {
     fn the_ports_number_is_no_data_however_it_comes() {
         let mut port = ForwardedPort::new();
         let messages: [&'static [u8]; 5] = [&[0, 10], &[1, 10, 40], &[0, 40, 1], &[], &[0, 2]];
-        let data = messages.map(|message| port.receive(Bytes::from_static(message)).unwrap());
+        let data = messages.map(|message| port.receive(&mut Bytes::from_static(message)).unwrap());
         assert_eq!(data.concat(), [1, 2]);
-        let error = port.receive(Bytes::from_static(b"\x01no such \x1b[31mport")).unwrap_err();
+        let error = port.receive(&mut Bytes::from_static(b"\x01no such \x1b[31mport")).unwrap_err();
         assert_eq!(error.to_string(), "no such [31mport");
     }
 }

@@ -2,9 +2,16 @@
 //!
 //! On each goes what goes through the channel `proxy`: HTTP/1.1 over TLS. The kubelet and the container runtime are on the way. It
 //! needs the right to `create` (and, for a WebSocket, to `get`) `pods/portforward` alone.
+//!
+//! Kubernetes since 1.31 ends the WebSocket before the container runtime, which then gets the bytes as they are; before that it
+//! unmasks every single one itself, and is what a push waits for.
 
 use std::{
-    sync::Arc,
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll},
 };
 
@@ -12,7 +19,7 @@ use bytes::Bytes;
 use futures::{FutureExt as _, future::BoxFuture};
 use http::{Request, Response, Uri};
 use hyper_util::rt::TokioIo;
-use reposure_oci::Body;
+use reposure_oci::{Body, transport::BoxError};
 use tower::Service;
 
 use super::{
@@ -20,10 +27,16 @@ use super::{
     forwarded_port::ForwardedPort,
     messages::Messages,
     over_tls::OverTls,
+    protocol::Protocol,
     segment::segment,
-    upgrade::{UpgradeError, upgrade},
+    tunnelled_port::TunnelledPort,
+    upgrade::{CHANNELS, Socket, UpgradeError, upgrade},
 };
 
+/// The protocol of bytes of SPDY, which the container runtime gets as they are. See [`kubectl port-forward` over WebSockets][1].
+///
+/// [1]: https://github.com/kubernetes/enhancements/tree/master/keps/sig-api-machinery/4006-transition-spdy-to-websockets
+const TUNNEL: &str = "SPDY/3.1+portforward.k8s.io";
 /// What stands in URIs in place of an address. The certificate is not verified, so that it has no meaning.
 const AUTHORITY: &str = "surrogate";
 
@@ -39,7 +52,8 @@ impl PortForward {
     pub fn new(api_server: ApiServer, namespace: &str, pod: &str, port: u16) -> Result<Self, rustls::Error> {
         let (namespace, pod) = (segment(namespace), segment(pod));
         let path = format!("/api/v1/namespaces/{namespace}/pods/{pod}/portforward?ports={port}").into();
-        OverTls::new(Connector { api_server, path }, AUTHORITY.into()).map(Self)
+        let connector = Connector { api_server, path, port, refuses_tunnels: Arc::default() };
+        OverTls::new(connector, AUTHORITY.into()).map(Self)
     }
 }
 
@@ -81,11 +95,44 @@ fn upgrade_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a
 struct Connector {
     api_server: ApiServer,
     path: Arc<str>,
+    port: u16,
+    /// Whether something on the way lets no request pass that asks for a tunnel too.
+    refuses_tunnels: Arc<AtomicBool>,
 }
 
+impl Connector {
+    /// Opens a WebSocket, by the better protocol where it is spoken: who does not know it takes the other one of the two.
+    async fn socket(&self) -> Result<(Socket, &'static str), UpgradeError> {
+        if !self.refuses_tunnels.load(Ordering::Relaxed) {
+            match upgrade(&self.api_server, &self.path, &[TUNNEL, CHANNELS]).await {
+                Err(error) if error.is_of_protocol() => tracing::debug!(%error, "there are no tunnels"),
+                answered => return answered,
+            }
+        }
+        let opened = upgrade(&self.api_server, &self.path, &[CHANNELS]).await?;
+        self.refuses_tunnels.store(true, Ordering::Relaxed);
+        Ok(opened)
+    }
+
+    async fn stream(&self) -> Result<Stream, BoxError> {
+        let (socket, protocol) = self.socket().await?;
+        Ok(match protocol {
+            TUNNEL => self.tunnel(socket).await?,
+            _ => Messages::new(socket, Box::new(ForwardedPort::new())),
+        })
+    }
+
+    async fn tunnel(&self, socket: Socket) -> io::Result<Stream> {
+        Messages::open(socket, Box::new(TunnelledPort::new(self.port)) as _).await
+    }
+}
+
+/// A stream to the port, by either protocol.
+type Stream = Messages<Box<dyn Protocol + Send>>;
+
 impl Service<Uri> for Connector {
-    type Response = TokioIo<Messages<ForwardedPort>>;
-    type Error = UpgradeError;
+    type Response = TokioIo<Stream>;
+    type Error = BoxError;
     type Future = BoxFuture<'static, Result<Self::Response, Self::Error>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
@@ -93,11 +140,7 @@ impl Service<Uri> for Connector {
     }
 
     fn call(&mut self, _: Uri) -> Self::Future {
-        let Self { api_server, path } = self.clone();
-        async move {
-            let socket = upgrade(&api_server, &path).await?;
-            Ok(TokioIo::new(Messages::new(socket, ForwardedPort::new())))
-        }
-        .boxed()
+        let this = self.clone();
+        async move { this.stream().await.map(TokioIo::new) }.boxed()
     }
 }

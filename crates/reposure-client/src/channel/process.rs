@@ -10,7 +10,7 @@ use std::io;
 use bytes::{Buf as _, Bytes};
 use kube::core::Status;
 
-use super::{diagnosis::Diagnosis, messages::Protocol};
+use super::{diagnosis::Diagnosis, protocol::Protocol};
 
 const OUTPUT: u8 = 1;
 const ERRORS: u8 = 2;
@@ -38,7 +38,8 @@ impl Process {
 }
 
 impl Protocol for Process {
-    fn receive(&mut self, mut message: Bytes) -> io::Result<Bytes> {
+    fn receive(&mut self, came: &mut Bytes) -> io::Result<Bytes> {
+        let mut message = std::mem::take(came);
         let Some(channel) = message.first().copied() else { return Ok(Bytes::new()) };
         message.advance(1);
         match channel {
@@ -60,7 +61,7 @@ mod tests {
     use super::*;
 
     fn receive(process: &mut Process, channel: u8, text: &str) -> io::Result<Bytes> {
-        process.receive([&[channel], text.as_bytes()].concat().into())
+        process.receive(&mut [&[channel], text.as_bytes()].concat().into())
     }
 
     #[test]

@@ -12,7 +12,7 @@ use reposure_client::{
 use reposure_parcel::wire::Right;
 use reposure_testing::{
     RandomImage,
-    api_server::{Failure, How},
+    api_server::{Behaviour, Failure, How, Tunnels},
 };
 use tokio::{task::JoinSet, time::timeout};
 
@@ -58,7 +58,8 @@ fn variable<T: FromStr>(name: &str) -> Option<T> {
 async fn run(mut random: StdRng, cuts: usize) {
     let mut made = 0;
     while made < cuts {
-        let scene = Scene::new().await;
+        let tunnels = *[Tunnels::Given, Tunnels::Unknown].choose(&mut random).unwrap();
+        let scene = Scene::with(Behaviour { tunnels, ..Behaviour::default() }).await;
         for number in 0..IMAGES {
             made += there_and_back(&scene, &mut random, number).await;
             if made >= cuts {

@@ -10,7 +10,7 @@ use reposure_client::{
 use reposure_parcel::wire::Right;
 use reposure_testing::{
     RandomImage,
-    api_server::How,
+    api_server::{Behaviour, How, Tunnels},
     relay::{Link, Relay},
 };
 use tokio::{
@@ -147,8 +147,10 @@ async fn a_session_with_nothing_to_do_is_not_silent() {
 /// The API server says yes before it has asked anyone: what comes then is waited for no longer than a hello.
 #[tokio::test(flavor = "multi_thread")]
 async fn who_lets_a_client_in_and_says_no_more_is_given_up() {
-    let scene = Scene::new().await;
-    for path in ["/exec", "/portforward"] {
+    let cases =
+        [("/exec", Tunnels::Given), ("/portforward", Tunnels::Given), ("/portforward", Tunnels::Unknown)];
+    for (path, tunnels) in cases {
+        let scene = Scene::with(Behaviour { tunnels, ..Behaviour::default() }).await;
         scene.fail(path, How::Mute);
         let began = Instant::now();
         let open = || async {

@@ -19,6 +19,20 @@ pub struct Behaviour {
     pub old_exec: bool,
     /// Whether the user has the right to the pod's proxy over TLS alone.
     pub refuses_clear: bool,
+    /// Whether ports are forwarded through tunnels.
+    pub tunnels: Tunnels,
+}
+
+/// What happens to clients that ask for a tunnel of SPDY to a port, or else for channels.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Tunnels {
+    /// They get one, as since Kubernetes 1.31.
+    #[default]
+    Given,
+    /// They get channels, as before.
+    Unknown,
+    /// They get nothing, from something before the API server that knows channels alone.
+    Refused,
 }
 
 /// A failure of some requests.

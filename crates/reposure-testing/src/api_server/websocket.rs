@@ -18,8 +18,8 @@ use super::behaviour::How;
 
 /// The channel of what goes to the pod.
 pub(super) const TO_POD: u8 = 0;
-/// How the kubelet reads and writes, in bytes.
-const PIECE: usize = 32 << 10;
+/// How the kubelet and the container runtime read and write, in bytes.
+pub(super) const PIECE: usize = 32 << 10;
 
 pub(super) type Socket = WebSocketStream<TokioIo<Upgraded>>;
 
