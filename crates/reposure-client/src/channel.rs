@@ -47,6 +47,9 @@ pub use local::{Local, LocalError};
 pub use port_forward::PortForward;
 pub use proxy::Proxy;
 
+/// 8 x 4 MiB, where the measured throughput levelled off.
+const MOST_AT_ONCE: usize = 8;
+
 /// Sends single requests to a surrogate. Many may be under way at once.
 pub trait Channel: Send + Sync + fmt::Debug {
     /// Returns the channel's name, as `--channel` takes it.
@@ -65,6 +68,11 @@ pub trait Channel: Send + Sync + fmt::Debug {
     /// Returns the same way without TLS between the API server and the surrogate, for what is no secret there.
     fn clear(&self) -> Option<Arc<dyn Channel>> {
         None
+    }
+
+    /// Returns how many chunks or ranges at once are the most that make it quicker, where it is near.
+    fn most_at_once(&self) -> usize {
+        MOST_AT_ONCE
     }
 
     /// Tells whether the surrogate is in this process, so that the registry is reached from here.

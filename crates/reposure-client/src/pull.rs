@@ -64,7 +64,9 @@ impl PullOptions {
     pub(crate) fn flight(self, session: &Session) -> (usize, u64) {
         match self.jobs {
             Some(jobs) => (jobs.max(1), self.range),
-            None if session.round_trip() < session::FAR => (Self::NEAR, self.range),
+            None if session.round_trip() < session::FAR => {
+                (Self::NEAR.min(session.most_at_once()), self.range)
+            }
             // No more in memory than where it is near.
             None => (Self::FAR, (self.range / Self::FAR as u64).saturating_mul(Self::NEAR as u64).max(1)),
         }

@@ -123,7 +123,12 @@ pub async fn push(
     let context = Arc::new(Context {
         repository: name.repository.clone(),
         progress,
-        chunks: Parallelism::new(options.jobs, session.round_trip(), chunk_size.clone()),
+        chunks: Parallelism::new(
+            options.jobs,
+            session.most_at_once(),
+            session.round_trip(),
+            chunk_size.clone(),
+        ),
         chunk_size,
         near: options.near,
         places: Semaphore::new(places(&session)),

@@ -182,6 +182,11 @@ impl Session {
         self.round_trip() >= FAR
     }
 
+    /// Returns how many chunks or ranges at once are the most that make its channel quicker, where it is near.
+    pub(crate) fn most_at_once(&self) -> usize {
+        self.line.channel.most_at_once()
+    }
+
     /// Returns the channel's name.
     pub fn channel_name(&self) -> &'static str {
         self.line.channel.name()

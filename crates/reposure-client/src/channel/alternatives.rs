@@ -116,6 +116,10 @@ impl Channel for Alternatives {
         self.current().1.is_embedded()
     }
 
+    fn most_at_once(&self) -> usize {
+        self.current().1.most_at_once()
+    }
+
     fn send(&self, request: Request<Bytes>) -> BoxFuture<'_, Result<Response<Body>, ChannelError>> {
         async move {
             let mut others = self.channels.len() - 1;

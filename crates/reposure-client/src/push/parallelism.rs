@@ -10,7 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::ChunkSize;
 use crate::session::FAR;
 
-/// The chunks in flight where it is near: 8 x 4 MiB, where the measured throughput levelled off.
+/// The chunks in flight over a long way that is full, and at most where it is near.
 const NEAR: usize = 8;
 /// The most chunks in flight. Over a long way each connection waits for its answers, and has a bandwidth of its own.
 const MOST: usize = 16;
@@ -25,7 +25,7 @@ const OPINIONS: i32 = 4;
 
 /// How many chunks are in flight: a fixed number, or one that follows the link.
 ///
-/// Where it is near, there are [`NEAR`]; over a long way up to [`MOST`], as long as they do not fill it; on a link on which the smallest
+/// Where it is near, there are as many as suit the channel, up to [`NEAR`]; over a long way up to [`MOST`], as long as they do not fill it; on a link on which the smallest
 /// chunks take long, fewer, down to one.
 #[derive(Clone, Debug)]
 pub(super) struct Parallelism(Arc<Shared>);
@@ -40,6 +40,8 @@ struct Shared {
 #[derive(Debug)]
 struct State {
     is_fixed: bool,
+    /// How many there are to be where it is near.
+    near: usize,
     /// How many there are to be.
     aim: usize,
     /// How many permits are out beyond those for them.
@@ -56,11 +58,17 @@ pub(super) struct Permit {
 }
 
 impl Parallelism {
-    /// Starts with `fixed` chunks at once for good, or with what suits a link of this round trip.
-    pub(super) fn new(fixed: Option<usize>, round_trip: Duration, chunk_size: ChunkSize) -> Self {
-        let aim = fixed.unwrap_or(if round_trip < FAR { NEAR } else { MOST }).max(1);
+    /// Starts with `fixed` chunks at once for good, or with what suits a link of this round trip: `near` where it is.
+    pub(super) fn new(
+        fixed: Option<usize>,
+        near: usize,
+        round_trip: Duration,
+        chunk_size: ChunkSize,
+    ) -> Self {
+        let near = near.min(NEAR);
+        let aim = fixed.unwrap_or(if round_trip < FAR { near } else { MOST }).max(1);
         chunk_size.share_among(aim);
-        let state = State { is_fixed: fixed.is_some(), aim, surplus: 0, opinion: 0 };
+        let state = State { is_fixed: fixed.is_some(), near, aim, surplus: 0, opinion: 0 };
         let permits = Arc::new(Semaphore::new(permits(aim)));
         Self(Arc::new(Shared { permits, chunk_size, state: Mutex::new(state) }))
     }
@@ -104,14 +112,14 @@ impl Parallelism {
 impl State {
     /// Returns how many there should be, if that is another number and enough chunks have said so.
     fn judge(&mut self, length: u64, took: Duration, round_trip: Duration) -> Option<usize> {
-        let most = if round_trip < FAR { NEAR } else { MOST };
+        let (some, most) = if round_trip < FAR { (self.near, self.near) } else { (NEAR, MOST) };
         let (opinion, better) = if ChunkSize::is_too_slow(length, took) {
             (-1, self.aim / 2)
-        } else if self.aim > NEAR && (took > round_trip * FULL || round_trip < FAR) {
-            (-1, NEAR)
-        } else if self.aim < NEAR && !ChunkSize::is_slow(took) {
-            (1, (self.aim * 2).min(NEAR))
-        } else if self.aim >= NEAR && took < round_trip * EMPTY {
+        } else if self.aim > some && (took > round_trip * FULL || round_trip < FAR) {
+            (-1, some)
+        } else if self.aim < some && !ChunkSize::is_slow(took) {
+            (1, (self.aim * 2).min(some))
+        } else if self.aim >= some && took < round_trip * EMPTY {
             (1, most)
         } else {
             (0, self.aim)
@@ -173,7 +181,7 @@ mod tests {
     const MILLISECOND: Duration = Duration::from_millis(1);
 
     fn parallelism(fixed: Option<usize>, round_trip: Duration) -> Parallelism {
-        Parallelism::new(fixed, round_trip, ChunkSize::new(LENGTH))
+        Parallelism::new(fixed, NEAR, round_trip, ChunkSize::new(LENGTH))
     }
 
     /// Takes as many permits for chunks as there are.
@@ -252,6 +260,16 @@ mod tests {
     }
 
     #[test]
+    fn a_channel_may_want_fewer_where_it_is_near() {
+        let parallelism = Parallelism::new(None, 3, MILLISECOND, ChunkSize::new(LENGTH));
+        assert_eq!(parallelism.0.lock().aim, 3);
+        measure(&parallelism, OPINIONS, LENGTH, MILLISECOND * 2, MILLISECOND);
+        assert_eq!(parallelism.0.lock().aim, 3);
+        measure(&parallelism, 2 * OPINIONS, LENGTH, MILLISECOND * 100, FAR);
+        assert_eq!(parallelism.0.lock().aim, NEAR);
+    }
+
+    #[test]
     fn a_link_that_proves_to_be_near_after_all_gets_fewer() {
         let parallelism = parallelism(None, MILLISECOND * 30);
         measure(&parallelism, OPINIONS, LENGTH, MILLISECOND * 100, MILLISECOND * 3);
@@ -262,7 +280,7 @@ mod tests {
 
     #[test]
     fn a_link_on_which_the_smallest_chunk_takes_long_gets_one_at_a_time() {
-        let parallelism = Parallelism::new(None, MILLISECOND, ChunkSize::new(256 << 10));
+        let parallelism = Parallelism::new(None, NEAR, MILLISECOND, ChunkSize::new(256 << 10));
         let near = MILLISECOND * 3;
         let mut out = all(&parallelism);
         for aim in [4, 2, 1, 1] {
