@@ -17,6 +17,10 @@ pub const COMMAND: &str = "session";
 pub const CONTAINER: &str = "surrogate";
 /// The longest greeting, in bytes, with its end.
 pub const GREETING: usize = 256;
+/// What the process says to the surrogate first, a single byte, and with it hands its standard input and output over.
+pub const HANDED: u8 = b'H';
+/// What it says where it copies, and what it is told where nothing arrived with [`HANDED`].
+pub const COPIED: u8 = b'C';
 /// What a greeting begins with.
 const MAGIC: &str = "reposure-session ";
 

@@ -16,6 +16,7 @@ use std::{
     time::Duration,
 };
 
+use reposure_parcel::session::{COPIED, HANDED};
 use rustix::{
     cmsg_space,
     event::{PollFd, PollFlags, Timespec, poll},
@@ -30,11 +31,6 @@ use tokio::{
     io::Interest,
     net::{UnixStream, unix::pipe},
 };
-
-/// What the process sends with its pipes.
-const HANDED: u8 = b'H';
-/// What it sends before what it copies, and what it is told where its pipes did not arrive.
-const COPIED: u8 = b'C';
 
 /// What a process is there for.
 #[derive(Debug)]

@@ -80,6 +80,8 @@ pub(crate) struct Sessions {
     pub(crate) socket: String,
     /// What the process would say first.
     pub(crate) greeting: String,
+    /// What it would say to the socket first.
+    pub(crate) word: Vec<u8>,
 }
 
 impl Shared {
@@ -119,10 +121,11 @@ impl FakeApiServer {
         self.shared.address
     }
 
-    /// Lets those who `exec` into the pod say `greeting` first and then speak to the socket of this name in the abstract namespace;
-    /// without it no process starts.
-    pub fn lead_sessions(&self, socket: &str, greeting: &str) {
-        self.shared.state().sessions = Some(Sessions { socket: socket.into(), greeting: greeting.into() });
+    /// Lets those who `exec` into the pod say `greeting` first, `word` to the socket of this name in the abstract namespace, and then
+    /// copy between the two; without it no process starts.
+    pub fn lead_sessions(&self, socket: &str, greeting: &str, word: &[u8]) {
+        let sessions = Sessions { socket: socket.into(), greeting: greeting.into(), word: word.into() };
+        self.shared.state().sessions = Some(sessions);
     }
 
     /// Stores an object, which is at `path`: `/api/v1/namespaces/NS/secrets/NAME`.

@@ -13,7 +13,7 @@ use reposure_client::{
 use reposure_oci::{Artifact, Digest, ImageName, Spool, archive};
 use reposure_parcel::{
     config::{Access, Config as SurrogateConfig, Kind, Scheme, UploadStrategy, UpstreamConfig},
-    session::greeting,
+    session::{COPIED, greeting},
     wire::Right,
 };
 use reposure_surrogate::Surrogate;
@@ -47,7 +47,7 @@ impl Scene {
         let sessions = folder.path().display().to_string();
         let surrogate = start_surrogate(&registry, ([127, 0, 0, 1], 0).into(), &sessions).await;
         let api_server = FakeApiServer::start(surrogate.address(), behaviour).await.unwrap();
-        api_server.lead_sessions(&sessions, &greeting("test"));
+        api_server.lead_sessions(&sessions, &greeting("test"), &[COPIED]);
         Self { registry, surrogate: Some(surrogate), api_server, folder }
     }
 

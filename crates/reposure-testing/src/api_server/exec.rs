@@ -9,7 +9,7 @@ use http::{Request, Response, header};
 use http_body_util::Empty;
 use hyper::body::Incoming;
 use serde_json::json;
-use tokio::net::UnixStream;
+use tokio::{io::AsyncWriteExt as _, net::UnixStream};
 
 use super::{
     Sessions, Shared,
@@ -44,16 +44,17 @@ async fn serve(shared: &Shared, mut socket: Socket, failure: Option<How>) -> io:
         let state = shared.state();
         (state.sessions.clone(), state.behaviour.largest_message)
     };
-    let Some(Sessions { socket: name, greeting }) = sessions.filter(|_| failure != Some(How::CutAfter))
+    let Some(Sessions { socket: name, greeting, word }) = sessions.filter(|_| failure != Some(How::CutAfter))
     else {
         return fail(&mut socket).await;
     };
     if failure == Some(How::Mute) {
         return std::future::pending().await;
     }
-    let pod = UnixStream::connect(format!("\0{name}")).await?.into_split();
+    let mut pod = UnixStream::connect(format!("\0{name}")).await?;
+    pod.write_all(&word).await?;
     websocket::send(&mut socket, OUTPUT, greeting.as_bytes()).await?;
-    websocket::pump(socket, pod, OUTPUT, largest_message, failure).await
+    websocket::pump(socket, pod.into_split(), OUTPUT, largest_message, failure).await
 }
 
 /// Ends as a process does that cannot be started.
