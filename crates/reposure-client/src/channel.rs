@@ -48,7 +48,7 @@ pub use port_forward::PortForward;
 pub use proxy::Proxy;
 
 /// 8 x 4 MiB, where the measured throughput levelled off.
-const MOST_AT_ONCE: usize = 8;
+pub(crate) const MOST_AT_ONCE: usize = 8;
 
 /// Sends single requests to a surrogate. Many may be under way at once.
 pub trait Channel: Send + Sync + fmt::Debug {

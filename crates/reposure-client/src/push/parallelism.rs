@@ -8,10 +8,10 @@ use std::{
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::ChunkSize;
-use crate::session::FAR;
+use crate::{channel::MOST_AT_ONCE, session::FAR};
 
 /// The chunks in flight over a long way that is full, and at most where it is near.
-const NEAR: usize = 8;
+const NEAR: usize = MOST_AT_ONCE;
 /// The most chunks in flight. Over a long way each connection waits for its answers, and has a bandwidth of its own.
 const MOST: usize = 16;
 /// A chunk that takes so many round trips fills the link: more at once would only wait for each other.

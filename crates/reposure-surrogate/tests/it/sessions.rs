@@ -69,6 +69,13 @@ impl Stage {
         fs::write(&self.config, config.to_string()).unwrap();
     }
 
+    /// Leads the processes of sessions to us in place of the surrogate.
+    fn replace_surrogate(&self) -> UnixListener {
+        let name = self.folder.path().join("other");
+        self.change_config("sessionSocket", name.to_str().unwrap());
+        UnixListener::bind(format!("\0{}", name.display())).unwrap()
+    }
+
     fn session(&self) -> Child {
         self.command().stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap()
     }
@@ -103,6 +110,21 @@ async fn http(
     sender
 }
 
+/// Lets a process greet, and opens HTTP/2 over its standard streams.
+async fn speak(child: &mut Child) -> http2::SendRequest<Full<Bytes>> {
+    let (mut output, input) = (child.stdout.take().unwrap(), child.stdin.take().unwrap());
+    greeted(&mut output).await;
+    http(output, input).await
+}
+
+async fn pull(http: &mut http2::SendRequest<Full<Bytes>>, blob: &[u8]) -> Bytes {
+    whole(http.send_request(get_blob(blob)).await.unwrap()).await
+}
+
+fn get_blob(blob: &[u8]) -> Request<Full<Bytes>> {
+    get(&format!("/v2/app/blobs/{}", Digest::sha256_of(blob)))
+}
+
 fn get(path: &str) -> Request<Full<Bytes>> {
     Request::get(format!("http://surrogate{path}")).body(Full::default()).unwrap()
 }
@@ -121,15 +143,12 @@ async fn a_session_speaks_for_the_surrogate_with_every_right() {
     let blob = harness::bytes(1, 3 << 20);
     stage.registry.put_blob("app", blob.clone());
     let mut child = stage.session();
-    let (mut output, input) = (child.stdout.take().unwrap(), child.stdin.take().unwrap());
-    greeted(&mut output).await;
-    let mut http = http(output, input).await;
+    let mut http = speak(&mut child).await;
     let response = http.send_request(get(wire::HELLO)).await.unwrap();
     assert!(response.headers().contains_key(wire::VERSION_HEADER));
     let hello: Hello = serde_json::from_slice(&whole(response).await).unwrap();
     assert_eq!((hello.right, hello.registry.as_str()), (Right::Admin, "reg"));
-    let response = http.send_request(get(&format!("/v2/app/blobs/{}", Digest::sha256_of(&blob)))).await;
-    assert_eq!(whole(response.unwrap()).await, blob);
+    assert_eq!(pull(&mut http, &blob).await, blob);
     drop(http);
     assert!(end(&mut child).await.success());
 }
@@ -141,11 +160,8 @@ async fn a_session_hands_its_pipes_over() {
     let blob = harness::bytes(3, 3 << 20);
     stage.registry.put_blob("app", blob.clone());
     let mut child = stage.session();
-    let (mut output, input) = (child.stdout.take().unwrap(), child.stdin.take().unwrap());
-    greeted(&mut output).await;
-    let mut http = http(output, input).await;
-    let response = http.send_request(get(&format!("/v2/app/blobs/{}", Digest::sha256_of(&blob)))).await;
-    assert_eq!(whole(response.unwrap()).await, blob);
+    let mut http = speak(&mut child).await;
+    assert_eq!(pull(&mut http, &blob).await, blob);
     let figures = fs::read_to_string(format!("/proc/{}/io", child.id().unwrap())).unwrap();
     let written = figures.lines().find_map(|line| line.strip_prefix("wchar: ")).unwrap();
     assert!(written.parse::<usize>().unwrap() < blob.len(), "{figures}");
@@ -172,9 +188,7 @@ async fn a_process_whose_pipes_do_not_arrive_is_told_to_copy() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_that_is_not_let_in_says_so() {
     let stage = Stage::start().await;
-    let name = stage.folder.path().join("other");
-    stage.change_config("sessionSocket", name.to_str().unwrap());
-    let surrogate = UnixListener::bind(format!("\0{}", name.display())).unwrap();
+    let surrogate = stage.replace_surrogate();
     let mut child = stage.session();
     greeted(child.stdout.as_mut().unwrap()).await;
     let (process, _) = surrogate.accept().await.unwrap();
@@ -191,9 +205,7 @@ async fn a_session_that_is_not_let_in_says_so() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_process_that_is_told_to_copies() {
     let stage = Stage::start().await;
-    let name = stage.folder.path().join("other");
-    stage.change_config("sessionSocket", name.to_str().unwrap());
-    let surrogate = UnixListener::bind(format!("\0{}", name.display())).unwrap();
+    let surrogate = stage.replace_surrogate();
     let mut child = stage.session();
     let (mut output, mut input) = (child.stdout.take().unwrap(), child.stdin.take().unwrap());
     greeted(&mut output).await;
@@ -225,8 +237,7 @@ async fn what_is_no_pipe_is_copied() {
     let (mut output, input) = tokio::net::UnixStream::from_std(ours).unwrap().into_split();
     greeted(&mut output).await;
     let mut http = http(output, input).await;
-    let response = http.send_request(get(&format!("/v2/app/blobs/{}", Digest::sha256_of(&blob)))).await;
-    assert_eq!(whole(response.unwrap()).await, blob);
+    assert_eq!(pull(&mut http, &blob).await, blob);
     drop(http);
     assert!(end(&mut child).await.success());
 }
@@ -249,7 +260,7 @@ async fn a_session_ends_with_its_input_though_nobody_reads_its_output() {
         .await
         .unwrap();
     let connection = tokio::spawn(connection);
-    let response = http.send_request(get(&format!("/v2/app/blobs/{}", Digest::sha256_of(&blob)))).await;
+    let response = http.send_request(get_blob(&blob)).await;
     assert!(response.unwrap().status().is_success());
     // The rest of the blob fills the pipe.
     connection.abort();
@@ -284,9 +295,7 @@ async fn a_session_without_a_surrogate_says_so() {
 async fn a_surrogate_that_ends_says_goodbye() {
     let stage = Stage::start().await;
     let mut child = stage.session();
-    let (mut output, input) = (child.stdout.take().unwrap(), child.stdin.take().unwrap());
-    greeted(&mut output).await;
-    let mut http = http(output, input).await;
+    let mut http = speak(&mut child).await;
     let response = http.send_request(get(wire::HELLO)).await.unwrap();
     whole(response).await;
     timeout(DEADLINE, stage.surrogate.stop()).await.expect("nobody holds it up");
