@@ -77,6 +77,14 @@ pub struct ImageName {
     pub reference: Reference,
 }
 
+impl ImageName {
+    /// Names what refers to others in a repository: by its tag, else by its digest.
+    pub(crate) fn of_referrer(repository: &RepositoryName, tag: Option<Tag>, digest: Digest) -> Self {
+        let reference = tag.map_or(Reference::Digest(digest), Reference::Tag);
+        Self { repository: repository.clone(), reference }
+    }
+}
+
 impl RepositoryName {
     /// Returns the name's text.
     pub fn as_str(&self) -> &str {

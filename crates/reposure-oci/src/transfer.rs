@@ -3,7 +3,7 @@
 //! A registry is one more source and one more sink of [`Artifact`](crate::Artifact)s. So an image of an archive is pushed by
 //! [`archive::open`](crate::archive::open) and [`push`], one of a registry is saved by [`remote::fetch`](crate::remote::fetch) and
 //! [`sink::write_artifact`](crate::sink::write_artifact), and copied between registries by `remote::fetch` and [`push`], which
-//! is what [`copy`] does.
+//! is what [`copy`] does. Signatures, SBOMs and the like go along by [`push_with_referrers`] and [`copy_with_referrers`].
 //!
 //! # Guarantees
 //! - A tag is put last, after the registry has confirmed every blob and every manifest below it. A push that fails or is
@@ -43,13 +43,15 @@
 //! # }
 //! ```
 
+mod copy;
 mod error;
 mod nodes;
 mod progress;
 mod push;
 mod upload;
 
+pub use copy::{copy, copy_with_referrers, push_with_referrers};
 pub use error::PushError;
 pub use nodes::{parts, walk};
 pub use progress::{Event, How, Progress};
-pub use push::{PushOptions, copy, push};
+pub use push::{PushOptions, push};

@@ -182,6 +182,22 @@ fn referrers_come_from_another_registry() {
     }
 }
 
+#[test]
+fn referrers_go_into_another_registry() {
+    for api in [true, false] {
+        let environment = TestEnvironment::new();
+        let layout = Layout::write(&environment, "layout");
+        environment.ok(&["image", "push", "default", "app:v1", "layout", "--referrers"]);
+        let other = TestEnvironment::new();
+        other.registry().change_quirks(|quirks| quirks.referrers = api);
+        let target = format!("registry:{}/app:v1", other.registry().host());
+        environment.ok(&["image", "pull", "default", "app:v1", &target]);
+        assert!(listed(&other, &[]).is_empty());
+        environment.ok(&["image", "pull", "default", "app:v1", &target, "--referrers"]);
+        assert_eq!(listed(&other, &[]), [layout.sbom, layout.signature]);
+    }
+}
+
 /// Reads a member of a tar.
 fn member(archive: &std::path::Path, name: &str) -> Vec<u8> {
     let output = std::process::Command::new("tar").arg("-xOf").arg(archive).arg(name).output().unwrap();

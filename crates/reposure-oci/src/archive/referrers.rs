@@ -9,7 +9,7 @@ use super::entry::{Archive, Entry};
 use crate::{
     digest::Digest,
     image::Artifact,
-    name::Tag,
+    name::{ImageName, RepositoryName, Tag},
     referrer::{Referrer, cosign_tags, fallback_tag},
     registry::is_referrer_tag,
 };
@@ -21,6 +21,15 @@ pub struct Attached {
     pub tag: Option<Tag>,
     /// The referrer.
     pub artifact: Artifact,
+}
+
+impl Attached {
+    /// Returns what it is called in a repository: its tag, else its digest. There is none for what has to be compressed first, which
+    /// nothing refers with.
+    pub fn name_in(&self, repository: &RepositoryName) -> Option<ImageName> {
+        let digest = self.artifact.ready_manifest()?.digest().clone();
+        Some(ImageName::of_referrer(repository, self.tag.clone(), digest))
+    }
 }
 
 impl Archive {

@@ -9,7 +9,7 @@ use crate::{
     manifest::{
         Descriptor, INDEX_DEPTH_LIMIT, IndexManifest, MANIFESTS_LIMIT, Manifest, Platform, RawManifest,
     },
-    name::{ImageName, Reference, Tag},
+    name::{ImageName, Reference, RepositoryName, Tag},
     platform,
     registry::Client,
     transport::Transport,
@@ -36,6 +36,13 @@ pub struct AttachedTree {
     pub tag: Option<Tag>,
     /// The referrer.
     pub tree: Tree,
+}
+
+impl AttachedTree {
+    /// Returns what it is called in a repository: its tag, else its digest.
+    pub fn name_in(&self, repository: &RepositoryName) -> ImageName {
+        ImageName::of_referrer(repository, self.tag.clone(), self.tree.manifest.digest().clone())
+    }
 }
 
 impl Tree {

@@ -17,7 +17,6 @@ use crate::{
     manifest::RawManifest,
     name::{ImageName, Reference, RepositoryName},
     registry::{Client, Proof, UploadStrategy},
-    remote,
     transport::Transport,
 };
 
@@ -54,29 +53,6 @@ pub(super) struct Context<T> {
     pub(super) proof: Proof,
     blobs: Semaphore,
     preparations: Semaphore,
-}
-
-/// Copies the image `from` of one registry to the name `to` of another, or of the same.
-///
-/// # Errors
-/// As [`remote::fetch`] and [`push`].
-///
-/// # Cancel safety
-/// As [`push`].
-pub async fn copy<S, T>(
-    source: &Client<S>,
-    from: &ImageName,
-    target: &Client<T>,
-    to: &ImageName,
-    options: &PushOptions,
-    progress: Progress,
-) -> Result<Digest, PushError>
-where
-    S: Transport + Clone + 'static,
-    T: Transport + Clone + 'static,
-{
-    let artifact = remote::fetch(source, from, None).await.map_err(|error| PushError::Fetch(error.into()))?;
-    push(target, &artifact, to, options, progress).await
 }
 
 /// Pushes `artifact` under `name`, and returns the digest of its manifest once the registry has confirmed it.

@@ -4,6 +4,7 @@ use http::Method;
 use reposure_oci::{
     Digest, MediaType, RawManifest, Reference, Referrer,
     referrer::{cosign_tags, fallback_tag},
+    transfer::{Progress, PushOptions, copy, copy_with_referrers},
 };
 use reposure_testing::{Fault, Injection};
 
@@ -195,4 +196,50 @@ async fn cosigns_tags_are_found() {
     let found = fixture.client.cosign_referrers(&name("a"), &subject).await.unwrap();
     assert_eq!(found.len(), 1);
     assert_eq!((&found[0].0, &found[0].1.digest), (&tags[0], &signature));
+}
+
+#[tokio::test]
+async fn referrers_are_copied_where_that_is_asked_for() {
+    for (here, there) in [(true, true), (true, false), (false, true), (false, false)] {
+        let source = Fixture::with_quirks(|quirks| quirks.referrers = here).await;
+        let subject = source.put_image("a", "v1", 1);
+        let first = referrer(&subject, "a/b", 1);
+        let second = referrer(first.digest(), "c/d", 2);
+        for manifest in [&first, &second] {
+            push(&source, manifest).await;
+        }
+        let signature = source.put_image("a", cosign_tags(&subject)[0].as_str(), 2);
+
+        let target = Fixture::with_quirks(|quirks| quirks.referrers = there).await;
+        let (from, options) = ("a:v1".parse().unwrap(), PushOptions::default());
+        let to = "a:v2".parse().unwrap();
+        copy(&source.client, &from, &target.client, &to, &options, Progress::none()).await.unwrap();
+        assert!(list(&target, &subject, None).await.is_empty());
+        assert_eq!(target.registry.tags("a"), ["v2"]);
+        let copied =
+            copy_with_referrers(&source.client, &from, &target.client, &to, &options, Progress::none());
+        assert_eq!(copied.await.unwrap(), subject);
+        assert_eq!(digests(&list(&target, &subject, None).await), of(std::slice::from_ref(&first)));
+        assert_eq!(digests(&list(&target, first.digest(), None).await), of(&[second]), "of a referrer");
+        let found = target.client.cosign_referrers(&name("a"), &subject).await.unwrap();
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].1.digest, signature);
+    }
+}
+
+#[tokio::test]
+async fn a_referrer_that_fails_is_told_and_its_subject_is_there() {
+    let source = Fixture::with_quirks(|quirks| quirks.referrers = true).await;
+    let subject = source.put_image("a", "v1", 1);
+    let attached = referrer(&subject, "a/b", 1);
+    push(&source, &attached).await;
+    let target = Fixture::with_quirks(|quirks| quirks.referrers = true).await;
+    let denied = Fault::code(403, "DENIED");
+    target.registry.inject(Injection::next(Method::PUT, &attached.digest().to_string(), denied));
+    let (name, options) = ("a:v1".parse().unwrap(), PushOptions::default());
+    let failed =
+        copy_with_referrers(&source.client, &name, &target.client, &name, &options, Progress::none());
+    let failed = failed.await.unwrap_err();
+    assert!(failed.to_string().contains(&attached.digest().to_string()), "{failed}");
+    assert_eq!(target.registry.tags("a"), ["v1"]);
 }

@@ -10,7 +10,7 @@ use reposure_client::{
     push::{Ahead, PushOptions, push},
     session::Session,
 };
-use reposure_oci::{Artifact, Digest, ImageName, Place, Reference, RepositoryName, archive::Attached};
+use reposure_oci::{Artifact, Digest, ImageName, Place, RepositoryName, archive::Attached};
 use reposure_parcel::wire::Right;
 use serde::Serialize;
 
@@ -155,10 +155,7 @@ impl<'a> Pushing<'a> {
         attached: &Attached,
         repository: &RepositoryName,
     ) -> Result<Option<Digest>> {
-        let Some(manifest) = attached.artifact.ready_manifest() else { return Ok(None) };
-        let digest = || Reference::Digest(manifest.digest().clone());
-        let reference = attached.tag.clone().map_or_else(digest, Reference::Tag);
-        let name = ImageName { repository: repository.clone(), reference };
+        let Some(name) = attached.name_in(repository) else { return Ok(None) };
         self.push(&attached.artifact, &name, "a referrer").await.map(Some)
     }
 }

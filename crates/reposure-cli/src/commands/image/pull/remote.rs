@@ -5,11 +5,11 @@ use std::{sync::Arc, time::Duration};
 use anyhow::{Context as _, Result};
 use reposure_client::{
     progress::Progress,
-    pull::{AttachedTree, PullError, PullOptions, Tree},
+    pull::{PullError, PullOptions, Tree},
     session::Session,
 };
 use reposure_oci::{
-    DirectTransport, ImageName, Reference,
+    DirectTransport, ImageName,
     place::RemoteName,
     registry::{Client, Limits},
     remote,
@@ -49,11 +49,9 @@ pub(super) async fn copy_to(pull: &Pull, tree: &Tree, to: &RemoteName, args: &Pu
     let copy = Copy { pull, source, target: client(to, reach(args)).await?, options };
     let copied = copy.tree(tree, to.image()).await;
     copied.with_context(|| at_target(format!("cannot copy it to {to}")))?;
-    for AttachedTree { tag, tree } in &tree.referrers {
-        let digest = tree.manifest.digest();
-        let reference = tag.clone().map_or_else(|| Reference::Digest(digest.clone()), Reference::Tag);
-        let name = ImageName { repository: to.image().repository.clone(), reference };
-        let copied = copy.tree(tree, &name).await;
+    for attached in &tree.referrers {
+        let digest = attached.tree.manifest.digest();
+        let copied = copy.tree(&attached.tree, &attached.name_in(&to.image().repository)).await;
         copied.with_context(|| at_target(format!("cannot copy referrer {digest} to {to}")))?;
     }
     Ok(())
