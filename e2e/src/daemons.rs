@@ -49,30 +49,44 @@ impl TestDaemon {
     /// # Errors
     /// When docker is missing, or does not start.
     pub fn docker(stage: &Stage) -> Result<Self> {
+        let mut all = Self::containerd(stage)?;
         let folder = make(stage, "docker")?;
         let at = |name: &str| folder.join(name).display().to_string();
-        let config = format!(
-            "version = 2\nroot = {:?}\nstate = {:?}\ndisabled_plugins = [\"io.containerd.grpc.v1.cri\"]\n[grpc]\naddress = {:?}\n",
-            at("containerd"),
-            at("containerd-state"),
-            at("containerd.sock")
-        );
-        fs::write(folder.join("containerd.toml"), config)?;
-        let log = folder.join("containerd.log");
-        let containerd =
-            Run::new("/usr/bin/containerd").args(["--config", &at("containerd.toml")]).spawn_logged(&log)?;
-        let containerd = Self { socket: folder.join("containerd.sock"), processes: vec![containerd] };
-        let mut all = containerd.started(&log)?;
         let log = folder.join("docker.log");
         let docker = Run::new("dockerd")
             .args(["--iptables=false", "--ip6tables=false", "--bridge=none", "--storage-driver=vfs"])
             .args(["--data-root", &at("data"), "--exec-root", &at("exec"), "--pidfile", &at("pid")])
-            .args(["--containerd", &at("containerd.sock")])
+            .args(["--containerd".into(), all.socket.display().to_string()])
             .args(["--host", &format!("unix://{}", at("docker.sock"))])
             .spawn_logged(&log)?;
         all.processes.push(docker);
         all.socket = folder.join("docker.sock");
         all.started(&log)
+    }
+
+    /// Starts containerd of the distribution.
+    ///
+    /// # Errors
+    /// When it is missing, or does not start.
+    pub fn containerd(stage: &Stage) -> Result<Self> {
+        let folder = make(stage, "containerd")?;
+        let at = |name: &str| folder.join(name).display().to_string();
+        let config = format!(
+            "version = 2\nroot = {:?}\nstate = {:?}\ndisabled_plugins = [\"io.containerd.grpc.v1.cri\"]\n[grpc]\naddress = {:?}\n",
+            at("root"),
+            at("state"),
+            at("containerd.sock")
+        );
+        fs::write(folder.join("config.toml"), config)?;
+        let log = folder.join("log");
+        let containerd =
+            Run::new("/usr/bin/containerd").args(["--config", &at("config.toml")]).spawn_logged(&log)?;
+        Self { socket: folder.join("containerd.sock"), processes: vec![containerd] }.started(&log)
+    }
+
+    /// Returns where the daemon listens.
+    pub fn socket(&self) -> &Path {
+        &self.socket
     }
 
     /// Returns the daemon's address, as `DOCKER_HOST` and `CONTAINER_HOST` have it.

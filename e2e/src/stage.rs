@@ -147,13 +147,13 @@ impl Stage {
     }
 
     /// Runs a tool of others that reaches the registry `default` by itself: on a node of the local cluster, elsewhere through a
-    /// forwarded port. In its arguments `@` stands for the registry's host and a slash.
+    /// forwarded port. In its arguments `@` stands for the registry's host and a slash, `@@` for the host alone.
     ///
     /// # Errors
     /// When there is no registry, or the tool fails.
     pub fn beside(&self, tool: &str, args: &[&str]) -> Result<Output> {
         let run = |run: Run, host: String| {
-            let args = args.iter().map(|arg| arg.replace('@', &format!("{host}/")));
+            let args = args.iter().map(|arg| arg.replace("@@", &host).replace('@', &format!("{host}/")));
             run.folder(self.folder.path()).args(args).ok()
         };
         if self.environment.local {

@@ -16,6 +16,7 @@ mod middle;
 mod names;
 mod openshift;
 mod operator;
+mod oracles;
 mod places;
 mod policies;
 mod resilience;

@@ -41,8 +41,8 @@ pub enum SelectError {
 }
 
 impl Archive {
-    /// Chooses an entry: by one of its names or by `@` and its position from 0; without a name, the only one that does not
-    /// refer to another.
+    /// Chooses an entry: by one of its names, by a tag that no other entry has, or by `@` and its position from 0; without a name,
+    /// the only one that does not refer to another.
     ///
     /// Names are compared as docker does, so that `app` is `docker.io/library/app:latest`.
     ///
@@ -69,7 +69,11 @@ impl Archive {
     fn named(&self, name: &str) -> Option<&Entry> {
         let exact = |entry: &&Entry| entry.names.iter().any(|own| own == name);
         let normal = |entry: &&Entry| entry.names.iter().any(|own| normalize(own) == normalize(name));
-        only(self.entries.iter().filter(exact)).or_else(|| only(self.entries.iter().filter(normal)))
+        // As other tools name the images of a layout.
+        let by_tag = |entry: &&Entry| entry.names.iter().any(|own| tag(own) == Some(name));
+        only(self.entries.iter().filter(exact))
+            .or_else(|| only(self.entries.iter().filter(normal)))
+            .or_else(|| only(self.entries.iter().filter(by_tag)))
     }
 
     fn labels(&self) -> Vec<String> {
@@ -84,6 +88,11 @@ impl Archive {
 fn only<T>(mut items: impl Iterator<Item = T>) -> Option<T> {
     let item = items.next()?;
     items.next().is_none().then_some(item)
+}
+
+/// Returns what follows the colon in the last part of a name.
+fn tag(name: &str) -> Option<&str> {
+    name.rsplit('/').next()?.split_once(':').map(|(_, tag)| tag)
 }
 
 /// Writes out what docker leaves out of a name: host, `library/` and tag.
@@ -127,6 +136,8 @@ mod tests {
         assert_eq!(archive.select(Some("docker.io/library/b:1")).unwrap().names, ["b:1"]);
         assert_eq!(archive.select(Some("@1")).unwrap().names, ["localhost/b:1"]);
         assert!(matches!(archive.select(Some("@3")), Err(SelectError::NoSuchName { .. })));
+        assert_eq!(archive.select(Some("latest")).unwrap().names, ["docker.io/library/a:latest"]);
+        assert!(matches!(archive.select(Some("1")), Err(SelectError::NoSuchName { .. })), "it is of two");
         assert!(matches!(archive.select(Some("c")), Err(SelectError::NoSuchName { .. })));
     }
 }

@@ -38,6 +38,7 @@ pub use docker::DockerError;
 pub(crate) use docker::LAYERS_LIMIT;
 pub use docker_image::MakeManifestError;
 pub use docker_layer::LayerError;
+pub(crate) use entry::normalize;
 pub use entry::{Archive, Entry, SelectError};
 pub use index::{MemberError, TarError};
 pub use layout::LayoutError;

@@ -44,12 +44,15 @@ pub(super) fn index(images: &[SavedImage]) -> Result<Vec<u8>, PlanError> {
     serde_json::to_vec(&index).map_err(PlanError::Write)
 }
 
-/// Lists the entries of an image in an index: one for each name, or one without a name.
+/// Lists the entries of an image in an index: one for each name, or one without a name. What only refers to an image has no full
+/// name, so that nobody takes it for one.
 pub(super) fn index_entries(image: &SavedImage) -> Vec<Descriptor> {
+    let is_image = !is_referrer(image);
     let named = |name: &ArchiveName| {
         let mut descriptor = image.manifest.descriptor();
         descriptor.annotations.insert(REF_NAME.into(), name.reference()?.into());
-        descriptor.annotations.extend(name.full().map(|name| (IMAGE_NAME.into(), name)));
+        let full = name.full().filter(|_| is_image);
+        descriptor.annotations.extend(full.map(|name| (IMAGE_NAME.into(), name)));
         Some(descriptor)
     };
     let entries: Vec<_> = image.names.iter().filter_map(named).collect();

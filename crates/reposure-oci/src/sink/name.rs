@@ -1,6 +1,9 @@
 //! The name of an image in an archive.
 
-use crate::name::{ImageName, Reference};
+use crate::{
+    archive::normalize,
+    name::{ImageName, Reference},
+};
 
 /// The name of an image in an archive or a layout.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,11 +37,32 @@ impl ArchiveName {
         Some(format!("{host}{}:{reference}", image.repository))
     }
 
-    /// Returns the name as containerd has it, which is always with a host.
+    /// Returns the name as containerd and podman want it, if there is a repository: with what docker leaves out of it. Without, they
+    /// make up a name of their own.
     pub(crate) fn full(&self) -> Option<String> {
-        match self {
-            Self::Image { host: Some(_), .. } => self.repo_tag(),
-            _ => None,
-        }
+        let name = self.repo_tag()?;
+        let last = name.rsplit('/').next().unwrap_or_default();
+        last.contains(':').then(|| normalize(&name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn full(host: Option<&str>, image: &str) -> Option<String> {
+        ArchiveName::Image { host: host.map(Into::into), image: image.parse().unwrap() }.full()
+    }
+
+    #[test]
+    fn names_are_written_out_as_containerd_and_podman_want_them() {
+        assert_eq!(full(Some("10.0.0.1:5000"), "a/b:v1").as_deref(), Some("10.0.0.1:5000/a/b:v1"));
+        assert_eq!(full(None, "a/b:v1").as_deref(), Some("docker.io/a/b:v1"));
+        assert_eq!(full(None, "b:v1").as_deref(), Some("docker.io/library/b:v1"));
+        assert_eq!(full(None, &format!("b@sha256:{}", "0".repeat(64))), None);
+        let text = |text: &str| ArchiveName::Text(text.into()).full();
+        assert_eq!(text("localhost/b:v1").as_deref(), Some("localhost/b:v1"));
+        assert_eq!(text("v1"), None, "a tag alone is no name for them");
+        assert_eq!(text("10.0.0.1:5000/b"), None);
     }
 }

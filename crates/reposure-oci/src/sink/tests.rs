@@ -91,7 +91,7 @@ async fn what_is_written_is_read_again_and_always_the_same() {
 
     let (_scratch, archive) = reopen(&bytes).await;
     let entry = archive.select(None).unwrap();
-    assert_eq!(entry.names, ["10.0.0.1:5000/a/b:v1", "latest", "c:latest"]);
+    assert_eq!(entry.names, ["10.0.0.1:5000/a/b:v1", "docker.io/library/c:latest"]);
     let Artifact::Image(image) = &entry.artifact else { panic!("{entry:?}") };
     assert_eq!(image.manifest().await.unwrap(), sample.manifest);
     for part in image.parts() {
@@ -102,7 +102,10 @@ async fn what_is_written_is_read_again_and_always_the_same() {
     assert_eq!(items[0]["RepoTags"], json!(["10.0.0.1:5000/a/b:v1", "c:latest"]));
     let entries = member(&bytes, "index.json").unwrap();
     assert_eq!(entries["manifests"][0]["annotations"]["org.opencontainers.image.ref.name"], "v1");
-    assert_eq!(entries["manifests"][1]["annotations"]["io.containerd.image.name"], Value::Null);
+    assert_eq!(
+        entries["manifests"][1]["annotations"]["io.containerd.image.name"],
+        "docker.io/library/c:latest"
+    );
 }
 
 #[tokio::test]

@@ -235,7 +235,7 @@ async fn a_referrer_that_fails_is_told_and_its_subject_is_there() {
     push(&source, &attached).await;
     let target = Fixture::with_quirks(|quirks| quirks.referrers = true).await;
     let denied = Fault::code(403, "DENIED");
-    target.registry.inject(Injection::next(Method::PUT, &attached.digest().to_string(), denied));
+    target.registry.inject(Injection::next(Method::PUT, attached.digest().to_string(), denied));
     let (name, options) = ("a:v1".parse().unwrap(), PushOptions::default());
     let failed =
         copy_with_referrers(&source.client, &name, &target.client, &name, &options, Progress::none());
