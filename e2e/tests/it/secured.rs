@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, ensure};
@@ -172,9 +172,79 @@ pub(crate) fn shown(stage: &Stage) -> Result<String> {
 }
 
 pub(crate) fn touch(stage: &Stage) -> Result<()> {
+    touch_those(stage, "app.kubernetes.io/part-of=reposure")
+}
+
+fn touch_those(stage: &Stage, labels: &str) -> Result<()> {
     let now = format!("touched={}", std::time::UNIX_EPOCH.elapsed()?.as_millis());
-    let pods = ["annotate", "pods", "-l", "app.kubernetes.io/part-of=reposure", "--overwrite", &now];
-    stage.kubectl(&pods).ok().map(drop)
+    stage.kubectl(&["annotate", "pods", "-l", labels, "--overwrite", &now]).ok().map(drop)
+}
+
+/// How long the old password may be good after a change.
+const OLD_PASSWORD: Duration = Duration::from_secs(180);
+/// How long one pod is made to look for changes, as its kubelet does by itself now and then.
+const ALONE: Duration = Duration::from_secs(16);
+
+/// The kubelets of a surrogate and of the registry bring a change each in its own time, up to 90 s: pushes go on whoever is first.
+#[test]
+fn no_push_fails_whoever_learns_of_a_new_password_first() -> Result<()> {
+    Stage::play_bare("password", |stage| {
+        stage.install_operator()?;
+        let installed = install(stage, &["--ephemeral", "--username=ann"])?;
+        let first = installed.lines().last().context("nothing was printed")?;
+        stage.reposure(&CREATE).ok()?;
+        let mut change = Change { stage, old: first.into(), images: 0 };
+        // Now and then the registry's turn comes within the first seconds, too.
+        let mut apart = false;
+        for new in ["two", "three", "four"] {
+            apart = apart || change.comes("surrogate", new)?;
+        }
+        ensure!(apart, "the registry was never the last to know");
+        change.comes("simple", "five").map(drop)
+    })
+}
+
+/// A password that changes, and pushes meanwhile.
+struct Change<'a> {
+    stage: &'a Stage,
+    old: String,
+    images: u64,
+}
+
+impl Change<'_> {
+    /// Changes the password, pushes until the old one is good no more, and tells whether only the `first` knew of it for a while.
+    fn comes(&mut self, first: &str, password: &str) -> Result<bool> {
+        let new = format!("ann:{password}");
+        change_password(self.stage, "ann", password)?;
+        let (changed, mut apart) = (Instant::now(), false);
+        while self.is_good(&self.old)? {
+            ensure!(changed.elapsed() < OLD_PASSWORD, "the old password is good for too long");
+            if changed.elapsed() < ALONE {
+                touch_those(self.stage, &format!("app.kubernetes.io/name=reposure-{first}"))?;
+                apart |= changed.elapsed() > ALONE / 2 && !self.is_good(&new)?;
+            }
+            self.push_another()?;
+        }
+        ensure!(self.is_good(&new)?, "the new password is not good");
+        self.old = new;
+        self.push_another()?;
+        Ok(apart)
+    }
+
+    fn is_good(&self, user: &str) -> Result<bool> {
+        Ok(ask(self.stage, Some(user), "GET", "/v2/")?.0 == "200")
+    }
+
+    /// Pushes an image that is not there yet.
+    fn push_another(&mut self) -> Result<()> {
+        self.images += 1;
+        let (stage, name) = (self.stage, format!("small:v{}", self.images));
+        let image = RandomImage::new(1000 + self.images, 2, 1 << 20)?;
+        image.write_oci_archive("v1", File::create(stage.path("small.tar"))?)?;
+        let pushed = stage.reposure(&["image", "push", "default", &name, "small.tar"]).ok()?;
+        ensure!(pushed.text() == image.digest(), "{pushed}");
+        Ok(())
+    }
 }
 
 /// Changes the password where it is checked and where the surrogate has it from.

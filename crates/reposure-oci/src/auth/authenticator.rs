@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderValue, Request};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use tokio::sync::Mutex;
 use url::Url;
 
@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     endpoint::Endpoint,
-    transport::{self, Transport},
+    transport::{self, Body, Transport},
 };
 
 /// Gives each request to one registry its `Authorization`.
@@ -80,6 +80,21 @@ impl Authenticator {
         scopes: &Scopes,
     ) -> Result<Option<HeaderValue>, AuthError> {
         let credentials = self.credentials(scopes).await?;
+        match self.authorize_by(http, scopes, Arc::clone(&credentials)).await {
+            Err(AuthError::Denied { .. }) if self.gives_others(scopes, &credentials) => {
+                let others = self.credentials(scopes).await?;
+                self.authorize_by(http, scopes, others).await
+            }
+            result => result,
+        }
+    }
+
+    async fn authorize_by(
+        &self,
+        http: &dyn Transport,
+        scopes: &Scopes,
+        credentials: Arc<Credentials>,
+    ) -> Result<Option<HeaderValue>, AuthError> {
         if let Credentials::Bearer(token) = &*credentials {
             return Ok(bearer(token));
         }
@@ -103,10 +118,20 @@ impl Authenticator {
         scopes: &Scopes,
     ) -> Result<Option<HeaderValue>, AuthError> {
         if self.state.lock().await.challenges(scopes).is_none() {
-            let asked = self.ask_registry(http).await?;
-            *self.state.lock().await.challenges(scopes) = Some(asked);
+            let asked = self.ask_registry(http, None).await?;
+            *self.state.lock().await.challenges(scopes) = Some(Challenge::all(asked.headers()));
         }
-        self.authorize(http, scopes).await
+        let authorization = self.authorize(http, scopes).await?;
+        // Tokens are new; a password that has changed may be one that the registry does not know yet.
+        if !self.source.is_changing() || authorization.is_none() {
+            return Ok(authorization);
+        }
+        let answer = self.ask_registry(http, authorization.as_ref()).await?;
+        if answer.status() != StatusCode::UNAUTHORIZED {
+            return Ok(authorization);
+        }
+        let other = self.renew(http, scopes, authorization.as_ref(), answer.headers()).await?;
+        Ok(other.or(authorization))
     }
 
     /// Returns another `Authorization` than `used`, which the registry answered with 401; none if there is no other.
@@ -126,7 +151,7 @@ impl Authenticator {
         let mut challenges = Challenge::all(answer);
         if challenges.is_empty() {
             // Some answer 401 without saying what they want; `/v2/` does.
-            challenges = self.ask_registry(http).await?;
+            challenges = Challenge::all(self.ask_registry(http, None).await?.headers());
         }
         {
             let mut state = self.state.lock().await;
@@ -135,20 +160,36 @@ impl Authenticator {
                 state.tokens.drop_refused(used);
             }
         }
-        let other = self.authorize(http, scopes).await?;
+        let credentials = self.credentials(scopes).await?;
+        let mut other = self.authorize(http, scopes).await?;
+        if used.is_some() && other.as_ref() == used && self.gives_others(scopes, &credentials) {
+            other = self.authorize(http, scopes).await?;
+        }
         Ok(other.filter(|other| Some(other) != used))
+    }
+
+    /// Tells whether there are other credentials than those that were refused.
+    fn gives_others(&self, scopes: &Scopes, refused: &Credentials) -> bool {
+        self.source.refused(scopes.repository_name(), refused)
     }
 
     async fn credentials(&self, scopes: &Scopes) -> Result<Arc<Credentials>, AuthError> {
         self.source.credentials(scopes.repository_name()).await.map_err(AuthError::Credentials)
     }
 
-    async fn ask_registry(&self, http: &dyn Transport) -> Result<Vec<Challenge>, AuthError> {
+    async fn ask_registry(
+        &self,
+        http: &dyn Transport,
+        authorization: Option<&HeaderValue>,
+    ) -> Result<Response<Body>, AuthError> {
         let path = http::uri::PathAndQuery::from_static("/v2/");
-        let request =
+        let mut request =
             Request::get(self.registry.uri(Some(&path))).body(transport::empty()).unwrap_or_default();
+        if let Some(authorization) = authorization {
+            request.headers_mut().insert(header::AUTHORIZATION, authorization.clone());
+        }
         let unreachable = |source| AuthError::Unreachable { realm: self.registry.to_string(), source };
-        Ok(Challenge::all(http.send(request).await.map_err(unreachable)?.headers()))
+        http.send(request).await.map_err(unreachable)
     }
 
     /// Meets the first challenge that can be met, `Bearer` before `Basic`.

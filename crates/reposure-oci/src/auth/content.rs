@@ -12,12 +12,13 @@ use super::{
     docker_config::{DockerConfig, DockerConfigError},
     source::CredentialsError,
 };
+use crate::digest::Digest;
 
 /// Credentials, and where they were found.
 #[derive(Debug)]
 pub(crate) enum Content {
     /// A docker configuration.
-    Docker(PathBuf, DockerConfig),
+    Docker { path: PathBuf, config: DockerConfig, digest: Digest },
     /// Those of the whole registry.
     One(Arc<Credentials>),
 }
@@ -36,12 +37,22 @@ impl Content {
         for (name, parse) in parsers {
             let path = place.join(name);
             if let Some(bytes) = read(&path)? {
-                let parsed = parse(bytes.expose_secret());
+                let digest = Digest::sha256_of(bytes.expose_secret());
                 let wrong = |source| CredentialsError::DockerConfig { path: path.clone(), source };
-                return Ok(Self::Docker(path.clone(), parsed.map_err(wrong)?));
+                let config = parse(bytes.expose_secret()).map_err(wrong)?;
+                return Ok(Self::Docker { path, config, digest });
             }
         }
         read_plain(place, read).map(|credentials| Self::One(Arc::new(credentials)))
+    }
+
+    /// Tells whether this is what was read before.
+    pub(crate) fn same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::One(mine), Self::One(theirs)) => mine.same(theirs),
+            (Self::Docker { digest: mine, .. }, Self::Docker { digest: theirs, .. }) => mine == theirs,
+            _ => false,
+        }
     }
 
     /// Returns the credentials for a repository of a registry, or for it as such, by the first of its names that is known.
@@ -52,7 +63,7 @@ impl Content {
     ) -> Result<Arc<Credentials>, CredentialsError> {
         match self {
             Self::One(credentials) => Ok(Arc::clone(credentials)),
-            Self::Docker(path, config) => {
+            Self::Docker { path, config, .. } => {
                 let wrong = |source| CredentialsError::DockerConfig { path: path.clone(), source };
                 let found = hosts.iter().find_map(|host| config.find(host, repository).transpose());
                 found.transpose().map_err(wrong)?.map(Arc::new).ok_or_else(|| CredentialsError::NoEntry {

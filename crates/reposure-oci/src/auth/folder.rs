@@ -3,7 +3,7 @@
 use std::{
     io::{self, ErrorKind, Read as _},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -13,21 +13,25 @@ use secrecy::SecretSlice;
 use super::{
     content::Content,
     credentials::Credentials,
+    rotation::Rotation,
     source::{CredentialsError, CredentialsSource},
 };
 
-/// How long files are not looked at again: the kubelet itself takes up to a minute to bring a change.
-const FRESH: Duration = Duration::from_secs(5);
+/// How long files are not looked at again, so that it is not done for each request. It adds to the up to 90 s that the kubelet takes to
+/// bring a change, after which the registry's old password is about to end.
+const FRESH: Duration = Duration::from_secs(1);
 
 /// Credentials in a folder with the keys of a Secret as files.
 ///
 /// The first that is there counts: `.dockerconfigjson`, `.dockercfg`, `token`, `username` and `password`. Where there is only a
 /// certificate for TLS, `tls.crt` and `tls.key`, there are no others; see [`ClientIdentity`](crate::direct::ClientIdentity).
+///
+/// After a change, the ones before are given again where the registry refuses the new ones, for up to 3 minutes.
 #[derive(Debug)]
 pub struct CredentialsFolder {
     path: PathBuf,
     hosts: Vec<String>,
-    read: Mutex<Option<(Instant, Arc<Content>)>>,
+    read: Mutex<Option<Rotation>>,
 }
 
 impl CredentialsFolder {
@@ -41,8 +45,9 @@ impl CredentialsFolder {
     }
 
     fn fresh(&self) -> Option<Arc<Content>> {
-        let read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
-        read.as_ref().filter(|(time, _)| time.elapsed() < FRESH).map(|(_, content)| Arc::clone(content))
+        let now = Instant::now();
+        let rotation = self.lock();
+        rotation.as_ref().filter(|read| now - read.read() < FRESH).map(|read| Arc::clone(read.content(now)))
     }
 
     async fn content(&self) -> Result<Arc<Content>, CredentialsError> {
@@ -52,10 +57,20 @@ impl CredentialsFolder {
         let path = self.path.clone();
         let read = tokio::task::spawn_blocking(move || Content::read(&path, read_file)).await;
         let content = read.map_err(|error| unreadable(&self.path, io::Error::other(error)))??;
-        let content = Arc::new(content);
-        *self.read.lock().unwrap_or_else(PoisonError::into_inner) =
-            Some((Instant::now(), Arc::clone(&content)));
-        Ok(content)
+        Ok(self.update(Arc::new(content)))
+    }
+
+    /// Takes what was read, and returns what is to be given.
+    fn update(&self, content: Arc<Content>) -> Arc<Content> {
+        let now = Instant::now();
+        let mut rotation = self.lock();
+        let rotation = rotation.get_or_insert_with(|| Rotation::new(Arc::clone(&content), now));
+        rotation.update(content, now);
+        Arc::clone(rotation.content(now))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Rotation>> {
+        self.read.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -65,6 +80,16 @@ impl CredentialsSource for CredentialsFolder {
         repository: Option<&'a str>,
     ) -> BoxFuture<'a, Result<Arc<Credentials>, CredentialsError>> {
         Box::pin(async move { self.content().await?.choose(&self.hosts, repository) })
+    }
+
+    fn refused(&self, repository: Option<&str>, credentials: &Credentials) -> bool {
+        let choose = |content: &Content| content.choose(&self.hosts, repository).ok();
+        let mut rotation = self.lock();
+        rotation.as_mut().is_some_and(|read| read.refuse(credentials, choose, Instant::now()))
+    }
+
+    fn is_changing(&self) -> bool {
+        self.lock().as_ref().is_some_and(|read| read.is_changing(Instant::now()))
     }
 }
 

@@ -80,6 +80,19 @@ pub trait CredentialsSource: Send + Sync + fmt::Debug {
         &'a self,
         repository: Option<&'a str>,
     ) -> BoxFuture<'a, Result<Arc<Credentials>, CredentialsError>>;
+
+    /// Takes note that the registry has refused credentials that this gave for a repository, and tells whether it gives others now:
+    /// those before a change that the registry has not noticed yet, for example.
+    fn refused(&self, repository: Option<&str>, credentials: &Credentials) -> bool {
+        let (_, _) = (repository, credentials);
+        false
+    }
+
+    /// Tells whether what it gives now has changed just now, so that the registry is better asked before it gets what cannot be sent
+    /// twice.
+    fn is_changing(&self) -> bool {
+        false
+    }
 }
 
 /// Credentials that never change.

@@ -17,6 +17,7 @@ mod network;
 mod real;
 mod referrers;
 mod remote;
+mod rotation;
 mod stores;
 mod transfer;
 mod uploads;
