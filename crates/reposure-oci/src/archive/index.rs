@@ -369,6 +369,25 @@ mod tests {
         );
     }
 
+    #[test]
+    fn members_are_taken_up_to_a_limit() {
+        let many = |count: usize| {
+            let mut header = tar::Header::new_gnu();
+            header.set_entry_type(EntryType::Regular);
+            header.set_size(0);
+            let mut file = tempfile::tempfile().unwrap();
+            for number in 0..count {
+                header.set_path(number.to_string()).unwrap();
+                header.set_cksum();
+                file.write_all(header.as_bytes()).unwrap();
+            }
+            TarIndex::read(&file, Path::new("images.tar")).unwrap().problem.map(|error| error.to_string())
+        };
+        assert_eq!(many(65_536), None);
+        let expected = "there are more than 65536 members: another one, \"65536\", is at byte 33554432";
+        assert_eq!(many(65_540).as_deref(), Some(expected));
+    }
+
     proptest! {
         #[test]
         fn damaged_tars_are_indexed_or_refused(position in 0usize..3000, value in any::<u8>(), length in 0usize..4096) {

@@ -126,6 +126,25 @@ async fn what_a_docker_archive_names_must_be_there() {
 }
 
 #[tokio::test]
+async fn images_and_layers_are_taken_up_to_a_limit() {
+    let images = |count| {
+        let items = vec![item("config.json", &Value::Null, &[]); count];
+        Tar::new().file("config.json", config(&[])).file("manifest.json", Value::from(items).to_string())
+    };
+    assert_eq!(open_tar(images(1024)).await.1.entries.len(), 1024);
+    insta::assert_snapshot!(error_of(images(1025)).await, @"images.tar cannot be used: manifest.json (from byte 1536) names 1025 images, over the limit of 1024");
+
+    let one = layer("one");
+    let layers = |count| {
+        let items = json!([item("config.json", &Value::Null, &vec!["layer.tar"; count])]).to_string();
+        let tar = Tar::new().file("config.json", config(&vec![one.as_slice(); count]));
+        tar.file("layer.tar", &one).file("manifest.json", items)
+    };
+    assert_eq!(image(&open_tar(layers(128)).await.1.entries[0]).parts().len(), 129);
+    insta::assert_snapshot!(error_of(layers(129)).await, @"images.tar cannot be used: manifest.json (from byte 13312) names 129 layers of configuration config.json (from byte 512), over the limit of 128");
+}
+
+#[tokio::test]
 async fn a_layer_of_a_kind_that_docker_lacks_makes_an_image_of_oci() {
     let (one, two) = (layer("one"), layer("two"));
     let zstd = compress_by(Format::Zstd, &two);

@@ -115,6 +115,34 @@ async fn indexes_that_are_nested_too_deep_or_damaged_are_errors() {
 }
 
 #[tokio::test]
+async fn manifests_levels_and_layers_are_taken_up_to_a_limit() {
+    let layout = Layout::new("one");
+    let wide = |count| pack(&index(&vec![layout.descriptor(); count]), layout.files());
+    assert_eq!(open_tar(wide(1024)).await.1.entries.len(), 1);
+    insta::assert_snapshot!(error_of(wide(1025)).await, @"images.tar cannot be used: index.json (from byte 1536) leads to more than 1024 manifests");
+
+    let deep = |levels| {
+        let (mut files, mut child) = (layout.files(), layout.descriptor());
+        for _ in 0..levels {
+            let above = index(&[child]);
+            child = describe(&MediaType::OCI_INDEX, &above);
+            files.push((blob_path(&above), above.into_bytes()));
+        }
+        pack(&index(&[child]), files)
+    };
+    assert!(matches!(open_tar(deep(4)).await.1.entries[0].artifact, Artifact::Index(_)));
+    insta::assert_snapshot!(error_of(deep(5)).await, @"images.tar cannot be used: manifest blobs/sha256/9392b0a0c58e47d1587f2311fc8d90fcf80d3a09710c2191fdf5ae2a0a81601b (from byte 4608) is nested deeper than 4 levels");
+
+    let layers = |count| {
+        let text = manifest(&layout.config, &vec![layout.layer.as_slice(); count]);
+        let top = index(&[describe(&MediaType::OCI_MANIFEST, &text)]);
+        pack(&top, layout.files().into_iter().chain([(blob_path(&text), text.into_bytes())]))
+    };
+    assert_eq!(image(&open_tar(layers(128)).await.1.entries[0]).parts().len(), 129);
+    insta::assert_snapshot!(error_of(layers(129)).await, @"images.tar cannot be used: manifest blobs/sha256/924e0fd3e9824c1e720377da9902d9e26130b5ce3c1d0a1bd418a43f15cfba6b (from byte 5632) has 129 layers, over the limit of 128");
+}
+
+#[tokio::test]
 async fn a_damaged_blob_of_a_layout_is_found_when_it_is_read() {
     let layout = Layout::new("one");
     let mut files = layout.files();
