@@ -13,7 +13,7 @@ use tar::{Builder, EntryType, Header};
 
 use super::{
     Bench, SPOOL,
-    samples::{blob_path, layout, nested, pack, sample},
+    samples::{blob_path, layout, nested, pack, sample, write},
 };
 
 const GIB: u64 = 1 << 30;
@@ -112,6 +112,44 @@ async fn huge_json_is_refused_by_its_size() {
         let at = write_holes(&path, &whole, &[(member, GIB)]);
         let wrong = format!("{member} (from byte {at}) has 1073741824 bytes, over the limit of");
         bench.refused(&path).await.says(&["images.tar cannot be used", &wrong]);
+    }
+}
+
+#[tokio::test]
+async fn huge_json_in_a_folder_is_refused_by_its_size() {
+    let bench = Bench::new().await;
+    let (files, paths) = nested();
+    let folder = bench.path("layout");
+    let grow =
+        |path: &str| File::options().write(true).open(folder.join(path)).unwrap().set_len(GIB).unwrap();
+    for member in ["index.json", "oci-layout", &paths[0]] {
+        write(&folder, &files);
+        grow(member);
+        if *member == paths[0] {
+            let mut index: Value = serde_json::from_slice(&files["index.json"]).unwrap();
+            index["manifests"][0]["size"] = GIB.into();
+            fs::write(folder.join("index.json"), index.to_string()).unwrap();
+        }
+        assert!(folder.join(member).metadata().unwrap().blocks() < 1000, "it takes room");
+        let wrong = format!("layout cannot be used: {member} has 1073741824 bytes, over the limit of");
+        bench.refused(&folder).await.says(&[&wrong]);
+    }
+    write(&folder, &files);
+    // A layer may be as large as it likes, but not another than is said.
+    grow(&paths[3]);
+    bench.refused(&folder).await.says(&[
+        "layout cannot be used",
+        &paths[3],
+        "has 1073741824 bytes instead of",
+    ]);
+
+    let folder = bench.path("docker");
+    let list = json!([{"Config": "config.json", "Layers": []}]).to_string();
+    write(&folder, &[("manifest.json".into(), list.into()), ("config.json".into(), Vec::new())].into());
+    for member in ["config.json", "manifest.json"] {
+        File::options().write(true).open(folder.join(member)).unwrap().set_len(GIB).unwrap();
+        let wrong = format!("docker cannot be used: {member} has 1073741824 bytes, over the limit of");
+        bench.refused(&folder).await.says(&[&wrong]);
     }
 }
 
