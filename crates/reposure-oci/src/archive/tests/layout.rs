@@ -3,14 +3,14 @@
 use super::*;
 
 /// A layout of one image, packed.
-struct Layout {
-    config: String,
-    layer: Vec<u8>,
-    manifest: String,
+pub(super) struct Layout {
+    pub(super) config: String,
+    pub(super) layer: Vec<u8>,
+    pub(super) manifest: String,
 }
 
 impl Layout {
-    fn new(content: &str) -> Self {
+    pub(super) fn new(content: &str) -> Self {
         let plain = layer(content);
         let layer = compress(&plain);
         let config = config(&[&plain]);
@@ -18,17 +18,17 @@ impl Layout {
         Self { config, layer, manifest }
     }
 
-    fn files(&self) -> Vec<(String, Vec<u8>)> {
+    pub(super) fn files(&self) -> Vec<(String, Vec<u8>)> {
         let contents = [self.config.as_bytes(), &self.layer, self.manifest.as_bytes()];
         contents.map(|content| (blob_path(content), content.to_vec())).into()
     }
 
-    fn descriptor(&self) -> Value {
+    pub(super) fn descriptor(&self) -> Value {
         describe(&MediaType::OCI_MANIFEST, &self.manifest)
     }
 }
 
-fn tagged(mut descriptor: Value, annotations: Value) -> Value {
+pub(super) fn tagged(mut descriptor: Value, annotations: Value) -> Value {
     descriptor["annotations"] = annotations;
     descriptor
 }

@@ -3,6 +3,7 @@
 mod docker;
 mod forms;
 mod layout;
+mod platforms;
 
 use std::{error::Error, path::Path};
 
