@@ -15,7 +15,7 @@ pub mod relay;
 pub use api_server::FakeApiServer;
 pub use forward_proxy::{Asked, ForwardProxy};
 pub use random::RandomImage;
-pub use raw_server::{RawAnswer, RawServer};
+pub use raw_server::{RawAnswer, RawServer, When};
 pub use registry::sha256 as digest_of;
 pub use registry::{
     AnonymousMount, Auth, Cluster, DigestHeader, Entry, Fault, ImageStreamApi, Immutable, Injection, Judge,

@@ -135,8 +135,8 @@ fn damaged_sources_are_refused() {
     "#);
     insta::assert_snapshot!(push("cut.tar"), @r#"
     [6]
-    error: cut.tar cannot be used
-      because: sha256:… refers to what is not there: sha256:…
+    error: cut.tar seems to be truncated: it ends at byte 109312 without an end mark
+      because: index.json (from byte 1536) names sha256:…, which is not there
     "#);
     insta::assert_snapshot!(push("flipped.tar"), @r#"
     [6]

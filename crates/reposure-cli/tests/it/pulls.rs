@@ -70,7 +70,7 @@ fn nothing_is_left_of_a_pull_that_failed() {
     insta::assert_snapshot!(environment.run(&["image", "pull", "default", "app:v1", "new.tar"]), @r#"
     [6]
     error: cannot pull app:v1 of registry default
-      because: the registry gave other bytes than it should
+      because: the registry gave other bytes than it should (GET /v2/app/blobs/sha256:…)
       because: blob sha256:… holds other bytes, of digest sha256:…
     "#);
     assert_eq!(environment.run(&["image", "pull", "default", "app:v1", "old.tar"]).code, 6);

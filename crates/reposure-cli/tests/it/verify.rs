@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::Method;
-use reposure_oci::Digest;
+use reposure_oci::{Digest, MediaType};
 use reposure_testing::{Fault, Injection, RandomImage};
 use serde_json::{Value, json};
 
@@ -95,6 +95,24 @@ fn layers_are_compared_with_their_diff_ids() {
         (code, faults(&report)),
         (6, vec![(manifest["config"]["digest"].as_str().unwrap(), "config")])
     );
+}
+
+#[test]
+fn a_configuration_is_read_up_to_a_limit() {
+    let environment = TestEnvironment::new();
+    for (tag, size, expected) in [("fits", 8 << 20, &[][..]), ("large", (8 << 20) + 1, &["config"])] {
+        let mut config = json!({"rootfs": {"type": "layers", "diff_ids": []}}).to_string();
+        config.push_str(&" ".repeat(size - config.len()));
+        let digest = environment.registry().put_blob("app", config);
+        let config = json!({"mediaType": MediaType::OCI_CONFIG, "digest": digest, "size": size});
+        let manifest =
+            json!({"schemaVersion": 2, "mediaType": MediaType::OCI_MANIFEST, "config": config, "layers": []});
+        let media_type = MediaType::OCI_MANIFEST;
+        environment.registry().put_manifest("app", Some(tag), media_type.as_str(), manifest.to_string());
+        let (_, report, stderr) = verify(&environment, &[&format!("app:{tag}"), "--diff-ids"]);
+        let kinds: Vec<_> = faults(&report).into_iter().map(|(_, kind)| kind).collect();
+        assert_eq!(kinds, expected, "{tag}: {stderr}");
+    }
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use reposure_oci::blob::Verifier;
+use reposure_oci::{BlobError, Digest, RepositoryName, blob::Verifier};
 use reposure_parcel::upload::How;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio_util::task::AbortOnDropHandle;
@@ -24,8 +24,8 @@ const READ: usize = 256 << 10;
 pub(super) struct Blobs(Vec<Mutex<Blob>>);
 
 impl Blobs {
-    pub(super) fn new(places: &[Place]) -> Self {
-        Self(places.iter().map(|place| Mutex::new(Blob::new(place))).collect())
+    pub(super) fn new(repository: &RepositoryName, places: &[Place]) -> Self {
+        Self(places.iter().map(|place| Mutex::new(Blob::new(repository, place))).collect())
     }
 
     /// Checks bytes that are written at `offset` of a blob, if they are the next ones. Others are read back later.
@@ -84,6 +84,8 @@ impl Check {
 
 /// A blob that is being checked.
 struct Blob {
+    repository: RepositoryName,
+    digest: Digest,
     file: Arc<File>,
     start: u64,
     size: u64,
@@ -96,8 +98,10 @@ struct Blob {
 }
 
 impl Blob {
-    fn new(place: &Place) -> Self {
+    fn new(repository: &RepositoryName, place: &Place) -> Self {
         Self {
+            repository: repository.clone(),
+            digest: place.blob.digest.clone(),
             file: place.file.clone(),
             start: place.start,
             size: place.blob.size,
@@ -115,8 +119,12 @@ impl Blob {
         batch.iter().try_for_each(|bytes| self.check(bytes))
     }
 
+    fn wrong(&self, source: BlobError) -> PullError {
+        PullError::of_bytes(&self.repository, &self.digest, source)
+    }
+
     fn check(&mut self, bytes: &[u8]) -> Result<(), PullError> {
-        self.verifier.update(bytes).map_err(PullError::Blob)?;
+        self.verifier.update(bytes).map_err(|source| self.wrong(source))?;
         self.front += bytes.len() as u64;
         Ok(())
     }
@@ -129,7 +137,7 @@ impl Blob {
             self.read(end, buffer)?;
             if end == self.size {
                 let verifier = self.verifier.clone();
-                return verifier.finish().map(|()| true).map_err(PullError::Blob);
+                return verifier.finish().map(|()| true).map_err(|source| self.wrong(source));
             }
         }
         Ok(false)

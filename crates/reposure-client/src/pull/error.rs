@@ -2,7 +2,7 @@
 
 use std::{io, time::Duration};
 
-use reposure_oci::{BlobError, Digest, registry, remote::RemoteError, transport::BoxError};
+use reposure_oci::{BlobError, Digest, RepositoryName, registry, remote::RemoteError, transport::BoxError};
 
 use crate::session::SessionError;
 
@@ -60,8 +60,14 @@ pub enum PullError {
     #[error("cannot read what was pulled")]
     ReadBack(#[source] io::Error),
     /// What was pulled is not what the manifest names.
-    #[error("the registry gave other bytes than it should")]
-    Blob(#[source] BlobError),
+    #[error("the registry gave other bytes than it should (GET {path})")]
+    Blob {
+        /// The blob's path in the registry; what it was answered with had a status of success.
+        path: String,
+        /// What is wrong with the bytes.
+        #[source]
+        source: BlobError,
+    },
     /// The sink does not take a piece.
     #[error("cannot write what was pulled")]
     Sink(#[source] BoxError),
@@ -74,6 +80,11 @@ impl From<RemoteError> for PullError {
 }
 
 impl PullError {
+    /// Takes what is wrong with the bytes that the registry gave of a blob.
+    pub(super) fn of_bytes(repository: &RepositoryName, blob: &Digest, source: BlobError) -> Self {
+        Self::Blob { path: format!("/v2/{repository}/blobs/{blob}"), source }
+    }
+
     /// Returns how long the same request is to wait, if the API server said so.
     pub(super) fn retry_after(&self) -> Option<Duration> {
         match self {

@@ -80,7 +80,7 @@ pub async fn fetch_each(
     let (jobs, shortest) = options.flight(session);
     let length = segment(&blobs, jobs, shortest, options.longest_range);
     let tickets = session.tickets(&name.repository, &blobs, options.near).await.map(Arc::new);
-    let checked = Arc::new(Blobs::new(&places));
+    let checked = Arc::new(Blobs::new(&name.repository, &places));
     let (check, fetched) = Check::start(checked.clone(), progress, finished);
     let fetch = Fetch {
         session: session.clone(),

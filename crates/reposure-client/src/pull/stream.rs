@@ -20,17 +20,19 @@ pub fn stream_blob(
 ) -> impl Stream<Item = Result<Bytes, PullError>> + Send + use<> {
     let pieces = ordered::pieces(session, repository, std::slice::from_ref(blob), options);
     let mut verifier = Some(Verifier::new(blob));
+    let (repository, digest) = (repository.clone(), blob.digest.clone());
+    let wrong = move |source| PullError::of_bytes(&repository, &digest, source);
     pieces.map(move |piece| {
         let piece = piece?;
         let checked = match verifier.as_mut() {
             Some(verifier) => verifier.update(&piece.bytes),
             None => Ok(()),
         };
-        checked.map_err(PullError::Blob)?;
+        checked.map_err(&wrong)?;
         if piece.last
             && let Some(verifier) = verifier.take()
         {
-            verifier.finish().map_err(PullError::Blob)?;
+            verifier.finish().map_err(&wrong)?;
         }
         Ok(piece.bytes)
     })

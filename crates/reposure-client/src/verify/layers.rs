@@ -236,7 +236,7 @@ impl<'a> Reader<'a> {
                     self.progress.send(Event::Advanced { part, bytes: bytes.len() as u64 });
                     of.take(bytes).await;
                 }
-                Err(PullError::Blob(error)) => return Ok(Err(Problem::Bytes(error))),
+                Err(PullError::Blob { source, .. }) => return Ok(Err(Problem::Bytes(source))),
                 Err(error @ PullError::Answer { status, .. }) if status.is_success() || status == 404 => {
                     return Ok(Err(Problem::Answer(error.into())));
                 }

@@ -49,7 +49,7 @@ async fn what_was_changed_on_the_way_down_is_refused_by_the_client() {
     let layer = Digest::sha256_of(image.blobs().last().unwrap());
     scene.fail(&format!("/blobs/{layer}"), How::Flip(1 << 20));
     let pulled = pull_into_file(&scene, "app:v1", PullOptions::default()).await;
-    assert!(matches!(pulled, Err(PullError::Blob(BlobError::Digest { .. }))), "{pulled:?}");
+    assert!(matches!(pulled, Err(PullError::Blob { source: BlobError::Digest { .. }, .. })), "{pulled:?}");
     scene.fail("/manifests/", How::Flip(10));
     let pulled = pull_into_file(&scene, "app:v1", PullOptions::default()).await;
     assert!(matches!(pulled, Err(PullError::Image(_))), "{pulled:?}");

@@ -169,7 +169,7 @@ async fn a_blob_of_other_bytes_is_no_success() {
     let places = places(&Arc::new(tempfile::tempfile().unwrap()), &blobs);
     let pulled =
         fetch_into(&session, &crate::support::image("app:v1"), places, options(), &Progress::none()).await;
-    assert!(matches!(pulled, Err(PullError::Blob(BlobError::Digest { .. }))), "{pulled:?}");
+    assert!(matches!(pulled, Err(PullError::Blob { source: BlobError::Digest { .. }, .. })), "{pulled:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -239,7 +239,7 @@ async fn a_blob_is_verified_by_the_algorithm_of_its_digest() {
         for result in [into_file, streamed.map(drop)] {
             match result {
                 Ok(()) => assert_eq!(body, content),
-                Err(PullError::Blob(BlobError::Digest { .. })) => assert_eq!(body, other),
+                Err(PullError::Blob { source: BlobError::Digest { .. }, .. }) => assert_eq!(body, other),
                 Err(error) => panic!("{error:?}"),
             }
         }

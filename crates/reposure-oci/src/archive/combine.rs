@@ -6,6 +6,7 @@ use super::{
     docker::{self, DockerError, Reader},
     entry::{Entry, normalize},
     layout::{self, IMAGE_NAME, LayoutImage, REF_NAME},
+    place::MemberPlace,
 };
 use crate::{
     digest::Digest,
@@ -21,16 +22,25 @@ const NAMED_LIMIT: usize = 8;
 #[derive(Debug, thiserror::Error)]
 pub enum CombineError {
     /// Manifests or blobs are not there.
-    #[error("{root} refers to what is not there: {}", name_some(missing))]
+    #[error("{index} names {root}, which {}", is_missing(root, missing))]
     Missing {
+        /// The layout's index.
+        index: MemberPlace,
         /// The image or index.
         root: Digest,
         /// What is missing.
         missing: BTreeSet<Digest>,
     },
     /// An image of a docker-archive cannot be made.
-    #[error("an image of {} cannot be used", docker::MANIFEST_FILE)]
-    Docker(#[source] DockerError),
+    #[error(transparent)]
+    Docker(DockerError),
+}
+
+fn is_missing(root: &Digest, missing: &BTreeSet<Digest>) -> String {
+    if missing.contains(root) {
+        return "is not there".into();
+    }
+    format!("refers to what is not there: {}", name_some(missing))
 }
 
 fn name_some(digests: &BTreeSet<Digest>) -> String {
@@ -123,7 +133,7 @@ fn of_platform(group: &Group, only: &Platform) -> Option<Arc<LayoutImage>> {
 
 fn entry(group: Group, docker: &[docker::Found], reader: &mut Reader<'_>) -> Result<Entry, CombineError> {
     let listed = |image: &LayoutImage| docker.iter().find(|found| found.config == image.config);
-    let Group { found: layout::Found { descriptor, node }, names } = group;
+    let Group { found: layout::Found { index, descriptor, node }, names } = group;
     match (node.artifact, node.images.as_slice()) {
         // The manifest of a graph driver's image is made by `docker save`, with uncompressed layers, and known to nobody: its
         // digest is worth less than what compression saves.
@@ -145,7 +155,7 @@ fn entry(group: Group, docker: &[docker::Found], reader: &mut Reader<'_>) -> Res
                     artifact: Artifact::Image(image.clone()),
                     omitted: node.missing.into_iter().collect(),
                 }),
-                _ => Err(CombineError::Missing { root: descriptor.digest, missing: node.missing }),
+                _ => Err(CombineError::Missing { index, root: descriptor.digest, missing: node.missing }),
             }
         }
     }

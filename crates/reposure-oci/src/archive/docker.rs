@@ -13,7 +13,8 @@ use super::{
     docker_layer::DockerLayer,
     options::Options,
     parts::ReadyPart,
-    store::{Store, StoreError},
+    place::MemberPlace,
+    store::{Content, Store, StoreError},
 };
 use crate::{
     digest::{Algorithm, Digest, Digester},
@@ -38,27 +39,46 @@ const IMAGES_LIMIT: usize = 1024;
 #[derive(Debug, thiserror::Error)]
 pub enum DockerError {
     /// A file cannot be had.
-    #[error("the docker-archive cannot be read")]
-    Store(#[source] StoreError),
+    #[error(transparent)]
+    Store(StoreError),
+    /// A file that the manifest names cannot be had.
+    #[error("{list} names a file that cannot be had")]
+    Named {
+        /// The manifest.
+        list: MemberPlace,
+        /// What is wrong.
+        #[source]
+        source: StoreError,
+    },
     /// There are too many images.
-    #[error("the docker-archive has {0} images, over the limit of {IMAGES_LIMIT}")]
-    TooManyImages(usize),
+    #[error("{list} names {images} images, over the limit of {IMAGES_LIMIT}")]
+    TooManyImages {
+        /// The manifest.
+        list: MemberPlace,
+        /// How many images there are.
+        images: usize,
+    },
     /// The configuration that the manifest names is not there.
-    #[error("{MANIFEST_FILE} names configuration {0}, which is not in the archive")]
-    MissingConfig(String),
-    /// A layer that the manifest names is not there.
-    #[error("layer {layer} of the image with configuration {config} is not in the archive")]
-    MissingLayer {
-        /// The layer's path.
-        layer: String,
+    #[error("{list} names configuration {config}, which is not there")]
+    MissingConfig {
+        /// The manifest.
+        list: MemberPlace,
         /// The configuration's path.
         config: String,
+    },
+    /// A layer that the manifest names is not there.
+    #[error("{list} names layer {layer}, which is not there")]
+    MissingLayer {
+        /// The manifest.
+        list: MemberPlace,
+        /// The layer's path.
+        layer: String,
     },
     /// The configuration is no JSON of the expected shape.
     #[error("configuration {config} is malformed")]
     MalformedConfig {
-        /// The configuration's path.
-        config: String,
+        /// The configuration.
+        config: MemberPlace,
         /// What is wrong.
         #[source]
         source: serde_json::Error,
@@ -66,26 +86,30 @@ pub enum DockerError {
     /// The configuration is another than its file name says.
     #[error("configuration {config} is damaged: its digest is {actual}")]
     DamagedConfig {
-        /// The configuration's path, which holds the expected digest.
-        config: String,
+        /// The configuration, whose path holds the expected digest.
+        config: MemberPlace,
         /// The digest of the bytes.
         actual: Digest,
     },
     /// The manifest names another number of layers than the configuration.
-    #[error("{MANIFEST_FILE} names {layers} layers, where configuration {config} has {diff_ids} diff IDs")]
+    #[error("{list} names {layers} layers, where configuration {config} has {diff_ids} diff IDs")]
     LayerCount {
-        /// The configuration's path.
-        config: String,
+        /// The manifest.
+        list: MemberPlace,
+        /// The configuration.
+        config: MemberPlace,
         /// How many layers the manifest names.
         layers: usize,
         /// How many the configuration does.
         diff_ids: usize,
     },
     /// There are too many layers.
-    #[error("the image with configuration {config} has {layers} layers, over the limit of {LAYERS_LIMIT}")]
+    #[error("{list} names {layers} layers of configuration {config}, over the limit of {LAYERS_LIMIT}")]
     TooManyLayers {
-        /// The configuration's path.
-        config: String,
+        /// The manifest.
+        list: MemberPlace,
+        /// The configuration.
+        config: MemberPlace,
         /// How many layers there are.
         layers: usize,
     },
@@ -125,6 +149,8 @@ pub(crate) struct Found {
     pub(crate) config: Digest,
     /// Whether docker's graph driver has made it, with an OCI manifest that nobody else knows.
     pub(crate) by_graph_driver: bool,
+    list: MemberPlace,
+    config_place: MemberPlace,
     config_bytes: Bytes,
     item: Item,
 }
@@ -146,52 +172,65 @@ impl<'a> Reader<'a> {
     /// Returns the images that `manifest.json` names, or `None` if there is no such file.
     pub(crate) fn find(&self) -> Result<Option<Vec<Found>>, DockerError> {
         let items = self.store.json::<Vec<Item>>(MANIFEST_FILE, MANIFEST_FILE_LIMIT);
-        let Some(items) = items.map_err(DockerError::Store)? else { return Ok(None) };
+        let Some((items, list)) = items.map_err(DockerError::Store)? else { return Ok(None) };
         if items.len() > IMAGES_LIMIT {
-            return Err(DockerError::TooManyImages(items.len()));
+            return Err(DockerError::TooManyImages { list, images: items.len() });
         }
-        items.into_iter().map(|item| self.read_config(item)).collect::<Result<_, _>>().map(Some)
+        items.into_iter().map(|item| self.read_config(item, &list)).collect::<Result<_, _>>().map(Some)
     }
 
-    fn read_config(&self, mut item: Item) -> Result<Found, DockerError> {
-        let content = self.store.find(&item.config).map_err(DockerError::Store)?;
-        let content = content.ok_or_else(|| DockerError::MissingConfig(item.config.clone()))?;
+    fn read_config(&self, mut item: Item, list: &MemberPlace) -> Result<Found, DockerError> {
+        let missing = || DockerError::MissingConfig { list: list.clone(), config: item.config.clone() };
+        let content = self.named(&item.config, list)?.ok_or_else(missing)?;
+        let config_place = content.place();
         let config_bytes = content.read(CONFIG_LIMIT).map_err(DockerError::Store)?;
         let expected = named_digest(&item.config);
         let mut digester = Digester::new(expected.as_ref().map_or(Algorithm::Sha256, Digest::algorithm));
         digester.update(&config_bytes);
         let config = digester.finish();
         if expected.is_some_and(|expected| expected != config) {
-            return Err(DockerError::DamagedConfig { config: item.config, actual: config });
+            return Err(DockerError::DamagedConfig { config: config_place, actual: config });
         }
         let by_graph_driver = item.layer_sources.as_ref().is_some_and(|sources| !sources.is_empty());
         let names = item.repo_tags.take().unwrap_or_default();
-        Ok(Found { names, config, by_graph_driver, config_bytes, item })
+        let list = list.clone();
+        Ok(Found { names, config, by_graph_driver, list, config_place, config_bytes, item })
+    }
+
+    /// Finds what the manifest names.
+    fn named(&self, path: &str, list: &MemberPlace) -> Result<Option<Content>, DockerError> {
+        self.store.find(path).map_err(|source| DockerError::Named { list: list.clone(), source })
     }
 
     /// Makes the image.
     pub(crate) fn image(&mut self, found: &Found) -> Result<Artifact, DockerError> {
-        let config = found.item.config.clone();
+        let (list, config) = (found.list.clone(), found.config_place.clone());
         let parsed: Config = serde_json::from_slice(&found.config_bytes)
             .map_err(|source| DockerError::MalformedConfig { config: config.clone(), source })?;
         let diff_ids = parsed.rootfs.diff_ids.unwrap_or_default();
-        let layers = found.item.layers.as_deref().unwrap_or_default();
-        if layers.len() > LAYERS_LIMIT {
-            return Err(DockerError::TooManyLayers { config, layers: layers.len() });
+        let named = found.item.layers.as_deref().unwrap_or_default();
+        let layers = named.len();
+        if layers > LAYERS_LIMIT {
+            return Err(DockerError::TooManyLayers { list, config, layers });
         }
-        if layers.len() != diff_ids.len() {
-            return Err(DockerError::LayerCount { config, layers: layers.len(), diff_ids: diff_ids.len() });
+        if layers != diff_ids.len() {
+            return Err(DockerError::LayerCount { list, config, layers, diff_ids: diff_ids.len() });
         }
-        let pairs = layers.iter().zip(&diff_ids);
+        let pairs = named.iter().zip(&diff_ids);
         let layers =
-            pairs.map(|(layer, diff_id)| self.layer(layer, diff_id, &config)).collect::<Result<_, _>>()?;
+            pairs.map(|(layer, diff_id)| self.layer(layer, diff_id, &list)).collect::<Result<_, _>>()?;
         let part = ReadyPart::config(MediaType::DOCKER_CONFIG, found.config_bytes.clone());
         Ok(Artifact::Image(Arc::new(DockerImage::new(part, layers))))
     }
 
-    fn layer(&mut self, path: &str, diff_id: &Digest, config: &str) -> Result<Arc<DockerLayer>, DockerError> {
-        let missing = || DockerError::MissingLayer { layer: path.into(), config: config.into() };
-        let content = self.store.find(path).map_err(DockerError::Store)?.ok_or_else(missing)?;
+    fn layer(
+        &mut self,
+        path: &str,
+        diff_id: &Digest,
+        list: &MemberPlace,
+    ) -> Result<Arc<DockerLayer>, DockerError> {
+        let missing = || DockerError::MissingLayer { list: list.clone(), layer: path.into() };
+        let content = self.named(path, list)?.ok_or_else(missing)?;
         let make = || Arc::new(DockerLayer::new(content, diff_id.clone(), self.options.clone()));
         Ok(self.layers.entry(diff_id.clone()).or_insert_with(make).clone())
     }

@@ -120,13 +120,13 @@ impl DockerLayer {
         let _permit = self.options.workers.permit().await;
         let (work, options) = (self.work.clone(), self.options.clone());
         let done = blocking::run(move |stop| job(&work, &options, stop)).await;
-        done.map_err(|source| LayerError::Broken { layer: self.work.content.place(), source })?
+        done.map_err(|source| LayerError::Broken { layer: self.work.content.origin(), source })?
     }
 }
 
 impl Work {
     fn make(&self, options: &Options, stop: &Stop) -> Result<Arc<dyn Blob>, LayerError> {
-        let read = |source| LayerError::Read { layer: self.content.place(), source };
+        let read = |source| LayerError::Read { layer: self.content.origin(), source };
         let format = self.content.format().map_err(read)?;
         let reader = stop.reader(self.content.open().map_err(read)?);
         match format {
@@ -143,7 +143,7 @@ impl Work {
     }
 
     fn failed(&self, source: io::Error) -> LayerError {
-        LayerError::Compress { layer: self.content.place(), source }
+        LayerError::Compress { layer: self.content.origin(), source }
     }
 
     /// Finds what the layer became before, and measures it then.
@@ -152,7 +152,7 @@ impl Work {
         let Some(known) = cache.find(&self.diff_id, &options.compression.to_string()) else {
             return Ok(None);
         };
-        let read = |source| LayerError::Read { layer: self.content.place(), source };
+        let read = |source| LayerError::Read { layer: self.content.origin(), source };
         if self.content.format().map_err(read)?.is_some() {
             return Ok(None); // it goes as it is
         }
@@ -191,7 +191,7 @@ impl Work {
 
     /// Takes a layer that is to stay uncompressed, where it is.
     fn pass(&self, reader: impl Read) -> Result<Arc<dyn Blob>, LayerError> {
-        let failed = |source| LayerError::Read { layer: self.content.place(), source };
+        let failed = |source| LayerError::Read { layer: self.content.origin(), source };
         let (diff_id, size) = measure(reader).map_err(failed)?;
         self.check_diff_id(&diff_id)?;
         Ok(self.content.blob(Descriptor::new(layer_type(Compression::None), diff_id, size)))
@@ -215,7 +215,7 @@ impl Work {
         if *actual == self.diff_id {
             return Ok(());
         }
-        let (layer, expected) = (self.content.place(), self.diff_id.clone());
+        let (layer, expected) = (self.content.origin(), self.diff_id.clone());
         Err(LayerError::DiffId { layer, expected, actual: actual.clone() })
     }
 }

@@ -15,6 +15,7 @@ use std::{
 use tar::{Entry, EntryType};
 
 use super::path::{MemberPath, PathError};
+use crate::tarball::BLOCK;
 
 /// How many members an archive of images may have: a hundred images of 128 layers with all that old dockers add fit four times.
 const MEMBERS_LIMIT: usize = 65_536;
@@ -63,23 +64,42 @@ fn after(last: Option<&str>) -> String {
 #[derive(Debug, thiserror::Error)]
 pub enum MemberError {
     /// The member's own path, or the one that it links to, is not inside of the archive.
-    #[error("member {member:?} is refused")]
+    #[error("member {member:?} at byte {offset} is refused")]
     Path {
         /// The member's path, as it stands in the archive.
         member: String,
+        /// Where its header is, in bytes.
+        offset: u64,
         /// What is wrong with it.
         #[source]
         source: PathError,
     },
     /// Two members have one path.
-    #[error("member {0} is there twice")]
-    Duplicate(String),
+    #[error("member {member} is there twice, at bytes {first} and {second}")]
+    Duplicate {
+        /// The path.
+        member: String,
+        /// Where the header of the first one is, in bytes.
+        first: u64,
+        /// Where the header of the second one is, in bytes.
+        second: u64,
+    },
     /// The member has holes, which images do not need.
-    #[error("member {0} is a sparse file")]
-    Sparse(String),
+    #[error("member {member:?} at byte {offset} is a sparse file")]
+    Sparse {
+        /// The member's path, as it stands in the archive.
+        member: String,
+        /// Where its header is, in bytes.
+        offset: u64,
+    },
     /// There are more members than any archive of images has.
-    #[error("there are more than {MEMBERS_LIMIT} members")]
-    TooMany,
+    #[error("there are more than {MEMBERS_LIMIT} members: another one, {member:?}, is at byte {offset}")]
+    TooMany {
+        /// The path of the first one that is too many, as it stands in the archive.
+        member: String,
+        /// Where its header is, in bytes.
+        offset: u64,
+    },
 }
 
 /// Where a member is.
@@ -93,7 +113,22 @@ pub(crate) enum Member {
         size: u64,
     },
     /// A symbolic or hard link.
-    Link(MemberPath),
+    Link {
+        /// Where its header is in the archive, in bytes.
+        header: u64,
+        /// What it leads to.
+        target: MemberPath,
+    },
+}
+
+impl Member {
+    /// Returns where its header is, in bytes.
+    const fn header(&self) -> u64 {
+        match self {
+            Self::File { offset, .. } => offset.saturating_sub(BLOCK as u64),
+            Self::Link { header, .. } => *header,
+        }
+    }
 }
 
 /// The members of a tar by path.
@@ -106,6 +141,8 @@ pub(crate) struct TarIndex {
     ///
     /// [POSIX]: https://pubs.opengroup.org/onlinepubs/9799919799/utilities/pax.html
     pub(crate) has_end: bool,
+    /// The tar's size in bytes.
+    pub(crate) size: u64,
 }
 
 impl TarIndex {
@@ -125,17 +162,17 @@ impl TarIndex {
             at_end: Cell::new(false),
         };
         let mut archive = tar::Archive::new(&headers);
-        let mut index = Self::default();
+        let mut index = Self { size: length, ..Self::default() };
         let mut last = None;
         let entries = archive.entries_with_seek().map_err(|source| broken(0, None, source))?;
         for entry in entries {
-            let entry = entry.map_err(|source| broken(headers.position.get(), last.as_ref(), source))?;
+            let entry = entry.map_err(|source| broken(headers.block(), last.as_ref(), source))?;
             check_length(&entry, path, length)?;
             match index.add(entry) {
                 Ok(Some(path)) => last = Some(path),
                 Ok(None) => {}
-                Err(MemberError::TooMany) => {
-                    index.problem.get_or_insert(MemberError::TooMany);
+                Err(error @ MemberError::TooMany { .. }) => {
+                    index.problem.get_or_insert(error);
                     return Ok(index);
                 }
                 Err(error) => _ = index.problem.get_or_insert(error),
@@ -148,32 +185,35 @@ impl TarIndex {
     fn add(&mut self, mut entry: Entry<'_, impl Read>) -> Result<Option<MemberPath>, MemberError> {
         let raw = entry.path_bytes().into_owned();
         let name = || String::from_utf8_lossy(&raw).into_owned();
-        let refused = |source| MemberError::Path { member: name(), source };
+        let header = entry.raw_header_position();
+        let refused = |source| MemberError::Path { member: name(), offset: header, source };
         let kind = entry.header().entry_type();
         if kind.is_dir() {
             return Ok(None);
         }
         let path = MemberPath::parse(&raw).map_err(refused)?;
         if is_sparse(&mut entry) {
-            return Err(MemberError::Sparse(name()));
+            return Err(MemberError::Sparse { member: name(), offset: header });
         }
         let target = entry.link_name_bytes().unwrap_or_default();
         let member = match kind {
             EntryType::Regular | EntryType::Continuous => {
                 Member::File { offset: entry.raw_file_position(), size: entry.size() }
             }
-            EntryType::Symlink => Member::Link(path.follow(&target).map_err(refused)?),
-            EntryType::Link => Member::Link(MemberPath::parse(&target).map_err(refused)?),
+            EntryType::Symlink => Member::Link { header, target: path.follow(&target).map_err(refused)? },
+            EntryType::Link => Member::Link { header, target: MemberPath::parse(&target).map_err(refused)? },
             // Devices and the like are nothing that an image consists of.
             _ => return Ok(None),
         };
         if self.members.len() >= MEMBERS_LIMIT {
-            return Err(MemberError::TooMany);
+            return Err(MemberError::TooMany { member: name(), offset: header });
         }
-        match self.members.insert(path.clone(), member) {
-            None => Ok(Some(path)),
-            Some(_) => Err(MemberError::Duplicate(path.to_string())),
+        if let Some(first) = self.members.get(&path) {
+            let first = first.header();
+            return Err(MemberError::Duplicate { member: path.to_string(), first, second: header });
         }
+        self.members.insert(path.clone(), member);
+        Ok(Some(path))
     }
 
     /// Returns the member at `path`.
@@ -214,6 +254,13 @@ struct Headers<'a> {
     position: Cell<u64>,
     budget: Cell<u64>,
     at_end: Cell<bool>,
+}
+
+impl Headers<'_> {
+    /// Returns where the block is that was read last.
+    fn block(&self) -> u64 {
+        self.position.get().saturating_sub(1) / BLOCK as u64 * BLOCK as u64
+    }
 }
 
 impl Read for &Headers<'_> {
@@ -271,8 +318,9 @@ mod tests {
             .bytes();
         let index = index(&bytes).unwrap();
         assert_eq!(get(&index, "a/b"), Some(Member::File { offset: 512, size: 7 }));
-        assert_eq!(get(&index, "a/c"), Some(Member::Link(MemberPath::parse(b"d").unwrap())));
-        assert_eq!(get(&index, "e"), Some(Member::Link(MemberPath::parse(b"a/b").unwrap())));
+        let link = |header, target| Some(Member::Link { header, target: MemberPath::parse(target).unwrap() });
+        assert_eq!(get(&index, "a/c"), link(1024, b"d"));
+        assert_eq!(get(&index, "e"), link(1536, b"a/b"));
         assert!(matches!(get(&index, &long), Some(Member::File { size: 1, .. })));
         assert!(index.has_end && index.problem.is_none());
     }
@@ -280,11 +328,14 @@ mod tests {
     #[test]
     fn notes_members_that_cannot_be_used() {
         let problem = |tar: Tar| index(&tar.bytes()).unwrap().problem.unwrap().to_string();
-        assert_eq!(problem(Tar::new().raw_file(b"../a", "x")), "member \"../a\" is refused");
-        assert_eq!(problem(Tar::new().raw_file(b"/a", "x")), "member \"/a\" is refused");
-        assert_eq!(problem(Tar::new().symlink("a", "../b")), "member \"a\" is refused");
-        assert_eq!(problem(Tar::new().file("a", "x").file("./a", "y")), "member a is there twice");
-        assert_eq!(problem(Tar::new().sparse("a")), "member a is a sparse file");
+        let one = || Tar::new().file("a", "x");
+        assert_eq!(problem(one().raw_file(b"../a", "x")), "member \"../a\" at byte 1024 is refused");
+        assert_eq!(problem(one().raw_file(b"/a", "x")), "member \"/a\" at byte 1024 is refused");
+        assert_eq!(problem(one().symlink("b", "../b")), "member \"b\" at byte 1024 is refused");
+        assert_eq!(problem(one().file("./a", "y")), "member a is there twice, at bytes 0 and 1024");
+        assert_eq!(problem(one().sparse("b")), "member \"b\" at byte 1024 is a sparse file");
+        let links = Tar::new().file("a", "x").symlink("b", "a").hardlink("b", "a");
+        assert_eq!(problem(links), "member b is there twice, at bytes 1024 and 1536");
     }
 
     #[test]
@@ -296,7 +347,7 @@ mod tests {
             "images.tar is truncated: member b, from byte 1536, needs 2000 bytes, but 464 are left"
         );
         let text = index(&bytes[..1200]).unwrap_err().to_string();
-        assert_eq!(text, "images.tar is damaged or incomplete at byte 1200, after member a");
+        assert_eq!(text, "images.tar is damaged or incomplete at byte 1024, after member a");
         assert!(!index(&bytes[..1024]).unwrap().has_end);
     }
 
@@ -316,6 +367,25 @@ mod tests {
             matches!(error, TarError::Header { ref source, .. } if source.to_string().contains("headers")),
             "{error:?}"
         );
+    }
+
+    #[test]
+    fn members_are_taken_up_to_a_limit() {
+        let many = |count: usize| {
+            let mut header = tar::Header::new_gnu();
+            header.set_entry_type(EntryType::Regular);
+            header.set_size(0);
+            let mut file = tempfile::tempfile().unwrap();
+            for number in 0..count {
+                header.set_path(number.to_string()).unwrap();
+                header.set_cksum();
+                file.write_all(header.as_bytes()).unwrap();
+            }
+            TarIndex::read(&file, Path::new("images.tar")).unwrap().problem.map(|error| error.to_string())
+        };
+        assert_eq!(many(65_536), None);
+        let expected = "there are more than 65536 members: another one, \"65536\", is at byte 33554432";
+        assert_eq!(many(65_540).as_deref(), Some(expected));
     }
 
     proptest! {

@@ -10,7 +10,8 @@ use serde::Deserialize;
 use super::{
     docker::LAYERS_LIMIT,
     parts::{ReadyPart, label},
-    store::{Store, StoreError},
+    place::MemberPlace,
+    store::{Content, Store, StoreError},
 };
 use crate::{
     digest::Digest,
@@ -38,44 +39,49 @@ pub(crate) const LAYOUT_FILE_LIMIT: u64 = 4096;
 #[derive(Debug, thiserror::Error)]
 pub enum LayoutError {
     /// A file cannot be had.
-    #[error("the OCI layout cannot be read")]
-    Store(#[source] StoreError),
+    #[error(transparent)]
+    Store(StoreError),
     /// The layout is of a version that is unknown here.
-    #[error("the OCI layout is of version {0:?}, where 1.0.0 is known")]
-    Version(String),
+    #[error("{file} says version {version:?}, where 1.0.0 is known")]
+    Version {
+        /// The file that says so.
+        file: MemberPlace,
+        /// The version.
+        version: String,
+    },
     /// There is no index.
     #[error("the OCI layout has no {INDEX_FILE}")]
     NoIndex,
     /// A manifest is damaged or malformed.
-    #[error("manifest {digest} of the OCI layout cannot be used")]
+    #[error("manifest {file} cannot be used")]
     Manifest {
-        /// The manifest's digest, as named.
-        digest: Digest,
+        /// The manifest.
+        file: MemberPlace,
         /// What is wrong.
         #[source]
         source: ManifestError,
     },
     /// A blob has another size than its descriptor says.
-    #[error("blob {digest} of the OCI layout has {actual} bytes instead of {expected}")]
+    #[error("{file} has {actual} bytes instead of {expected}")]
     Size {
-        /// The blob's digest, as named.
-        digest: Digest,
+        /// The blob.
+        file: MemberPlace,
         /// The size in the descriptor, in bytes.
         expected: u64,
         /// The file's size, in bytes.
         actual: u64,
     },
     /// Indexes are nested too deep.
-    #[error("index {0} of the OCI layout is nested deeper than {INDEX_DEPTH_LIMIT} levels")]
-    TooDeep(Digest),
+    #[error("manifest {0} is nested deeper than {INDEX_DEPTH_LIMIT} levels")]
+    TooDeep(MemberPlace),
     /// There are too many manifests.
-    #[error("the OCI layout leads to more than {MANIFESTS_LIMIT} manifests")]
-    TooManyManifests,
+    #[error("{0} leads to more than {MANIFESTS_LIMIT} manifests")]
+    TooManyManifests(MemberPlace),
     /// There are too many layers.
-    #[error("image {digest} of the OCI layout has {layers} layers, over the limit of {LAYERS_LIMIT}")]
+    #[error("manifest {file} has {layers} layers, over the limit of {LAYERS_LIMIT}")]
     TooManyLayers {
-        /// The manifest's digest.
-        digest: Digest,
+        /// The manifest.
+        file: MemberPlace,
         /// How many layers there are.
         layers: usize,
     },
@@ -90,6 +96,8 @@ struct LayoutFile {
 /// An image or index of a layout.
 #[derive(Debug)]
 pub(crate) struct Found {
+    /// The layout's index.
+    pub(crate) index: MemberPlace,
     /// The descriptor in the layout's index.
     pub(crate) descriptor: Descriptor,
     /// What was reached from it.
@@ -115,21 +123,24 @@ pub(crate) fn is_layout(store: &Store) -> Result<bool, StoreError> {
 /// Reads the layout's images.
 pub(crate) fn read(store: &Store) -> Result<Vec<Found>, LayoutError> {
     let version = store.json::<LayoutFile>(LAYOUT_FILE, LAYOUT_FILE_LIMIT).map_err(LayoutError::Store)?;
-    let version = version.map(|file| file.image_layout_version).unwrap_or_default();
-    if !version.starts_with("1.") {
-        return Err(LayoutError::Version(version));
+    if let Some((LayoutFile { image_layout_version: version }, file)) = version
+        && !version.starts_with("1.")
+    {
+        return Err(LayoutError::Version { file, version });
     }
     let index = store.json::<IndexManifest>(INDEX_FILE, MANIFEST_LIMIT as u64).map_err(LayoutError::Store)?;
-    let mut walk = Walk { store, visited: 0 };
+    let (index, file) = index.ok_or(LayoutError::NoIndex)?;
+    let mut walk = Walk { store, index: file.clone(), visited: 0 };
     let found = |descriptor: Descriptor| {
         let node = walk.node(&descriptor, 0)?;
-        Ok(Found { descriptor, node })
+        Ok(Found { index: file.clone(), descriptor, node })
     };
-    index.ok_or(LayoutError::NoIndex)?.manifests.into_iter().map(found).collect()
+    index.manifests.into_iter().map(found).collect()
 }
 
 struct Walk<'a> {
     store: &'a Store,
+    index: MemberPlace,
     visited: usize,
 }
 
@@ -137,29 +148,38 @@ impl Walk<'_> {
     fn node(&mut self, descriptor: &Descriptor, depth: usize) -> Result<Node, LayoutError> {
         self.visited += 1;
         if self.visited > MANIFESTS_LIMIT {
-            return Err(LayoutError::TooManyManifests);
+            return Err(LayoutError::TooManyManifests(self.index.clone()));
         }
-        if depth > INDEX_DEPTH_LIMIT {
-            return Err(LayoutError::TooDeep(descriptor.digest.clone()));
-        }
-        let Some(manifest) = self.manifest(descriptor)? else {
+        let Some(content) = self.find(descriptor)? else {
             return Ok(Node { missing: [descriptor.digest.clone()].into(), ..Node::default() });
         };
-        let malformed = |source| LayoutError::Manifest { digest: descriptor.digest.clone(), source };
-        match manifest.parse().map_err(malformed)? {
+        let file = content.place();
+        if depth > INDEX_DEPTH_LIMIT {
+            return Err(LayoutError::TooDeep(file));
+        }
+        let bytes = content.read(MANIFEST_LIMIT as u64).map_err(LayoutError::Store)?;
+        let manifest = RawManifest::verified(descriptor.media_type.clone(), bytes, &descriptor.digest);
+        let unusable = |source| LayoutError::Manifest { file: file.clone(), source };
+        let manifest = manifest.map_err(unusable)?;
+        match manifest.parse().map_err(unusable)? {
+            Manifest::Image(image) if image.layers.len() > LAYERS_LIMIT => {
+                Err(LayoutError::TooManyLayers { file, layers: image.layers.len() })
+            }
             Manifest::Image(image) => self.image(manifest, &image, descriptor.platform.clone()),
             Manifest::Index(index) => self.index(manifest, &index, depth),
         }
     }
 
-    fn manifest(&self, descriptor: &Descriptor) -> Result<Option<RawManifest>, LayoutError> {
-        let digest = &descriptor.digest;
-        let content = self.store.find(&blob_path(digest)).map_err(LayoutError::Store)?;
-        let Some(content) = content else { return Ok(None) };
-        check_size(descriptor, content.size)?;
-        let bytes = content.read(MANIFEST_LIMIT as u64).map_err(LayoutError::Store)?;
-        let manifest = RawManifest::verified(descriptor.media_type.clone(), bytes, digest);
-        manifest.map(Some).map_err(|source| LayoutError::Manifest { digest: digest.clone(), source })
+    /// Finds a blob, which must have the size that is said of it.
+    fn find(&self, descriptor: &Descriptor) -> Result<Option<Content>, LayoutError> {
+        let content = self.store.find(&blob_path(&descriptor.digest)).map_err(LayoutError::Store)?;
+        match content {
+            Some(content) if content.size != descriptor.size => {
+                let (expected, actual) = (descriptor.size, content.size);
+                Err(LayoutError::Size { file: content.place(), expected, actual })
+            }
+            content => Ok(content),
+        }
     }
 
     fn index(
@@ -188,10 +208,6 @@ impl Walk<'_> {
         parsed: &ImageManifest,
         platform: Option<Platform>,
     ) -> Result<Node, LayoutError> {
-        if parsed.layers.len() > LAYERS_LIMIT {
-            let digest = manifest.digest().clone();
-            return Err(LayoutError::TooManyLayers { digest, layers: parsed.layers.len() });
-        }
         let mut parts: Vec<Arc<dyn Layer>> = Vec::new();
         let mut missing = BTreeSet::new();
         let labels =
@@ -215,21 +231,14 @@ impl Walk<'_> {
     }
 
     fn part(&self, descriptor: &Descriptor, label: String) -> Result<Option<ReadyPart>, LayoutError> {
-        let content = self.store.find(&blob_path(&descriptor.digest)).map_err(LayoutError::Store)?;
-        let Some(content) = content else { return Ok(None) };
-        check_size(descriptor, content.size)?;
-        Ok(Some(ReadyPart::new(label, content.blob(descriptor.clone()))))
+        let content = self.find(descriptor)?;
+        Ok(content.map(|content| ReadyPart::new(label, content.blob(descriptor.clone()))))
     }
 }
 
 /// Returns where a layout holds a blob.
 pub(crate) fn blob_path(digest: &Digest) -> String {
     format!("blobs/{}/{}", digest.algorithm().as_str(), digest.hex())
-}
-
-fn check_size(descriptor: &Descriptor, actual: u64) -> Result<(), LayoutError> {
-    let (digest, expected) = (descriptor.digest.clone(), descriptor.size);
-    if actual == expected { Ok(()) } else { Err(LayoutError::Size { digest, expected, actual }) }
 }
 
 /// An image of a layout.

@@ -25,6 +25,7 @@ mod open;
 mod options;
 pub(crate) mod parts;
 mod path;
+mod place;
 pub(crate) mod referrers;
 pub(crate) mod store;
 
@@ -45,5 +46,6 @@ pub use layout::LayoutError;
 pub use open::{OpenError, open, receive};
 pub use options::{Form, Options, Workers, host_platform};
 pub use path::PathError;
+pub use place::MemberPlace;
 pub use referrers::Attached;
 pub use store::StoreError;

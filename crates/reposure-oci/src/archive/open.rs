@@ -25,6 +25,7 @@ use crate::{
     gzip::Format,
     spool::{Room, Spooled},
     tarball,
+    transport::BoxError,
 };
 
 /// How much of a compressed archive is read at once, in bytes.
@@ -85,13 +86,21 @@ pub enum OpenError {
     #[error("{0} is empty")]
     Empty(PathBuf),
     /// The archive is damaged or incomplete.
-    #[error("the archive cannot be read")]
-    Tar(#[source] TarError),
-    /// The archive ends without the mark that says so, and holds no images: some of it seems to be missing.
-    #[error("{0} seems to be truncated: it has neither {MANIFEST_FILE} nor an end mark")]
-    Unterminated(PathBuf),
+    #[error(transparent)]
+    Tar(TarError),
+    /// The archive ends without the mark that says so, and holds no images, or not all that is named: some of it seems to be missing.
+    #[error("{path} seems to be truncated: it ends at byte {size} without an end mark")]
+    Unterminated {
+        /// The archive.
+        path: PathBuf,
+        /// Its size in bytes.
+        size: u64,
+        /// What is named, but not there.
+        #[source]
+        source: Option<BoxError>,
+    },
     /// The archive holds images, but also what is refused.
-    #[error("archive {path} cannot be used")]
+    #[error("{path} cannot be used")]
     Member {
         /// The archive.
         path: PathBuf,
@@ -127,7 +136,7 @@ pub enum OpenError {
         path: PathBuf,
         /// What is wrong.
         #[source]
-        source: LayoutError,
+        source: Box<LayoutError>,
     },
     /// The source's docker-archive is wrong.
     #[error("{path} cannot be used")]
@@ -136,7 +145,7 @@ pub enum OpenError {
         path: PathBuf,
         /// What is wrong.
         #[source]
-        source: DockerError,
+        source: Box<DockerError>,
     },
     /// An image of the source is incomplete or wrong.
     #[error("{path} cannot be used")]
@@ -145,7 +154,7 @@ pub enum OpenError {
         path: PathBuf,
         /// What is wrong.
         #[source]
-        source: CombineError,
+        source: Box<CombineError>,
     },
     /// The thread that reads ended early.
     #[error("the work on {path} was broken off")]
@@ -320,10 +329,15 @@ impl Source {
 
     fn tar(&self, file: Arc<File>, room: Option<Arc<Room>>) -> Result<Option<Archive>, OpenError> {
         let index = TarIndex::read(&file, &self.path).map_err(OpenError::Tar)?;
-        let is_cut = !index.has_end && !matches!(index.problem, Some(MemberError::TooMany));
-        match self.images(&mut Store::tar(self.path.clone(), file, index, room))? {
-            None if is_cut => Err(OpenError::Unterminated(self.path.clone())),
-            archive => Ok(archive),
+        let is_cut = !index.has_end && !matches!(index.problem, Some(MemberError::TooMany { .. }));
+        let (path, size) = (self.path.clone(), index.size);
+        match self.images(&mut Store::tar(self.path.clone(), file, index, room)) {
+            Ok(None) if is_cut => Err(OpenError::Unterminated { path, size, source: None }),
+            Err(error) if is_cut => Err(lack(error).map_or_else(
+                |error| error,
+                |lack| OpenError::Unterminated { path, size, source: Some(lack) },
+            )),
+            opened => opened,
         }
     }
 
@@ -346,14 +360,30 @@ impl Source {
     fn entries(&self, store: &Store, has_layout: bool, has_list: bool) -> Result<Vec<Entry>, OpenError> {
         let path = || self.path.clone();
         let layout = if has_layout { layout::read(store) } else { Ok(Vec::new()) };
-        let layout = layout.map_err(|source| OpenError::Layout { path: path(), source })?;
+        let layout = layout.map_err(|source| OpenError::Layout { path: path(), source: source.into() })?;
         let mut reader = Reader::new(store, &self.options);
         let docker = if has_list { reader.find() } else { Ok(None) };
-        let docker = docker.map_err(|source| OpenError::Docker { path: path(), source })?;
+        let docker = docker.map_err(|source| OpenError::Docker { path: path(), source: source.into() })?;
         let docker: Vec<docker::Found> = docker.unwrap_or_default();
         let entries = combine::combine(layout, &docker, self.options.only.as_ref(), &mut reader);
-        entries.map_err(|source| OpenError::Combine { path: path(), source })
+        entries.map_err(|source| OpenError::Combine { path: path(), source: source.into() })
     }
+}
+
+/// Takes what is named, but not there, from what is wrong otherwise.
+fn lack(error: OpenError) -> Result<BoxError, OpenError> {
+    match error {
+        OpenError::Layout { source, .. } if matches!(*source, LayoutError::NoIndex) => Ok(source),
+        OpenError::Docker { source, .. } if matches!(*source, DockerError::MissingConfig { .. }) => {
+            Ok(source)
+        }
+        OpenError::Combine { source, .. } if is_lack(&source) => Ok(source),
+        error => Err(error),
+    }
+}
+
+const fn is_lack(error: &CombineError) -> bool {
+    matches!(error, CombineError::Missing { .. } | CombineError::Docker(DockerError::MissingLayer { .. }))
 }
 
 fn head(reader: impl Read) -> io::Result<Vec<u8>> {

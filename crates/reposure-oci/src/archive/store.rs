@@ -16,6 +16,7 @@ use serde::de::DeserializeOwned;
 use super::{
     index::{Member, MemberError, TarIndex},
     path::{MemberPath, PathError},
+    place::MemberPlace,
 };
 use crate::{
     blob::{Blob, BlobError, FileSlice, PathBlob},
@@ -32,16 +33,23 @@ const LINKS_LIMIT: usize = 40;
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The path is none that a file of the archive can have.
-    #[error("a file is named that cannot be there")]
-    Path(#[source] PathError),
+    #[error(transparent)]
+    Path(PathError),
     /// Links lead on and on: they form a circle.
-    #[error("the link {0} leads in a circle")]
-    LinkCycle(String),
+    #[error("the link {link} at byte {offset} leads in a circle")]
+    LinkCycle {
+        /// The link.
+        link: String,
+        /// Where its header is in the archive, in bytes.
+        offset: u64,
+    },
     /// The file is a link to what is not there.
-    #[error("the link {link} leads to {target}, which is not there")]
+    #[error("the link {link} at byte {offset} leads to {target}, which is not there")]
     DanglingLink {
         /// The link.
         link: String,
+        /// Where its header is in the archive, in bytes.
+        offset: u64,
         /// What it leads to.
         target: String,
     },
@@ -49,29 +57,29 @@ pub enum StoreError {
     #[error("{0} is no file inside of the folder")]
     Outside(PathBuf),
     /// The file cannot be read.
-    #[error("cannot read {name}")]
+    #[error("cannot read {file}")]
     Read {
         /// The file.
-        name: String,
+        file: MemberPlace,
         /// What happened.
         #[source]
         source: io::Error,
     },
     /// The file is larger than its kind may be.
-    #[error("{name} has {size} bytes, over the limit of {limit}")]
+    #[error("{file} has {size} bytes, over the limit of {limit}")]
     TooLarge {
         /// The file.
-        name: String,
+        file: MemberPlace,
         /// Its size in bytes.
         size: u64,
         /// What it may have, in bytes.
         limit: u64,
     },
     /// The file is no JSON of the expected shape.
-    #[error("{name} is malformed")]
+    #[error("{file} is malformed")]
     Malformed {
         /// The file.
-        name: String,
+        file: MemberPlace,
         /// What is wrong.
         #[source]
         source: serde_json::Error,
@@ -124,32 +132,45 @@ impl Store {
         }
     }
 
-    /// Reads and parses the JSON file at `path`, if it is there.
-    pub(crate) fn json<T: DeserializeOwned>(&self, path: &str, limit: u64) -> Result<Option<T>, StoreError> {
+    /// Reads and parses the JSON file at `path`, if it is there, and tells where it is.
+    pub(crate) fn json<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        limit: u64,
+    ) -> Result<Option<(T, MemberPlace)>, StoreError> {
         let Some(content) = self.find(path)? else { return Ok(None) };
         let bytes = content.read(limit)?;
-        let parsed = serde_json::from_slice(&bytes);
-        parsed.map(Some).map_err(|source| StoreError::Malformed { name: path.into(), source })
+        let file = content.place();
+        match serde_json::from_slice(&bytes) {
+            Ok(parsed) => Ok(Some((parsed, file))),
+            Err(source) => Err(StoreError::Malformed { file, source }),
+        }
     }
 }
 
 fn resolve(index: &TarIndex, path: &MemberPath) -> Result<Option<(u64, u64)>, StoreError> {
-    let mut current = path;
+    // The first link is the one that was asked for.
+    let (mut current, mut first) = (path, None);
     for _ in 0..LINKS_LIMIT {
-        match index.get(current) {
-            Some(Member::File { offset, size }) => return Ok(Some((*offset, *size))),
-            Some(Member::Link(target)) => current = target,
-            None if current == path => return Ok(None),
-            None => {
-                return Err(StoreError::DanglingLink { link: path.to_string(), target: current.to_string() });
+        match (index.get(current), first) {
+            (Some(Member::File { offset, size }), _) => return Ok(Some((*offset, *size))),
+            (Some(Member::Link { header, target }), _) => {
+                current = target;
+                first = first.or(Some(*header));
+            }
+            (None, None) => return Ok(None),
+            (None, Some(offset)) => {
+                let (link, target) = (path.to_string(), current.to_string());
+                return Err(StoreError::DanglingLink { link, offset, target });
             }
         }
     }
-    Err(StoreError::LinkCycle(path.to_string()))
+    Err(StoreError::LinkCycle { link: path.to_string(), offset: first.unwrap_or_default() })
 }
 
 fn find_in_folder(root: &Path, path: &MemberPath) -> Result<Option<Content>, StoreError> {
-    let failed = |source| StoreError::Read { name: path.to_string(), source };
+    let file = || MemberPlace { name: path.to_string(), offset: None };
+    let failed = |source| StoreError::Read { file: file(), source };
     let real = match root.join(path.as_str()).canonicalize() {
         Ok(real) => real,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -213,18 +234,26 @@ impl Content {
 
     /// Reads all of it, at most `limit` bytes.
     pub(crate) fn read(&self, limit: u64) -> Result<Bytes, StoreError> {
-        let name = self.name.clone();
         if self.size > limit {
-            return Err(StoreError::TooLarge { name, size: self.size, limit });
+            return Err(StoreError::TooLarge { file: self.place(), size: self.size, limit });
         }
         let mut bytes = Vec::new();
         let result = self.open().and_then(|mut reader| reader.read_to_end(&mut bytes));
-        result.map_err(|source| StoreError::Read { name, source })?;
+        result.map_err(|source| StoreError::Read { file: self.place(), source })?;
         Ok(bytes.into())
     }
 
+    /// Returns its name and where it is in the archive, for errors that name the archive.
+    pub(crate) fn place(&self) -> MemberPlace {
+        let offset = match &self.place {
+            Place::File { .. } => None,
+            Place::Slice { offset, .. } => Some(*offset),
+        };
+        MemberPlace { name: self.name.clone(), offset }
+    }
+
     /// Returns its name and where it is, for errors.
-    pub(crate) fn place(&self) -> String {
+    pub(crate) fn origin(&self) -> String {
         match &self.place {
             Place::File { path } => path.display().to_string(),
             Place::Slice { path, offset, .. } => {
@@ -318,15 +347,17 @@ mod tests {
     fn links_that_lead_nowhere_are_errors() {
         let store =
             store(Tar::new().symlink("a", "b").symlink("b", "a").symlink("c", "d").hardlink("e", "e"));
-        assert!(matches!(store.find("a"), Err(StoreError::LinkCycle(link)) if link == "a"));
-        assert!(matches!(store.find("e"), Err(StoreError::LinkCycle(link)) if link == "e"));
-        assert!(matches!(store.find("c"), Err(StoreError::DanglingLink { target, .. }) if target == "d"));
+        let problem = |path| store.find(path).unwrap_err().to_string();
+        assert_eq!(problem("a"), "the link a at byte 0 leads in a circle");
+        assert_eq!(problem("e"), "the link e at byte 1536 leads in a circle");
+        assert_eq!(problem("c"), "the link c at byte 1024 leads to d, which is not there");
     }
 
     #[test]
     fn json_is_bounded() {
         let store = store(Tar::new().file("a", "[1, 2]").file("b", "[1, "));
-        assert_eq!(store.json::<Vec<u32>>("a", 6).unwrap(), Some(vec![1, 2]));
+        let place = MemberPlace { name: "a".into(), offset: Some(512) };
+        assert_eq!(store.json::<Vec<u32>>("a", 6).unwrap(), Some((vec![1, 2], place)));
         assert!(matches!(store.json::<Vec<u32>>("a", 5), Err(StoreError::TooLarge { size: 6, .. })));
         assert!(matches!(store.json::<Vec<u32>>("b", 6), Err(StoreError::Malformed { .. })));
         assert!(matches!(store.json::<Vec<u32>>("../b", 6), Err(StoreError::Path(_))));

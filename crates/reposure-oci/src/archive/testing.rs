@@ -167,6 +167,11 @@ impl Scratch {
         path
     }
 
+    /// Leaves out where the folder is, which differs each time.
+    pub(crate) fn without_folder(&self, text: &str) -> String {
+        text.replace(&format!("{}/", self.path().display()), "")
+    }
+
     pub(crate) fn options(&self) -> Options {
         Options::new(Spool::new(self.path(), 64 << 20))
     }

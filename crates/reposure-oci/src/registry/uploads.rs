@@ -221,7 +221,9 @@ impl<T: Transport> Client<T> {
         let call = Call::new(operation, Method::DELETE, session.path().into())
             .scopes(Scopes::delete(session.repository()))
             .expect(&[StatusCode::NO_CONTENT, StatusCode::OK, StatusCode::ACCEPTED, StatusCode::NOT_FOUND]);
-        self.call(&call, ERROR_BODY).await.map(|_| ())
+        let answer = self.call(&call, ERROR_BODY).await?;
+        answer::refuse_html(answer.status(), answer.headers(), answer.body())
+            .map_err(|failure| call.error(failure))
     }
 
     /// Ends an upload of `size` bytes with the last `length` of them.

@@ -1,3 +1,5 @@
+use http::StatusCode;
+
 use crate::{
     digest::Digest,
     manifest::{ManifestError, Platform},
@@ -18,45 +20,58 @@ pub enum RemoteError {
         source: registry::Error,
     },
     /// A manifest is malformed.
-    #[error("the manifest of {name} cannot be used")]
+    #[error("the manifest of {name} cannot be used{}", came(url))]
     Malformed {
         /// The image, or a child of an index by its digest.
         name: ImageName,
+        /// The URL that answered with it, or the path where the transport knows no more; the status was 200.
+        url: String,
         /// What is wrong.
         #[source]
-        source: ManifestError,
+        source: Box<ManifestError>,
     },
     /// A manifest has another size than the index above it says.
-    #[error("the manifest of {name} has {actual} bytes, where the index above it says {expected}")]
+    #[error(
+        "the manifest of {name} has {actual} bytes, where the index above it says {expected}{}",
+        came(url)
+    )]
     Size {
         /// The child, by its digest.
         name: ImageName,
+        /// The URL that answered with it, or the path where the transport knows no more; the status was 200.
+        url: String,
         /// The size in the index, in bytes.
         expected: u64,
         /// The manifest's size in bytes.
         actual: u64,
     },
     /// Indexes are nested too deep.
-    #[error("{name} nests indexes more than {limit} deep")]
+    #[error("{name} nests indexes more than {limit} deep{}", came(url))]
     TooDeep {
-        /// The image.
+        /// The index that is too deep, by its digest.
         name: ImageName,
+        /// The URL that answered with it, or the path where the transport knows no more; the status was 200.
+        url: String,
         /// How deep they may be nested.
         limit: usize,
     },
     /// An index has more manifests below it than anyone makes.
-    #[error("{name} has more than {limit} manifests")]
+    #[error("{name} leads to more than {limit} manifests{}", came(url))]
     TooMany {
         /// The image.
         name: ImageName,
+        /// The URL that answered with it, or the path where the transport knows no more; the status was 200.
+        url: String,
         /// How many it may have.
         limit: usize,
     },
     /// An image has more layers than anyone makes.
-    #[error("image {digest} has {layers} layers, over the limit of {limit}")]
+    #[error("image {digest} has {layers} layers, over the limit of {limit}{}", came(url))]
     TooManyLayers {
         /// The manifest's digest.
         digest: Digest,
+        /// The URL that answered with it, or the path where the transport knows no more; the status was 200.
+        url: String,
         /// How many layers there are.
         layers: usize,
         /// How many there may be.
@@ -88,6 +103,11 @@ pub enum RemoteError {
         #[source]
         source: registry::Error,
     },
+}
+
+/// Names the request that a manifest came by, as errors of the registry do.
+fn came(url: &str) -> String {
+    format!(" (GET {url}, {})", StatusCode::OK)
 }
 
 impl RemoteError {

@@ -7,7 +7,7 @@ use super::{
     error::RemoteError,
     image::{RemoteImage, RemoteIndex},
     referrers::fetch_referrers,
-    tree::{AttachedTree, Tree, Walk},
+    tree::{AttachedTree, Tree, Walk, url},
 };
 use crate::{
     archive::{
@@ -16,7 +16,7 @@ use crate::{
     },
     image::{Artifact, Layer},
     manifest::{Descriptor, Platform},
-    name::{ImageName, RepositoryName},
+    name::{ImageName, Reference, RepositoryName},
     registry::Client,
     transport::Transport,
 };
@@ -108,7 +108,12 @@ impl<T: Transport + Clone + 'static> Source<'_, T> {
         let layers = tree.blobs.len().saturating_sub(1);
         if layers > LAYERS_LIMIT {
             let digest = tree.manifest.digest().clone();
-            return Err(RemoteError::TooManyLayers { digest, layers, limit: LAYERS_LIMIT });
+            let name = ImageName {
+                repository: self.repository.clone(),
+                reference: Reference::Digest(digest.clone()),
+            };
+            let url = url(self.client, &name);
+            return Err(RemoteError::TooManyLayers { digest, url, layers, limit: LAYERS_LIMIT });
         }
         let mut parts = Vec::with_capacity(tree.blobs.len());
         for (number, blob) in tree.blobs.iter().enumerate() {

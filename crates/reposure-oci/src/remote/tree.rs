@@ -7,7 +7,8 @@ use futures::{FutureExt as _, future::BoxFuture};
 use super::error::RemoteError;
 use crate::{
     manifest::{
-        Descriptor, INDEX_DEPTH_LIMIT, IndexManifest, MANIFESTS_LIMIT, Manifest, Platform, RawManifest,
+        Descriptor, INDEX_DEPTH_LIMIT, IndexManifest, MANIFESTS_LIMIT, Manifest, ManifestError, Platform,
+        RawManifest,
     },
     name::{ImageName, Reference, RepositoryName, Tag},
     platform,
@@ -80,24 +81,28 @@ pub async fn fetch_tree<T: Transport>(client: &Client<T>, name: &ImageName) -> R
 pub(super) struct Walk<'a, T> {
     client: &'a Client<T>,
     only: Option<&'a Platform>,
+    /// The image or index that is being read.
+    root: Option<ImageName>,
     left: usize,
 }
 
 impl<'a, T: Transport> Walk<'a, T> {
     /// Takes of each index only the image of the platform `only`, if there is one.
     pub(super) const fn new(client: &'a Client<T>, only: Option<&'a Platform>) -> Self {
-        Self { client, only, left: MANIFESTS_LIMIT }
+        Self { client, only, root: None, left: MANIFESTS_LIMIT }
     }
 
     pub(super) async fn root(&mut self, name: ImageName) -> Result<Tree, RemoteError> {
+        self.root = Some(name.clone());
         let manifest = self.get(&name).await?;
         self.tree(name, manifest, INDEX_DEPTH_LIMIT).await
     }
 
     async fn get(&mut self, name: &ImageName) -> Result<RawManifest, RemoteError> {
-        let left = self.left.checked_sub(1);
-        self.left =
-            left.ok_or_else(|| RemoteError::TooMany { name: name.clone(), limit: MANIFESTS_LIMIT })?;
+        self.left = self.left.checked_sub(1).ok_or_else(|| {
+            let name = self.root.as_ref().unwrap_or(name).clone();
+            RemoteError::TooMany { url: url(self.client, &name), name, limit: MANIFESTS_LIMIT }
+        })?;
         let manifest = self.client.get_manifest(&name.repository, &name.reference).await;
         manifest.map_err(|source| RemoteError::Manifest { name: name.clone(), source })
     }
@@ -109,14 +114,18 @@ impl<'a, T: Transport> Walk<'a, T> {
         depth: usize,
     ) -> BoxFuture<'_, Result<Tree, RemoteError>> {
         async move {
-            let malformed = |source| RemoteError::Malformed { name: name.clone(), source };
+            let url = url(self.client, &name);
+            let malformed = |source: ManifestError| {
+                let (name, url) = (name.clone(), url.clone());
+                RemoteError::Malformed { name, url, source: source.into() }
+            };
             match manifest.parse().map_err(malformed)? {
                 Manifest::Image(image) => {
                     let blobs = std::iter::once(image.config).chain(image.layers).collect();
                     Ok(Tree { manifest, children: Vec::new(), blobs, referrers: Vec::new() })
                 }
                 Manifest::Index(_) if depth == 0 => {
-                    Err(RemoteError::TooDeep { name, limit: INDEX_DEPTH_LIMIT })
+                    Err(RemoteError::TooDeep { name, url, limit: INDEX_DEPTH_LIMIT })
                 }
                 Manifest::Index(index) => match self.only {
                     Some(only) => self.child(&name, choose(&index, only)?, depth - 1).await,
@@ -152,10 +161,16 @@ impl<'a, T: Transport> Walk<'a, T> {
         let manifest = self.get(&name).await?;
         let actual = manifest.bytes().len() as u64;
         if actual != child.size {
-            return Err(RemoteError::Size { name, expected: child.size, actual });
+            let url = url(self.client, &name);
+            return Err(RemoteError::Size { name, url, expected: child.size, actual });
         }
         self.tree(name, manifest, depth).await
     }
+}
+
+/// Returns where a manifest is, for errors.
+pub(super) fn url(client: &Client<impl Transport>, name: &ImageName) -> String {
+    client.transport().url(&format!("/v2/{}/manifests/{}", name.repository, name.reference))
 }
 
 /// Chooses the child of a platform, else an index in the index that does not say what it is of.

@@ -84,7 +84,7 @@ pub enum PlanError {
     #[error("manifest {0} of an index is missing")]
     MissingChild(Digest),
     /// Indexes are nested too deep.
-    #[error("index {0} is nested deeper than {INDEX_DEPTH_LIMIT} levels")]
+    #[error("manifest {0} is nested deeper than {INDEX_DEPTH_LIMIT} levels")]
     TooDeep(Digest),
     /// There are too many manifests.
     #[error("there are more than {MANIFESTS_LIMIT} manifests")]

@@ -233,14 +233,35 @@ async fn plans_need_all_manifests() {
     let error = Plan::new(std::slice::from_ref(&saved), &[]).unwrap_err();
     assert!(matches!(error, PlanError::MissingChild(digest) if digest == *sample.manifest.digest()));
 
-    let mut children = vec![saved.manifest];
-    for _ in 0..4 {
-        let child = describe(&MediaType::OCI_INDEX, children.last().unwrap().bytes());
-        children.push(make_index(&[child]));
+    let (deepest, mut children) = (sample.manifest.digest().clone(), vec![saved.manifest]);
+    for levels in 1..=5 {
+        let root = SavedImage { manifest: children.pop().unwrap(), names: Vec::new() };
+        let below = [&children[..], std::slice::from_ref(&sample.manifest)].concat();
+        match Plan::new(std::slice::from_ref(&root), &below) {
+            Ok(_) => assert!(levels <= 4),
+            Err(error) => {
+                let expected = format!("manifest {deepest} is nested deeper than 4 levels");
+                assert!(levels == 5 && error.to_string() == expected, "{error}");
+            }
+        }
+        let child = describe(&MediaType::OCI_INDEX, root.manifest.bytes());
+        children.extend([root.manifest, make_index(&[child])]);
     }
-    let root = SavedImage { manifest: children.pop().unwrap(), names: Vec::new() };
-    children.push(sample.manifest);
-    assert!(matches!(Plan::new(&[root], &children), Err(PlanError::TooDeep(_))));
+}
+
+#[test]
+fn plans_have_a_limit_of_manifests() {
+    let manifest = |number: usize| {
+        let text =
+            json!({"schemaVersion": 2, "manifests": [], "annotations": {"number": number.to_string()}});
+        RawManifest::new(MediaType::OCI_INDEX, Bytes::from(text.to_string())).unwrap()
+    };
+    let saved = |count| {
+        let images = (0..count).map(|number| SavedImage { manifest: manifest(number), names: Vec::new() });
+        Plan::new(&images.collect::<Vec<_>>(), &[])
+    };
+    saved(1024).unwrap();
+    assert_eq!(saved(1025).unwrap_err().to_string(), "there are more than 1024 manifests");
 }
 
 #[tokio::test]

@@ -92,7 +92,16 @@ async fn layers_are_bounded() {
         manifest["layers"] = json!(vec![&layer; layers]);
         put_json(&fixture, "many", random.media_type(), &manifest);
         let read = read(&fixture, "app:many", None).await;
-        assert!(matches!((good, read), (true, Ok(_)) | (false, Err(RemoteError::TooManyLayers { .. }))));
+        match read {
+            Ok(_) => assert!(good),
+            Err(error) => {
+                let digest = Digest::sha256_of(manifest.to_string());
+                let url = format!("{}/v2/app/manifests/{digest}", fixture.registry.url());
+                let expected =
+                    format!("image {digest} has 129 layers, over the limit of 128 (GET {url}, 200 OK)");
+                assert!(!good && error.to_string() == expected, "{error}");
+            }
+        }
     }
 }
 
@@ -136,7 +145,13 @@ async fn an_index_comes_whole_or_one_platform_of_it() {
     let mut wrong = describe(&children[0], "amd64");
     wrong["size"] = json!(size + 1);
     put_json(&fixture, "wrong", INDEX, &json!({"schemaVersion": 2, "manifests": [wrong]}));
-    assert!(matches!(read(&fixture, "app:wrong", None).await, Err(RemoteError::Size { .. })));
+    let error = read(&fixture, "app:wrong", None).await.unwrap_err();
+    let (url, digest) = (fixture.registry.url(), &children[0]);
+    let expected = format!(
+        "the manifest of app@{digest} has {size} bytes, where the index above it says {} (GET {url}/v2/app/manifests/{digest}, 200 OK)",
+        size + 1
+    );
+    assert_eq!(error.to_string(), expected);
 }
 
 #[tokio::test]
@@ -157,19 +172,33 @@ async fn layers_that_need_not_be_there_are_left_out_where_they_are_not() {
 #[tokio::test]
 async fn indexes_are_bounded() {
     let fixture = Fixture::new().await;
+    let url = |tag: &str| format!("(GET {}/v2/app/manifests/{tag}, 200 OK)", fixture.registry.url());
     let mut inner = json!({"schemaVersion": 2, "manifests": []});
-    for _ in 0..6 {
+    let deepest = Digest::sha256_of(inner.to_string()).to_string();
+    for levels in 0..5 {
         let digest = put_json(&fixture, "deep", INDEX, &inner);
+        // What is four levels below the first one must be an image.
+        assert_eq!(read(&fixture, "app:deep", None).await.is_ok(), levels < 4, "{levels}");
         let mut nested = child(&digest, inner.to_string().len(), &Value::Null);
         nested.as_object_mut().unwrap().remove("platform");
         inner = json!({"schemaVersion": 2, "manifests": [nested]});
     }
-    assert!(matches!(read(&fixture, "app:deep", None).await, Err(RemoteError::TooDeep { .. })));
+    let error = read(&fixture, "app:deep", None).await.unwrap_err().to_string();
+    assert_eq!(error, format!("app@{deepest} nests indexes more than 4 deep {}", url(&deepest)));
     let digest = put_json(&fixture, "empty", INDEX, &json!({"schemaVersion": 2, "manifests": []}));
     let mut nested =
         child(&digest, json!({"schemaVersion": 2, "manifests": []}).to_string().len(), &Value::Null);
     nested.as_object_mut().unwrap().remove("platform");
-    let wide = json!({"schemaVersion": 2, "manifests": vec![nested; 1100]});
-    put_json(&fixture, "wide", INDEX, &wide);
-    assert!(matches!(read(&fixture, "app:wide", None).await, Err(RemoteError::TooMany { .. })));
+    // With the index itself.
+    for (children, good) in [(1023, true), (1024, false)] {
+        let wide = json!({"schemaVersion": 2, "manifests": vec![&nested; children]});
+        put_json(&fixture, "wide", INDEX, &wide);
+        match read(&fixture, "app:wide", None).await {
+            Ok(_) => assert!(good),
+            Err(error) => {
+                let expected = format!("app:wide leads to more than 1024 manifests {}", url("wide"));
+                assert!(!good && error.to_string() == expected, "{error}");
+            }
+        }
+    }
 }

@@ -5,20 +5,17 @@ use super::*;
 #[tokio::test]
 async fn archives_with_refused_members_are_errors() {
     let good = || docker_archive(&config(&[]), &[]);
-    for (tar, expected) in [
-        (good().raw_file(b"../x", "1"), "leads upwards"),
-        (good().raw_file(b"/x", "1"), "is absolute"),
-        (good().symlink("x", "../../y"), "leads upwards"),
-        (good().file("x", "1").file("x", "2"), "member x is there twice"),
-        (good().sparse("x"), "member x is a sparse file"),
-    ] {
-        let error = error_of(tar).await;
-        assert!(error.contains("cannot be used") && error.contains(expected), "{error}");
-    }
+    insta::assert_snapshot!(error_of(good().raw_file(b"../x", "1")).await, @r#"images.tar cannot be used: member "../x" at byte 2048 is refused: path "../x" leads upwards"#);
+    insta::assert_snapshot!(error_of(good().raw_file(b"/x", "1")).await, @r#"images.tar cannot be used: member "/x" at byte 2048 is refused: path "/x" is absolute"#);
+    insta::assert_snapshot!(error_of(good().symlink("x", "../../y")).await, @r#"images.tar cannot be used: member "x" at byte 2048 is refused: path "../../y" leads upwards"#);
+    insta::assert_snapshot!(error_of(good().hardlink("x", "/y")).await, @r#"images.tar cannot be used: member "x" at byte 2048 is refused: path "/y" is absolute"#);
+    insta::assert_snapshot!(error_of(good().file("x", "1").file("./x", "2")).await, @"images.tar cannot be used: member x is there twice, at bytes 2048 and 3072");
+    insta::assert_snapshot!(error_of(good().sparse("x")).await, @r#"images.tar cannot be used: member "x" at byte 2048 is a sparse file"#);
+
     let names = json!([item("c.json", &Value::Null, &["a"])]).to_string();
-    let tar = Tar::new().file("c.json", config(&[&layer("one")])).file("manifest.json", names);
-    let error = error_of(tar.symlink("a", "b").symlink("b", "a")).await;
-    assert!(error.contains("the link a leads in a circle"), "{error}");
+    let good = || Tar::new().file("c.json", config(&[&layer("one")])).file("manifest.json", &names);
+    insta::assert_snapshot!(error_of(good().symlink("a", "b").symlink("b", "a")).await, @"images.tar cannot be used: manifest.json (from byte 1536) names a file that cannot be had: the link a at byte 2048 leads in a circle");
+    insta::assert_snapshot!(error_of(good().symlink("a", "b")).await, @"images.tar cannot be used: manifest.json (from byte 1536) names a file that cannot be had: the link a at byte 2048 leads to b, which is not there");
 }
 
 #[tokio::test]
@@ -33,10 +30,33 @@ async fn truncated_archives_are_errors_wherever_they_end() {
             let path = scratch.write(name, &bytes[..length]);
             let error = open(path, scratch.options()).await.unwrap_err();
             let is_right =
-                matches!(error, OpenError::Tar(_) | OpenError::Unterminated(_) | OpenError::NotImages(_));
+                matches!(error, OpenError::Tar(_) | OpenError::Unterminated { .. } | OpenError::NotImages(_));
             assert!(is_right, "{length}: {}", text(&error));
         }
     }
+}
+
+#[tokio::test]
+async fn what_is_said_of_an_archive_that_is_cut_or_damaged() {
+    let bytes = docker_archive(&config(&[&layer("one")]), &[&layer("one")]).bytes();
+    let said = |name: &'static str, bytes: Vec<u8>| async move {
+        let scratch = Scratch::new();
+        let error = open(scratch.write(name, bytes), scratch.options()).await.unwrap_err();
+        scratch.without_folder(&text(&error))
+    };
+    // In the header of the configuration, before that of the layer, in the one and in its content.
+    insta::assert_snapshot!(said("images.tar", bytes[..300].to_vec()).await, @"images.tar holds no images: it is neither a docker-archive nor an OCI layout");
+    insta::assert_snapshot!(said("images.tar", bytes[..1024].to_vec()).await, @"images.tar seems to be truncated: it ends at byte 1024 without an end mark");
+    insta::assert_snapshot!(said("images.tar", bytes[..1300].to_vec()).await, @"images.tar is damaged or incomplete at byte 1024, after member 7df9e16c168eeff539b00f988c6afbf7590a775bf665bb479c1d2a221dca3c7e.json: failed to read entire block");
+    let layout = pack(&index(&[describe(&MediaType::OCI_MANIFEST, "{}")]), []).bytes();
+    insta::assert_snapshot!(said("images.tar", layout[..1024].to_vec()).await, @"images.tar seems to be truncated: it ends at byte 1024 without an end mark: the OCI layout has no index.json");
+    insta::assert_snapshot!(said("images.tar", layout[..layout.len() - 1024].to_vec()).await, @"images.tar seems to be truncated: it ends at byte 2048 without an end mark: index.json (from byte 1536) names sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a, which is not there");
+    insta::assert_snapshot!(said("images.tar", bytes[..1700].to_vec()).await, @"images.tar is truncated: member 0/layer.tar, from byte 1536, needs 2048 bytes, but 164 are left");
+    let mut flipped = bytes.clone();
+    flipped[1024] ^= 1;
+    insta::assert_snapshot!(said("images.tar", flipped).await, @"images.tar is damaged or incomplete at byte 1024, after member 7df9e16c168eeff539b00f988c6afbf7590a775bf665bb479c1d2a221dca3c7e.json: archive header checksum mismatch");
+    let gzip = compress(&bytes);
+    insta::assert_snapshot!(said("images.tar.gz", gzip[..gzip.len() - 9].to_vec()).await, @"cannot decompress images.tar.gz: 5632 bytes came out of it before: incomplete deflate stream");
 }
 
 #[tokio::test]

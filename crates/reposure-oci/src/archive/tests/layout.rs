@@ -3,14 +3,14 @@
 use super::*;
 
 /// A layout of one image, packed.
-struct Layout {
-    config: String,
-    layer: Vec<u8>,
-    manifest: String,
+pub(super) struct Layout {
+    pub(super) config: String,
+    pub(super) layer: Vec<u8>,
+    pub(super) manifest: String,
 }
 
 impl Layout {
-    fn new(content: &str) -> Self {
+    pub(super) fn new(content: &str) -> Self {
         let plain = layer(content);
         let layer = compress(&plain);
         let config = config(&[&plain]);
@@ -18,17 +18,17 @@ impl Layout {
         Self { config, layer, manifest }
     }
 
-    fn files(&self) -> Vec<(String, Vec<u8>)> {
+    pub(super) fn files(&self) -> Vec<(String, Vec<u8>)> {
         let contents = [self.config.as_bytes(), &self.layer, self.manifest.as_bytes()];
         contents.map(|content| (blob_path(content), content.to_vec())).into()
     }
 
-    fn descriptor(&self) -> Value {
+    pub(super) fn descriptor(&self) -> Value {
         describe(&MediaType::OCI_MANIFEST, &self.manifest)
     }
 }
 
-fn tagged(mut descriptor: Value, annotations: Value) -> Value {
+pub(super) fn tagged(mut descriptor: Value, annotations: Value) -> Value {
     descriptor["annotations"] = annotations;
     descriptor
 }
@@ -75,9 +75,11 @@ async fn nested_indexes_go_byte_for_byte() {
 
     let missing = two.files();
     let error = error_of(pack(&top, files().filter(|file| file.0 != missing[1].0))).await;
-    assert!(error.contains(&Digest::sha256_of(&two.layer).to_string()), "{error}");
+    insta::assert_snapshot!(error, @"images.tar cannot be used: index.json (from byte 1536) names sha256:1d2446cd556a692dcdf6b47d20e3d025e07bc04c00400c272ba1cb6e60f2caca, which refers to what is not there: sha256:42705d653bbdc9ce49c9796ec2d358682462f62b5c6349907d26c23f4945cafd");
     let error = error_of(pack(&top, files().filter(|file| file.0 != missing[2].0))).await;
-    assert!(error.contains(&Digest::sha256_of(&two.manifest).to_string()), "{error}");
+    insta::assert_snapshot!(error, @"images.tar cannot be used: index.json (from byte 1536) names sha256:1d2446cd556a692dcdf6b47d20e3d025e07bc04c00400c272ba1cb6e60f2caca, which refers to what is not there: sha256:ff27dcf8b119e80ec813d276028ca7d56f642c99617f91555780e5077a10f931");
+    let error = error_of(pack(&top, two.files())).await;
+    insta::assert_snapshot!(error, @"images.tar cannot be used: index.json (from byte 1536) names sha256:1d2446cd556a692dcdf6b47d20e3d025e07bc04c00400c272ba1cb6e60f2caca, which is not there");
 }
 
 #[tokio::test]
@@ -89,23 +91,55 @@ async fn indexes_that_are_nested_too_deep_or_damaged_are_errors() {
         current = index(&[describe(&MediaType::OCI_INDEX, &current)]);
     }
     let error = error_of(pack(&current, files)).await;
-    assert!(error.contains("nested deeper than 4 levels"), "{error}");
+    insta::assert_snapshot!(error, @"images.tar cannot be used: manifest blobs/sha256/9392b0a0c58e47d1587f2311fc8d90fcf80d3a09710c2191fdf5ae2a0a81601b (from byte 4608) is nested deeper than 4 levels");
 
     let layout = Layout::new("one");
     let mut files = layout.files();
     *files[2].1.last_mut().unwrap() = b' ';
     let error = error_of(pack(&index(&[layout.descriptor()]), files)).await;
-    assert!(error.contains("holds other bytes"), "{error}");
+    insta::assert_snapshot!(error, @"images.tar cannot be used: manifest blobs/sha256/9392b0a0c58e47d1587f2311fc8d90fcf80d3a09710c2191fdf5ae2a0a81601b (from byte 4608) cannot be used: the manifest sha256:9392b0a0c58e47d1587f2311fc8d90fcf80d3a09710c2191fdf5ae2a0a81601b holds other bytes, of digest sha256:24d2df47c280c11aa2dbb09013f0abe559e83529f7f961de155e7233121b2046");
 
     let mut files = layout.files();
     files[1].1.pop();
-    let error = error_of(pack(&index(&[layout.descriptor()]), files)).await;
-    assert!(error.contains("bytes instead of"), "{error}");
+    insta::assert_snapshot!(error_of(pack(&index(&[layout.descriptor()]), files)).await, @"images.tar cannot be used: blobs/sha256/0ee3db4c9743b859cca6ee4828ec71ee4fcfd8c8dbfd15c30004de32fa5bbd95 (from byte 3584) has 91 bytes instead of 92");
+    let text = layout.manifest.replace("\"layers\"", "\"strata\"");
+    let (top, files) =
+        (index(&[describe(&MediaType::OCI_MANIFEST, &text)]), [(blob_path(&text), text.into())]);
+    insta::assert_snapshot!(error_of(pack(&top, files)).await, @"images.tar cannot be used: manifest blobs/sha256/d672123f0e66aa412bba7f53af62ce4f517185a24fe18d6a0f4c356677efe49b (from byte 2560) cannot be used: the application/vnd.oci.image.manifest.v1+json is malformed: missing field `layers` at line 2 column 348");
 
     let tar = Tar::new().file("oci-layout", r#"{"imageLayoutVersion":"2.0.0"}"#);
-    assert!(error_of(tar).await.contains("version \"2.0.0\""));
-    let tar = Tar::new().file("oci-layout", OCI_LAYOUT);
-    assert!(error_of(tar).await.contains("has no index.json"));
+    insta::assert_snapshot!(error_of(tar).await, @r#"images.tar cannot be used: oci-layout (from byte 512) says version "2.0.0", where 1.0.0 is known"#);
+    let tar = || Tar::new().file("oci-layout", OCI_LAYOUT);
+    insta::assert_snapshot!(error_of(tar()).await, @"images.tar cannot be used: the OCI layout has no index.json");
+    insta::assert_snapshot!(error_of(tar().file("index.json", "{}")).await, @"images.tar cannot be used: index.json (from byte 1536) is malformed: missing field `schemaVersion` at line 1 column 2");
+}
+
+#[tokio::test]
+async fn manifests_levels_and_layers_are_taken_up_to_a_limit() {
+    let layout = Layout::new("one");
+    let wide = |count| pack(&index(&vec![layout.descriptor(); count]), layout.files());
+    assert_eq!(open_tar(wide(1024)).await.1.entries.len(), 1);
+    insta::assert_snapshot!(error_of(wide(1025)).await, @"images.tar cannot be used: index.json (from byte 1536) leads to more than 1024 manifests");
+
+    let deep = |levels| {
+        let (mut files, mut child) = (layout.files(), layout.descriptor());
+        for _ in 0..levels {
+            let above = index(&[child]);
+            child = describe(&MediaType::OCI_INDEX, &above);
+            files.push((blob_path(&above), above.into_bytes()));
+        }
+        pack(&index(&[child]), files)
+    };
+    assert!(matches!(open_tar(deep(4)).await.1.entries[0].artifact, Artifact::Index(_)));
+    insta::assert_snapshot!(error_of(deep(5)).await, @"images.tar cannot be used: manifest blobs/sha256/9392b0a0c58e47d1587f2311fc8d90fcf80d3a09710c2191fdf5ae2a0a81601b (from byte 4608) is nested deeper than 4 levels");
+
+    let layers = |count| {
+        let text = manifest(&layout.config, &vec![layout.layer.as_slice(); count]);
+        let top = index(&[describe(&MediaType::OCI_MANIFEST, &text)]);
+        pack(&top, layout.files().into_iter().chain([(blob_path(&text), text.into_bytes())]))
+    };
+    assert_eq!(image(&open_tar(layers(128)).await.1.entries[0]).parts().len(), 129);
+    insta::assert_snapshot!(error_of(layers(129)).await, @"images.tar cannot be used: manifest blobs/sha256/924e0fd3e9824c1e720377da9902d9e26130b5ce3c1d0a1bd418a43f15cfba6b (from byte 5632) has 129 layers, over the limit of 128");
 }
 
 #[tokio::test]

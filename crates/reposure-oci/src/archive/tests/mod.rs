@@ -3,6 +3,7 @@
 mod docker;
 mod forms;
 mod layout;
+mod platforms;
 
 use std::{error::Error, path::Path};
 
@@ -62,8 +63,10 @@ async fn open_tar(tar: Tar) -> (Scratch, Archive) {
     (scratch, archive.unwrap_or_else(|error| panic!("{}", text(&error))))
 }
 
+/// What is said of an archive that cannot be opened; where its folder is differs each time.
 async fn error_of(tar: Tar) -> String {
-    text(&open_bytes(&tar.bytes()).await.1.unwrap_err())
+    let (scratch, opened) = open_bytes(&tar.bytes()).await;
+    scratch.without_folder(&text(&opened.unwrap_err()))
 }
 
 fn image(entry: &Entry) -> &dyn Image {

@@ -81,7 +81,7 @@ impl Folder {
     fn is_layout(&self) -> Result<bool, LayoutWriteError> {
         let file = self.store().json::<LayoutFile>(LAYOUT_FILE, LAYOUT_FILE_LIMIT);
         let Some(file) = file.map_err(|source| self.unusable(source))? else { return Ok(false) };
-        let version = file.image_layout_version;
+        let version = file.0.image_layout_version;
         if version.starts_with("1.") {
             return Ok(true);
         }
@@ -125,10 +125,9 @@ impl Folder {
 
     /// Tells whether the layout has just this blob.
     fn holds(&self, blob: &Descriptor, stop: &Stop) -> Result<bool, LayoutWriteError> {
-        let name = blob_path(&blob.digest);
-        let content = self.store().find(&name).map_err(|source| self.unusable(source))?;
+        let content = self.store().find(&blob_path(&blob.digest)).map_err(|source| self.unusable(source))?;
         let Some(content) = content.filter(|content| content.size == blob.size) else { return Ok(false) };
-        let failed = |source| self.unusable(StoreError::Read { name: name.clone(), source });
+        let failed = |source| self.unusable(StoreError::Read { file: content.place(), source });
         let mut reader = stop.reader(content.open().map_err(failed)?);
         let (mut verifier, mut buffer) = (Verifier::new(blob), vec![0; READ]);
         loop {
@@ -221,7 +220,7 @@ impl Folder {
         let list = self.store().json::<Value>(INDEX_FILE, MANIFEST_LIMIT as u64);
         match list.map_err(|source| self.unusable(source))? {
             None => Ok(ImageList::new()),
-            Some(list) => {
+            Some((list, _)) => {
                 ImageList::parse(list).ok_or_else(|| LayoutWriteError::Index(self.path.join(INDEX_FILE)))
             }
         }
