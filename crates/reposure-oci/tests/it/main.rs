@@ -14,6 +14,7 @@ mod kinds;
 mod lists;
 mod manifests;
 mod network;
+mod openshift;
 mod real;
 mod referrers;
 mod remote;
