@@ -146,5 +146,11 @@ async fn harbor_wants_name_and_password_for_the_catalog() {
 
 #[tokio::test]
 async fn gitea_wants_ranges_and_sends_no_links() {
-    assert!(Kind::new(Quirks::gitea()).await.delete().await);
+    let quirks = Quirks { page: 2, ..Quirks::gitea() };
+    // The realm goes by the name that Gitea has outside.
+    for realm in [None, Some("http://git.invalid/v2/token".into())] {
+        let auth = Auth::Both { users: Users::new("ann", "hush"), realm };
+        let options = Options { quirks: quirks.clone(), auth, ..Options::default() };
+        assert!(Kind::with(options, basic()).await.delete().await);
+    }
 }

@@ -7,6 +7,7 @@ mod auth;
 mod bad_archives;
 mod bad_registries;
 mod blobs;
+mod challenges;
 mod deletes;
 mod examples;
 mod fixture;

@@ -58,6 +58,14 @@ pub enum Auth {
         /// What the challenge names instead of the registry's own `/token`.
         realm: Option<String>,
     },
+    /// Whoever sends this name and password, or brings a token of the registry's own `/v2/token`, as in Gitea: its refusals have a
+    /// header for each, that of tokens without a service.
+    Both {
+        /// Who gets a token.
+        users: Users,
+        /// What the challenge names instead of the registry's own `/v2/token`.
+        realm: Option<String>,
+    },
     /// Whoever brings a token of the API server, with which he may do what RBAC says, as in OpenShift.
     OpenShift(Cluster),
 }
@@ -151,6 +159,8 @@ pub struct Quirks {
     pub no_catalog: bool,
     /// Whether the catalog wants name and password where the rest wants a token, as in Harbor.
     pub basic_catalog: bool,
+    /// Whether a 401 has no challenge but that of `/v2/`, as in gcr.io.
+    pub bare_401: bool,
     /// Bodies above this many bytes get 413.
     pub body_limit: Option<u64>,
     /// Whether a PATCH whose length is not said gets 411, as from proxies that take no streams.
@@ -204,6 +214,7 @@ impl Default for Quirks {
             tagged_stay: false,
             no_catalog: false,
             basic_catalog: false,
+            bare_401: false,
             body_limit: None,
             length_wanted: false,
             drain_rate: None,

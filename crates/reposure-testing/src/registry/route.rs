@@ -17,7 +17,7 @@ pub(crate) enum Route {
 
 impl Route {
     pub(crate) fn parse(path: &str) -> Self {
-        if path == "/token" || path == "/openshift/token" {
+        if matches!(path, "/token" | "/v2/token" | "/openshift/token") {
             return Self::Token;
         }
         match path.strip_prefix("/v2") {
