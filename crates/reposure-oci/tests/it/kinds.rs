@@ -112,8 +112,11 @@ async fn ghcr_takes_small_chunks_only() {
 }
 
 #[tokio::test]
-async fn quay_tells_the_next_page_by_link_only() {
-    assert!(Kind::new(Quirks::quay()).await.delete().await);
+async fn quay_tells_the_next_page_by_link_only_and_gives_no_token_to_delete() {
+    let quirks = Quirks { page: 2, ..Quirks::quay() };
+    let auth = Auth::bearer(Users::new("ann", "hush"));
+    let options = Options { quirks, auth, ..Options::default() };
+    assert!(Kind::with(options, basic()).await.delete().await);
 }
 
 #[tokio::test]

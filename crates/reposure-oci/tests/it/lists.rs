@@ -2,7 +2,7 @@
 
 use http::Method;
 use reposure_oci::registry::Failure;
-use reposure_testing::{Fault, Injection};
+use reposure_testing::{Fault, Injection, Quirks};
 
 use crate::fixture::{Fixture, failure, name};
 
@@ -34,6 +34,14 @@ async fn a_full_page_without_a_link_is_not_the_last() {
     let fixture = Fixture::with_quirks(|quirks| quirks.no_link = true).await;
     let all = fill(&fixture, 1500);
     assert_eq!(tags(&fixture).await, all);
+}
+
+#[tokio::test]
+async fn quay_has_a_hundred_names_on_a_page_whatever_is_asked_for() {
+    let fixture = Fixture::with_quirks(|quirks| *quirks = Quirks::quay()).await;
+    let all = fill(&fixture, 250);
+    assert_eq!(tags(&fixture).await, all);
+    assert_eq!(fixture.registry.count(&Method::GET, "/tags/list"), 3);
 }
 
 #[tokio::test]

@@ -49,11 +49,13 @@ impl Quirks {
         Self { largest_chunk: Some(4 << 20), no_catalog: true, delete_enabled: false, ..Self::default() }
     }
 
-    /// Quay: pages by `Link` only, referrers, no mount from anywhere.
+    /// Quay: pages by `Link` only and of at most 100 names, referrers, no mount from anywhere, no `delete` in a token's scope.
     #[must_use]
     pub fn quay() -> Self {
         Self {
             opaque_pages: true,
+            page: 100,
+            delete_scope_refused: true,
             referrers: true,
             anonymous_mount: AnonymousMount::Refused,
             ..Self::default()

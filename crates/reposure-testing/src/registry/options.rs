@@ -161,6 +161,8 @@ pub struct Quirks {
     pub basic_catalog: bool,
     /// Whether a 401 has no challenge but that of `/v2/`, as in gcr.io.
     pub bare_401: bool,
+    /// Whether a token is good for nothing that is asked for `delete` by its name, as in Quay.
+    pub delete_scope_refused: bool,
     /// Bodies above this many bytes get 413.
     pub body_limit: Option<u64>,
     /// Whether a PATCH whose length is not said gets 411, as from proxies that take no streams.
@@ -215,6 +217,7 @@ impl Default for Quirks {
             no_catalog: false,
             basic_catalog: false,
             bare_401: false,
+            delete_scope_refused: false,
             body_limit: None,
             length_wanted: false,
             drain_rate: None,
