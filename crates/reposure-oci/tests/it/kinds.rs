@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use http::Method;
 use reposure_oci::{
     Blob, Descriptor, Digest, MediaType, MemoryBlob, Reference,
     auth::Credentials,
-    registry::{Stored, UploadStrategy},
+    registry::{ErrorCode, Stored, UploadStrategy},
 };
 use reposure_testing::{Auth, Options, Quirks, RandomImage, Users};
 
@@ -33,6 +34,7 @@ impl Kind {
 
     async fn with(options: Options, credentials: Credentials) -> Self {
         let fixture = Fixture::with(options, credentials).await;
+        fixture.registry.make_repository(REPOSITORY);
         let kind = Self { fixture, image: RandomImage::new(1, 1, 1000).unwrap() };
         kind.push().await;
         kind.read().await;
@@ -96,9 +98,31 @@ async fn distribution_2_deletes_no_tags_and_resumes_nothing() {
 
 #[tokio::test]
 async fn ecr_drops_chunks() {
-    let kind = Kind::new(Quirks::ecr()).await;
-    assert!(!kind.delete().await, "that goes by an API of its own");
-    assert!(kind.fixture.client.catalog().await.unwrap_err().is_denied());
+    let token = Credentials::Basic { username: "AWS".into(), password: "token".into() };
+    // It may say what it has, or what it should have.
+    for dropped_counted in [false, true] {
+        let quirks = Quirks { page: 2, dropped_counted, ..Quirks::ecr() };
+        let auth = Auth::Basic(Users::new("AWS", "token"));
+        let kind = Kind::with(Options { quirks, auth, ..Options::default() }, token.clone()).await;
+        assert!(!kind.delete().await, "that goes by an API of its own");
+        assert!(kind.fixture.client.catalog().await.unwrap_err().is_denied());
+    }
+}
+
+#[tokio::test]
+async fn ecr_makes_no_repository() {
+    let fixture = Fixture::with_quirks(|quirks| *quirks = Quirks::ecr()).await;
+    let (client, repository) = (&fixture.client, name("project/missing"));
+    for strategy in STRATEGIES {
+        let error = client.store_blob(&repository, &stores::blob(10), &[], strategy).await.unwrap_err();
+        assert!(error.has_code(&ErrorCode::NameUnknown) && !error.is_transient(), "{error:?}");
+        let text = error.failure.to_string();
+        assert!(text.contains("repository with name 'project/missing' does not exist"), "{text}");
+    }
+    let image = manifest(&RandomImage::new(1, 1, 100).unwrap());
+    let error = client.put_manifest(&repository, &"v1".parse().unwrap(), &image).await.unwrap_err();
+    assert!(error.has_code(&ErrorCode::NameUnknown), "{error:?}");
+    assert!(client.tags(&repository).await.unwrap_err().is_not_found());
 }
 
 #[tokio::test]
@@ -145,6 +169,14 @@ async fn harbor_wants_name_and_password_for_the_catalog() {
     assert_eq!(kind.fixture.client.catalog().await.unwrap(), [name(REPOSITORY)]);
     assert!(kind.delete().await);
     assert_eq!(kind.fixture.client.catalog().await.unwrap(), [name(REPOSITORY)]);
+    kind.fixture.registry.make_project("empty");
+    kind.fixture.client.start_upload(&name("empty/new")).await.unwrap();
+    kind.fixture.registry.clear_requests();
+    let error = kind.fixture.client.start_upload(&name("missing/new")).await.unwrap_err();
+    assert!(error.is_denied() && !error.is_transient(), "{error:?}");
+    let text = error.failure.to_string();
+    assert!(text.contains("unauthorized to access repository: missing/new, action: push"), "{text}");
+    assert!(kind.fixture.registry.count(&Method::POST, "/uploads/") <= 2, "tokens are of no use");
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use http::{HeaderMap, Method, StatusCode, header};
 use super::{
     answer::{self, Answer},
     openshift,
-    options::{Auth, Users},
+    options::{Auth, FirstPush, Users},
     route::{Route, parameter, parameters},
     shared::Shared,
 };
@@ -81,7 +81,8 @@ impl Access {
 
 /// Returns the refusal of a request that may not come in.
 pub(crate) fn check(shared: &Shared, route: &Route, method: &Method, headers: &HeaderMap) -> Option<Answer> {
-    let mut refusal = refusal(shared, route, method, headers)?;
+    let refusal = refusal(shared, route, method, headers);
+    let mut refusal = refusal.or_else(|| hidden_project(shared, route, method))?;
     if shared.quirks().bare_401 && *route != Route::Base {
         refusal.headers_mut().remove(header::WWW_AUTHENTICATE);
     }
@@ -110,6 +111,19 @@ fn refusal(shared: &Shared, route: &Route, method: &Method, headers: &HeaderMap)
             challenge(&[&bearer, "Basic realm=\"Memory\""])
         }),
     }
+}
+
+/// Refuses to push to a project that is not there, as one that is not to be known of.
+fn hidden_project(shared: &Shared, route: &Route, method: &Method) -> Option<Answer> {
+    let name = route.written(method).filter(|_| shared.quirks().first_push == FirstPush::MakesRepository)?;
+    let is_there = name.split_once('/').is_some_and(|(project, _)| shared.store().has_project(project));
+    let message = format!("unauthorized to access repository: {name}, action: push");
+    let mut refusal = answer::error(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", &message);
+    if let Auth::Bearer { realm, .. } = &shared.auth {
+        let challenge = bearer_challenge(shared, realm.as_deref(), Access::of(route, method).as_ref());
+        answer::add(&mut refusal, header::WWW_AUTHENTICATE.as_str(), &challenge);
+    }
+    (!is_there).then_some(refusal)
 }
 
 fn bearer_challenge(shared: &Shared, realm: Option<&str>, wanted: Option<&Access>) -> String {

@@ -1,6 +1,6 @@
 //! The quirks of registries that people run, as far as they are known.
 
-use super::options::{AnonymousMount, LocationForm, Quirks, TagDelete};
+use super::options::{AnonymousMount, FirstPush, LocationForm, Quirks, TagDelete};
 
 impl Quirks {
     /// CNCF Distribution 2.8: no deletion by tag, no upload that goes on after a cut, `null` for no tags.
@@ -17,11 +17,13 @@ impl Quirks {
         }
     }
 
-    /// Amazon ECR: chunks after the first are dropped and answered with 201; nothing is deleted, mounted or listed by this API.
+    /// Amazon ECR: chunks after the first are dropped and answered with 201; nothing is deleted, mounted or listed by this API, and
+    /// no repository made.
     #[must_use]
     pub fn ecr() -> Self {
         Self {
             drop_later_patches: true,
+            first_push: FirstPush::MakesNothing,
             no_manifest_location: true,
             media_type_wanted: true,
             delete_enabled: false,
@@ -86,10 +88,16 @@ impl Quirks {
         }
     }
 
-    /// Harbor: no deletion by tag, and a catalog that wants name and password.
+    /// Harbor: no deletion by tag, a catalog that wants name and password, and no project that a push makes.
     #[must_use]
     pub fn harbor() -> Self {
-        Self { tag_delete: TagDelete::Unsupported, basic_catalog: true, referrers: true, ..Self::default() }
+        Self {
+            tag_delete: TagDelete::Unsupported,
+            basic_catalog: true,
+            referrers: true,
+            first_push: FirstPush::MakesRepository,
+            ..Self::default()
+        }
     }
 
     /// Gitea and Forgejo: `Content-Range` from the second chunk on, and pages without `Link`.

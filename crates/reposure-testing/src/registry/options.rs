@@ -133,6 +133,8 @@ pub struct Quirks {
     pub smallest_chunk: Option<u64>,
     /// Whether every PATCH after the first is dropped silently, as in ECR.
     pub drop_later_patches: bool,
+    /// Whether `Range` counts what was dropped as if it were there.
+    pub dropped_counted: bool,
     /// Whether a PATCH with `Content-Range`, and a second one, is refused, as in Artifact Registry.
     pub no_chunks: bool,
     /// The longest PATCH with `Content-Range`; a longer one gets 416, as in GHCR.
@@ -163,6 +165,8 @@ pub struct Quirks {
     pub bare_401: bool,
     /// Whether a token is good for nothing that is asked for `delete` by its name, as in Quay.
     pub delete_scope_refused: bool,
+    /// What must be there before something is pushed.
+    pub first_push: FirstPush,
     /// Bodies above this many bytes get 413.
     pub body_limit: Option<u64>,
     /// Whether a PATCH whose length is not said gets 411, as from proxies that take no streams.
@@ -203,6 +207,7 @@ impl Default for Quirks {
             digests_unchecked: false,
             smallest_chunk: None,
             drop_later_patches: false,
+            dropped_counted: false,
             no_chunks: false,
             largest_chunk: None,
             range_wanted: false,
@@ -218,6 +223,7 @@ impl Default for Quirks {
             basic_catalog: false,
             bare_401: false,
             delete_scope_refused: false,
+            first_push: FirstPush::MakesAll,
             body_limit: None,
             length_wanted: false,
             drain_rate: None,
@@ -240,6 +246,17 @@ pub enum AnonymousMount {
     Mounts,
     /// 400, as in Quay.
     Refused,
+}
+
+/// What must be there before something is pushed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FirstPush {
+    /// Nothing: the repository and the project that it is in are made.
+    MakesAll,
+    /// The project, that is the first part of a name; otherwise 401 `UNAUTHORIZED`, as in Harbor, which tells nobody what there is.
+    MakesRepository,
+    /// The repository; otherwise 404 `NAME_UNKNOWN`, as in ECR.
+    MakesNothing,
 }
 
 /// What deleting by tag gives.
