@@ -54,6 +54,18 @@ async fn null_is_no_tag() {
 }
 
 #[tokio::test]
+async fn null_is_no_repository() {
+    for quirks in [Quirks::distribution_2(), Quirks::nexus()] {
+        let fixture = Fixture::with_quirks(|own| *own = Quirks { page: 2, ..quirks }).await;
+        assert!(fixture.client.catalog().await.unwrap().is_empty());
+        for repository in ["a/b", "c", "d"] {
+            fixture.registry.put_blob(repository, "");
+        }
+        assert_eq!(fixture.client.catalog().await.unwrap(), ["a/b", "c", "d"].map(name));
+    }
+}
+
+#[tokio::test]
 async fn repositories_are_listed() {
     let fixture = Fixture::with_quirks(|quirks| quirks.page = 1).await;
     for repository in ["a/b", "c"] {
