@@ -171,6 +171,9 @@ pub(crate) fn post_token(shared: &Shared, form: &str) -> Answer {
     let Auth::Bearer { users, post: true, .. } = &shared.auth else {
         return answer::status(StatusCode::NOT_FOUND);
     };
+    if let Some(status) = shared.quirks().token_post {
+        return answer::status(StatusCode::from_u16(status).unwrap_or_default());
+    }
     let token = parameter(form, "refresh_token");
     let known = parameter(form, "grant_type").as_deref() == Some("refresh_token")
         && token.is_some()

@@ -70,10 +70,10 @@ impl Quirks {
         Self { null_lists: true, tag_delete: TagDelete::MethodNotAllowed, ..Self::default() }
     }
 
-    /// Artifactory: digests among the tags.
+    /// Artifactory: digests among the tags, and no tokens by POST.
     #[must_use]
     pub fn artifactory() -> Self {
-        Self { digests_as_tags: true, ..Self::default() }
+        Self { digests_as_tags: true, token_post: Some(401), ..Self::default() }
     }
 
     /// OpenShift: names of two parts, no catalog, and no deletion but by its own API.

@@ -165,6 +165,8 @@ pub struct Quirks {
     pub bare_401: bool,
     /// Whether a token is good for nothing that is asked for `delete` by its name, as in Quay.
     pub delete_scope_refused: bool,
+    /// What `POST /token` is answered with whatever comes: 401 in Artifactory.
+    pub token_post: Option<u16>,
     /// What must be there before something is pushed.
     pub first_push: FirstPush,
     /// Bodies above this many bytes get 413.
@@ -223,6 +225,7 @@ impl Default for Quirks {
             basic_catalog: false,
             bare_401: false,
             delete_scope_refused: false,
+            token_post: None,
             first_push: FirstPush::MakesAll,
             body_limit: None,
             length_wanted: false,

@@ -27,7 +27,8 @@ pub(crate) async fn handle(
     let query = parts.uri.query().unwrap_or_default();
     intake.check_length()?;
     if shared.quirks().two_parts && route.repository().is_some_and(|name| name.split('/').count() != 2) {
-        return Ok(answer::error(StatusCode::NOT_FOUND, "NAME_INVALID", "a name is PROJECT/NAME"));
+        // Without a word, as `openshift::check` does.
+        return Ok(answer::status(StatusCode::BAD_REQUEST));
     }
     if let Some(refusal) = unmade(shared, &route, &parts.method) {
         return Ok(refusal);
