@@ -4,6 +4,7 @@ use std::{
     fs::File,
     path::{Path, PathBuf},
     process::{Child, Stdio},
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 use reposure_testing::RandomImage;
@@ -161,4 +162,28 @@ fn processes_share_the_cache() {
 fn names(folder: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(folder).unwrap();
     entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+}
+
+#[test]
+fn the_cache_may_be_deleted_while_it_is_used() {
+    let environment = with_docker_archive();
+    let file = cache(&environment);
+    let folder = file.parent().unwrap();
+    let expected = environment.ok(&["image", "push", "default", "app", "docker.tar", "--no-cache"]);
+    let done = AtomicBool::new(false);
+    let outputs = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                let _ = std::fs::remove_dir_all(folder);
+            }
+        });
+        let outputs = [1; 5].map(|_| environment.run(&["image", "push", "default", "app", "docker.tar"]));
+        done.store(true, Ordering::Relaxed);
+        outputs
+    });
+    for output in outputs {
+        assert_eq!((output.code, output.stderr.as_str(), output.text()), (0, "", expected.clone()));
+    }
+    assert_eq!(environment.ok(&["image", "push", "default", "app", "docker.tar"]), expected);
+    assert_eq!(std::fs::read_to_string(&file).unwrap().matches("reposure-gzip/1").count(), 2);
 }

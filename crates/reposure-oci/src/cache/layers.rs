@@ -200,6 +200,26 @@ mod tests {
     }
 
     #[test]
+    fn the_folder_may_go_at_any_time() {
+        let (_folder, cache) = cache();
+        cache.keep(entry(1));
+        assert!(find(&cache, 1).is_some());
+        fs::remove_dir_all(&cache.0.folder).unwrap();
+        assert_eq!(find(&cache, 1), None);
+        cache.keep(entry(2));
+        assert!(find(&cache, 2).is_some());
+        std::thread::scope(|scope| {
+            let keeping = scope.spawn(|| (0..100).for_each(|number| cache.keep(entry(number))));
+            while !keeping.is_finished() {
+                // While it is looked into, written to, or not there.
+                let _ = fs::remove_dir_all(&cache.0.folder);
+            }
+        });
+        cache.keep(entry(3));
+        assert!(find(&cache, 3).is_some());
+    }
+
+    #[test]
     fn a_process_sees_what_another_one_keeps_and_its_files_are_whole() {
         let (_folder, one) = cache();
         let two = LayerCache::new(&one.0.folder);
