@@ -126,8 +126,18 @@ async fn ecr_makes_no_repository() {
 }
 
 #[tokio::test]
-async fn artifact_registry_takes_no_chunks() {
-    assert!(Kind::new(Quirks::artifact_registry()).await.delete().await);
+async fn artifact_registry_takes_no_chunks_and_deletes_tags_first() {
+    let kind = Kind::new(Quirks::artifact_registry()).await;
+    assert!(kind.delete().await);
+    let (client, repository) = (&kind.fixture.client, name(REPOSITORY));
+    let digest = Reference::Digest(manifest(&kind.image).digest().clone());
+    let error = client.delete_manifest(&repository, &digest).await.unwrap_err();
+    assert!(error.failure.to_string().contains("GOOGLE_MANIFEST_DANGLING_TAG"), "{}", error.failure);
+    assert_eq!(kind.tags().await, ["v1", "v3"]);
+    for tag in ["v1", "v3"] {
+        client.delete_tag_safely(&repository, &tag.parse().unwrap()).await.unwrap();
+    }
+    client.delete_manifest(&repository, &digest).await.unwrap();
 }
 
 #[tokio::test]

@@ -34,11 +34,12 @@ impl Quirks {
         }
     }
 
-    /// Google Artifact Registry: no chunks.
+    /// Google Artifact Registry: no chunks, and no deletion by digest of what a tag is of.
     #[must_use]
     pub fn artifact_registry() -> Self {
         Self {
             no_chunks: true,
+            tags_first: true,
             status_needs_state: true,
             location: LocationForm::Absolute,
             ..Self::default()

@@ -157,6 +157,9 @@ pub struct Quirks {
     pub two_parts: bool,
     /// Whether a manifest stays as long as a tag is of it, as in OpenShift.
     pub tagged_stay: bool,
+    /// Whether a manifest is not deleted by its digest before its tags are: 400 `GOOGLE_MANIFEST_DANGLING_TAG`, as in Artifact
+    /// Registry.
+    pub tags_first: bool,
     /// Whether the catalog is refused with 403, as in OpenShift for whoever is not an administrator.
     pub no_catalog: bool,
     /// Whether the catalog wants name and password where the rest wants a token, as in Harbor.
@@ -221,6 +224,7 @@ impl Default for Quirks {
             digests_as_tags: false,
             two_parts: false,
             tagged_stay: false,
+            tags_first: false,
             no_catalog: false,
             basic_catalog: false,
             bare_401: false,
