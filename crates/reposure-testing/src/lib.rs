@@ -18,7 +18,7 @@ pub use random::RandomImage;
 pub use raw_server::{RawAnswer, RawServer, When};
 pub use registry::sha256 as digest_of;
 pub use registry::{
-    AnonymousMount, Auth, Cluster, DigestHeader, Entry, Fault, ImageStreamApi, Immutable, Injection, Judge,
-    LocationForm, MemoryRegistry, Options, Quirks, Rule, TagDelete, Users,
+    AnonymousMount, Auth, Cluster, DigestHeader, Entry, Fault, FirstPush, ImageStreamApi, Immutable,
+    Injection, Judge, LocationForm, MemoryRegistry, Options, Quirks, Rule, TagDelete, Users,
 };
 pub use relay::Relay;

@@ -1,6 +1,11 @@
 //! How layers are compressed.
 
-use std::fs::File;
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+    process::{Child, Stdio},
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use reposure_testing::RandomImage;
 use serde_json::Value;
@@ -98,10 +103,15 @@ fn levels_that_a_format_does_not_have_are_refused() {
     assert_eq!(environment.ok(&["image", "list", "default"]), "", "an image was pushed");
 }
 
+/// The file of what layers became.
+fn cache(environment: &TestEnvironment) -> PathBuf {
+    environment.path("../home/.cache/reposure/layers")
+}
+
 #[test]
 fn what_layers_became_is_kept_in_the_users_cache() {
     let environment = with_docker_archive();
-    let file = environment.path("../home/.cache/reposure/layers");
+    let file = cache(&environment);
     environment.ok(&["image", "push", "default", "app", "docker.tar", "--no-cache"]);
     assert!(!file.exists());
     let digest = environment.ok(&["image", "push", "default", "app", "docker.tar"]);
@@ -112,4 +122,68 @@ fn what_layers_became_is_kept_in_the_users_cache() {
     assert_eq!(media_types(&environment, "zstd")[2], "application/vnd.oci.image.layer.v1.tar+zstd");
     std::fs::remove_dir_all(file.parent().unwrap()).unwrap();
     assert_eq!(environment.ok(&["image", "push", "default", "app", "docker.tar"]), digest);
+}
+
+fn start(environment: &TestEnvironment, name: &str) -> Child {
+    let mut command = environment.reposure();
+    command.args(["image", "push", "default", name, &format!("{name}.tar")]);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap()
+}
+
+#[test]
+fn processes_share_the_cache() {
+    let environment = TestEnvironment::new();
+    for number in 0..6 {
+        let file = File::create(environment.path(&format!("app{number}.tar"))).unwrap();
+        RandomImage::new(number, 2, 300_000).unwrap().write_docker_archive("app:v1", file).unwrap();
+    }
+    let mut digests = Vec::new();
+    for names in [["app0", "app1"], ["app2", "app3"], ["app4", "app5"]] {
+        for child in names.map(|name| start(&environment, name)) {
+            let output = child.wait_with_output().unwrap();
+            assert!(output.status.success());
+            digests.push(String::from_utf8(output.stdout).unwrap());
+        }
+    }
+    let file = cache(&environment);
+    let kept = || std::fs::read_to_string(&file).unwrap();
+    assert_eq!(kept().matches("reposure-gzip/1").count(), 12, "both have kept all of theirs");
+    assert_eq!(names(file.parent().unwrap()), ["layers"]);
+    // What it says is right: without it the same comes out, and with it nothing is added.
+    let before = kept();
+    for (number, digest) in digests.iter().enumerate() {
+        let (name, archive) = (format!("again{number}"), format!("app{number}.tar"));
+        assert_eq!(environment.ok(&["image", "push", "default", &name, &archive]), *digest);
+        assert_eq!(environment.ok(&["image", "push", "default", &name, &archive, "--no-cache"]), *digest);
+    }
+    assert_eq!(kept().matches("reposure-gzip/1").count(), before.matches("reposure-gzip/1").count());
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).unwrap();
+    entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+}
+
+#[test]
+fn the_cache_may_be_deleted_while_it_is_used() {
+    let environment = with_docker_archive();
+    let file = cache(&environment);
+    let folder = file.parent().unwrap();
+    let expected = environment.ok(&["image", "push", "default", "app", "docker.tar", "--no-cache"]);
+    let done = AtomicBool::new(false);
+    let outputs = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                let _ = std::fs::remove_dir_all(folder);
+            }
+        });
+        let outputs = [1; 5].map(|_| environment.run(&["image", "push", "default", "app", "docker.tar"]));
+        done.store(true, Ordering::Relaxed);
+        outputs
+    });
+    for output in outputs {
+        assert_eq!((output.code, output.stderr.as_str(), output.text()), (0, "", expected.clone()));
+    }
+    assert_eq!(environment.ok(&["image", "push", "default", "app", "docker.tar"]), expected);
+    assert_eq!(std::fs::read_to_string(&file).unwrap().matches("reposure-gzip/1").count(), 2);
 }

@@ -207,8 +207,13 @@ impl Authenticator {
             return Ok(basic);
         };
         match self.token(http, state, challenge, scopes, credentials).await {
-            // Gitea names the realm by its outer name, which may be out of reach, but takes `Basic` too.
-            Err(AuthError::Realm { .. } | AuthError::Unreachable { .. }) if basic.is_some() => Ok(basic),
+            // Gitea names the realm by its outer name, which may be out of reach, or another server, but takes `Basic` too.
+            Err(error) if basic.is_some() && !error.is_denied() => {
+                tracing::debug!(%error, "a password is sent instead of a token");
+                // Or each request would wait for that realm anew.
+                state.challenges(scopes).iter_mut().for_each(|all| all.retain(|known| !known.is("bearer")));
+                Ok(basic)
+            }
             result => result.map(Some),
         }
     }

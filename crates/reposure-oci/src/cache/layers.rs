@@ -11,6 +11,7 @@ use std::{
 use rustix::process::geteuid;
 
 use super::{
+    alone::{self, TEMPORARY},
     entry::{self, BYTES, ENTRIES, Entry, MEASURED},
     stamp::Stamp,
 };
@@ -23,9 +24,10 @@ const MODE: u32 = 0o700;
 
 /// What layers became when they were compressed, in a folder; clones share it, and so may processes.
 ///
-/// It holds at most 4096 layers, in a file of at most 4 MiB, which is replaced as a whole: a reader sees the old or the new one. Of
-/// two processes that write at the same moment one may lose an entry, and with it no more than time. Its folder is made when
-/// there is something to keep. What cannot be read is taken for empty, and what cannot be written is left; so is what others than
+/// It holds at most 4096 layers, in a file of at most 4 MiB, which is replaced as a whole: a reader sees the old or the new one.
+/// Processes replace it one after the other; on file systems that lock no folders, one of two that do so at the same moment may lose
+/// an entry, and with it no more than time. Its folder is made when there is something to keep, and what a process left there that
+/// was killed goes after an hour. What cannot be read is taken for empty, and what cannot be written is left; so is what others than
 /// its owner may write to.
 #[derive(Clone, Debug)]
 pub struct LayerCache(Arc<Shared>);
@@ -67,13 +69,19 @@ impl LayerCache {
     /// Keeps what a layer became, as the newest entry. This blocks.
     pub(crate) fn keep(&self, entry: Entry) {
         let _writing = self.0.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Err(error) = self.add(entry) {
+            tracing::debug!(folder = %self.0.folder.display(), %error, "the cache of layers cannot be written");
+        }
+    }
+
+    fn add(&self, entry: Entry) -> io::Result<()> {
+        DirBuilder::new().recursive(true).mode(MODE).create(&self.0.folder)?;
+        let _alone = alone::lock(&self.0.folder);
         let mut entries = self.read();
         entries.retain(|known| known.diff_id != entry.diff_id || known.encoder != entry.encoder);
         entries.push(entry);
         let surplus = entries.len().saturating_sub(ENTRIES);
-        if let Err(error) = self.write(&entries[surplus..]) {
-            tracing::debug!(folder = %self.0.folder.display(), %error, "the cache of layers cannot be written");
-        }
+        self.write(&entries[surplus..])
     }
 
     fn read(&self) -> Vec<Entry> {
@@ -91,11 +99,11 @@ impl LayerCache {
     }
 
     fn write(&self, entries: &[Entry]) -> io::Result<()> {
-        DirBuilder::new().recursive(true).mode(MODE).create(&self.0.folder)?;
         if !is_ours(&self.0.folder.metadata()?) {
             return Err(io::ErrorKind::PermissionDenied.into());
         }
-        let mut file = tempfile::NamedTempFile::new_in(&self.0.folder)?;
+        alone::sweep(&self.0.folder);
+        let mut file = tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(&self.0.folder)?;
         file.write_all(entry::write(entries).as_bytes())?;
         file.persist(self.0.folder.join(NAME))?;
         Ok(())
@@ -157,6 +165,7 @@ mod tests {
     fn the_oldest_entries_go() {
         let (_folder, cache) = cache();
         let full: Vec<_> = (0..ENTRIES as u64).map(entry).collect();
+        fs::create_dir_all(&cache.0.folder).unwrap();
         cache.write(&full).unwrap();
         cache.keep(entry(0));
         cache.keep(entry(ENTRIES as u64));
@@ -191,6 +200,26 @@ mod tests {
     }
 
     #[test]
+    fn the_folder_may_go_at_any_time() {
+        let (_folder, cache) = cache();
+        cache.keep(entry(1));
+        assert!(find(&cache, 1).is_some());
+        fs::remove_dir_all(&cache.0.folder).unwrap();
+        assert_eq!(find(&cache, 1), None);
+        cache.keep(entry(2));
+        assert!(find(&cache, 2).is_some());
+        std::thread::scope(|scope| {
+            let keeping = scope.spawn(|| (0..100).for_each(|number| cache.keep(entry(number))));
+            while !keeping.is_finished() {
+                // While it is looked into, written to, or not there.
+                let _ = fs::remove_dir_all(&cache.0.folder);
+            }
+        });
+        cache.keep(entry(3));
+        assert!(find(&cache, 3).is_some());
+    }
+
+    #[test]
     fn a_process_sees_what_another_one_keeps_and_its_files_are_whole() {
         let (_folder, one) = cache();
         let two = LayerCache::new(&one.0.folder);
@@ -204,7 +233,9 @@ mod tests {
                 (0..200).for_each(|_| assert!(!one.read().is_empty()));
             });
         });
-        // Whoever wrote last has read what was there before.
-        assert!(find(&one, 49).is_some() || find(&one, 1049).is_some());
+        for number in (0..50).chain(1000..1050) {
+            assert_eq!(find(&one, number), Some(entry(number)));
+        }
+        assert_eq!(fs::read_dir(&one.0.folder).unwrap().count(), 1, "temporary files are left");
     }
 }

@@ -7,6 +7,7 @@
 //! Other entries say what was measured of a stretch of a file in one state, so that a file that nobody has touched since is not even
 //! read.
 
+mod alone;
 mod entry;
 mod layers;
 mod stamp;

@@ -37,6 +37,8 @@ pub enum TrustAnchors {
     System,
     /// Those in this PEM, and no others, for the registry itself; the system's as well for hosts that it sends us to.
     Pem(Vec<u8>),
+    /// Those of the system, and those in this PEM as well.
+    SystemAnd(Vec<u8>),
 }
 
 /// A certificate that the client shows to the registry itself, and its key.
@@ -87,10 +89,7 @@ impl TrustAnchors {
         identity: Option<&ClientIdentity>,
         peer: Option<&Arc<PeerCertificate>>,
     ) -> Result<ClientConfig, TlsError> {
-        let store = match self {
-            Self::System => system(),
-            Self::Pem(pem) => add(RootCertStore::empty(), pem)?,
-        };
+        let store = self.roots()?;
         // Whoever trusts nothing has nothing that verifies.
         let peer = peer.filter(|_| !store.is_empty());
         let noting = peer.map(|peer| noting(store.clone(), peer)).transpose()?;
@@ -103,9 +102,19 @@ impl TrustAnchors {
 
     /// Returns the configuration for storage and token realms that the registry sends us to.
     pub(crate) fn config_elsewhere(&self) -> Result<ClientConfig, TlsError> {
+        let store = match self {
+            Self::Pem(pem) => add(system(), pem)?,
+            Self::System | Self::SystemAnd(_) => self.roots()?,
+        };
+        config(store, None)
+    }
+
+    /// Returns what is trusted of the registry itself.
+    fn roots(&self) -> Result<RootCertStore, TlsError> {
         match self {
-            Self::System => config(system(), None),
-            Self::Pem(pem) => config(add(system(), pem)?, None),
+            Self::System => Ok(system()),
+            Self::Pem(pem) => add(RootCertStore::empty(), pem),
+            Self::SystemAnd(pem) => add(system(), pem),
         }
     }
 }
@@ -157,10 +166,24 @@ mod tests {
 
     #[test]
     fn refuses_what_holds_no_certificate() {
-        let config = |pem: &str| TrustAnchors::Pem(pem.into()).config(None, None);
-        assert!(matches!(config("").unwrap_err(), TlsError::Empty));
-        let malformed = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
-        assert!(matches!(config(malformed).unwrap_err(), TlsError::Refused(_)));
+        for anchors in [TrustAnchors::Pem, TrustAnchors::SystemAnd] {
+            let config = |pem: &str| anchors(pem.into()).config(None, None);
+            assert!(matches!(config("").unwrap_err(), TlsError::Empty));
+            let malformed = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+            assert!(matches!(config(malformed).unwrap_err(), TlsError::Refused(_)));
+        }
+    }
+
+    #[test]
+    fn certificates_are_trusted_alone_or_beside_the_systems() {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let own = rcgen::CertificateParams::new(["r.example".to_owned()]).unwrap().self_signed(&key).unwrap();
+        let pem = || own.pem().into_bytes();
+        let count = |anchors: TrustAnchors| anchors.roots().unwrap().len();
+        let system = count(TrustAnchors::System);
+        assert!(system > 0, "the system has no certificates: package ca-certificates has some");
+        assert_eq!(count(TrustAnchors::Pem(pem())), 1);
+        assert_eq!(count(TrustAnchors::SystemAnd(pem())), system + 1);
     }
 
     #[test]

@@ -12,20 +12,20 @@ use reposure_testing::{Auth, Fault, Injection, MemoryRegistry, Options, Users};
 
 use crate::fixture::{Fixture, basic, content, limits, name, options, streamed};
 
-fn users() -> Users {
+pub(crate) fn users() -> Users {
     Users { identity_token: Some("identity".into()), ..Users::new("ann", "hush") }
 }
 
-async fn fixture(auth: Auth, credentials: Credentials) -> Fixture {
+pub(crate) async fn fixture(auth: Auth, credentials: Credentials) -> Fixture {
     Fixture::with(Options { auth, ..Options::default() }, credentials).await
 }
 
-async fn upload(fixture: &Fixture, size: usize) -> Result<Digest, Error> {
+pub(crate) async fn upload(fixture: &Fixture, size: usize) -> Result<Digest, Error> {
     let (bytes, digest) = content(size);
     fixture.client.upload_monolithic(&name("a"), &digest, size as u64, streamed(&bytes, 1 << 16)).await
 }
 
-fn auth_error(error: &Error) -> &AuthError {
+pub(crate) fn auth_error(error: &Error) -> &AuthError {
     let Failure::Transport(transport) = &*error.failure else { panic!("{error:?}") };
     transport.source.downcast_ref().unwrap()
 }

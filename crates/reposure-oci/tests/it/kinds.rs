@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use http::Method;
 use reposure_oci::{
     Blob, Descriptor, Digest, MediaType, MemoryBlob, Reference,
     auth::Credentials,
-    registry::{Stored, UploadStrategy},
+    registry::{ErrorCode, Stored, UploadStrategy},
 };
 use reposure_testing::{Auth, Options, Quirks, RandomImage, Users};
 
@@ -33,6 +34,7 @@ impl Kind {
 
     async fn with(options: Options, credentials: Credentials) -> Self {
         let fixture = Fixture::with(options, credentials).await;
+        fixture.registry.make_repository(REPOSITORY);
         let kind = Self { fixture, image: RandomImage::new(1, 1, 1000).unwrap() };
         kind.push().await;
         kind.read().await;
@@ -96,14 +98,46 @@ async fn distribution_2_deletes_no_tags_and_resumes_nothing() {
 
 #[tokio::test]
 async fn ecr_drops_chunks() {
-    let kind = Kind::new(Quirks::ecr()).await;
-    assert!(!kind.delete().await, "that goes by an API of its own");
-    assert!(kind.fixture.client.catalog().await.unwrap_err().is_denied());
+    let token = Credentials::Basic { username: "AWS".into(), password: "token".into() };
+    // It may say what it has, or what it should have.
+    for dropped_counted in [false, true] {
+        let quirks = Quirks { page: 2, dropped_counted, ..Quirks::ecr() };
+        let auth = Auth::Basic(Users::new("AWS", "token"));
+        let kind = Kind::with(Options { quirks, auth, ..Options::default() }, token.clone()).await;
+        assert!(!kind.delete().await, "that goes by an API of its own");
+        assert!(kind.fixture.client.catalog().await.unwrap_err().is_denied());
+    }
 }
 
 #[tokio::test]
-async fn artifact_registry_takes_no_chunks() {
-    assert!(Kind::new(Quirks::artifact_registry()).await.delete().await);
+async fn ecr_makes_no_repository() {
+    let fixture = Fixture::with_quirks(|quirks| *quirks = Quirks::ecr()).await;
+    let (client, repository) = (&fixture.client, name("project/missing"));
+    for strategy in STRATEGIES {
+        let error = client.store_blob(&repository, &stores::blob(10), &[], strategy).await.unwrap_err();
+        assert!(error.has_code(&ErrorCode::NameUnknown) && !error.is_transient(), "{error:?}");
+        let text = error.failure.to_string();
+        assert!(text.contains("repository with name 'project/missing' does not exist"), "{text}");
+    }
+    let image = manifest(&RandomImage::new(1, 1, 100).unwrap());
+    let error = client.put_manifest(&repository, &"v1".parse().unwrap(), &image).await.unwrap_err();
+    assert!(error.has_code(&ErrorCode::NameUnknown), "{error:?}");
+    assert!(client.tags(&repository).await.unwrap_err().is_not_found());
+}
+
+#[tokio::test]
+async fn artifact_registry_takes_no_chunks_and_deletes_tags_first() {
+    let kind = Kind::new(Quirks::artifact_registry()).await;
+    assert!(kind.delete().await);
+    let (client, repository) = (&kind.fixture.client, name(REPOSITORY));
+    let digest = Reference::Digest(manifest(&kind.image).digest().clone());
+    let error = client.delete_manifest(&repository, &digest).await.unwrap_err();
+    assert!(error.failure.to_string().contains("GOOGLE_MANIFEST_DANGLING_TAG"), "{}", error.failure);
+    assert_eq!(kind.tags().await, ["v1", "v3"]);
+    for tag in ["v1", "v3"] {
+        client.delete_tag_safely(&repository, &tag.parse().unwrap()).await.unwrap();
+    }
+    client.delete_manifest(&repository, &digest).await.unwrap();
 }
 
 #[tokio::test]
@@ -112,8 +146,11 @@ async fn ghcr_takes_small_chunks_only() {
 }
 
 #[tokio::test]
-async fn quay_tells_the_next_page_by_link_only() {
-    assert!(Kind::new(Quirks::quay()).await.delete().await);
+async fn quay_tells_the_next_page_by_link_only_and_gives_no_token_to_delete() {
+    let quirks = Quirks { page: 2, ..Quirks::quay() };
+    let auth = Auth::bearer(Users::new("ann", "hush"));
+    let options = Options { quirks, auth, ..Options::default() };
+    assert!(Kind::with(options, basic()).await.delete().await);
 }
 
 #[tokio::test]
@@ -122,8 +159,13 @@ async fn nexus_lists_null() {
 }
 
 #[tokio::test]
-async fn artifactory_lists_digests() {
-    assert!(Kind::new(Quirks::artifactory()).await.delete().await);
+async fn artifactory_lists_digests_and_gives_no_tokens_by_post() {
+    let quirks = Quirks { page: 2, ..Quirks::artifactory() };
+    let auth = Auth::bearer(Users::new("ann", "identity"));
+    let token = Credentials::IdentityToken { username: "ann".into(), token: "identity".into() };
+    let kind = Kind::with(Options { quirks, auth, ..Options::default() }, token).await;
+    assert!(kind.delete().await);
+    assert!(kind.fixture.registry.count(&Method::POST, "/token") > 0);
 }
 
 #[tokio::test]
@@ -131,7 +173,7 @@ async fn openshift_deletes_by_its_own_api_only() {
     let kind = Kind::new(Quirks::openshift()).await;
     assert!(!kind.delete().await);
     assert!(kind.fixture.client.catalog().await.unwrap_err().is_denied());
-    assert!(kind.fixture.client.tags(&name("app")).await.unwrap_err().is_not_found());
+    assert_eq!(kind.fixture.client.tags(&name("app")).await.unwrap_err().status().unwrap(), 400);
 }
 
 #[tokio::test]
@@ -142,9 +184,23 @@ async fn harbor_wants_name_and_password_for_the_catalog() {
     assert_eq!(kind.fixture.client.catalog().await.unwrap(), [name(REPOSITORY)]);
     assert!(kind.delete().await);
     assert_eq!(kind.fixture.client.catalog().await.unwrap(), [name(REPOSITORY)]);
+    kind.fixture.registry.make_project("empty");
+    kind.fixture.client.start_upload(&name("empty/new")).await.unwrap();
+    kind.fixture.registry.clear_requests();
+    let error = kind.fixture.client.start_upload(&name("missing/new")).await.unwrap_err();
+    assert!(error.is_denied() && !error.is_transient(), "{error:?}");
+    let text = error.failure.to_string();
+    assert!(text.contains("unauthorized to access repository: missing/new, action: push"), "{text}");
+    assert!(kind.fixture.registry.count(&Method::POST, "/uploads/") <= 2, "tokens are of no use");
 }
 
 #[tokio::test]
 async fn gitea_wants_ranges_and_sends_no_links() {
-    assert!(Kind::new(Quirks::gitea()).await.delete().await);
+    let quirks = Quirks { page: 2, ..Quirks::gitea() };
+    // The realm goes by the name that Gitea has outside.
+    for realm in [None, Some("http://git.invalid/v2/token".into())] {
+        let auth = Auth::Both { users: Users::new("ann", "hush"), realm };
+        let options = Options { quirks: quirks.clone(), auth, ..Options::default() };
+        assert!(Kind::with(options, basic()).await.delete().await);
+    }
 }

@@ -2,7 +2,7 @@
 
 use http::Method;
 use reposure_oci::registry::Failure;
-use reposure_testing::{Fault, Injection};
+use reposure_testing::{Fault, Injection, Quirks};
 
 use crate::fixture::{Fixture, failure, name};
 
@@ -37,12 +37,32 @@ async fn a_full_page_without_a_link_is_not_the_last() {
 }
 
 #[tokio::test]
+async fn quay_has_a_hundred_names_on_a_page_whatever_is_asked_for() {
+    let fixture = Fixture::with_quirks(|quirks| *quirks = Quirks::quay()).await;
+    let all = fill(&fixture, 250);
+    assert_eq!(tags(&fixture).await, all);
+    assert_eq!(fixture.registry.count(&Method::GET, "/tags/list"), 3);
+}
+
+#[tokio::test]
 async fn null_is_no_tag() {
     let fixture = Fixture::with_quirks(|quirks| quirks.null_lists = true).await;
     let all = fill(&fixture, 2);
     assert_eq!(tags(&fixture).await, all);
     fixture.registry.put_blob("empty", "");
     assert!(fixture.client.tags(&name("empty")).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn null_is_no_repository() {
+    for quirks in [Quirks::distribution_2(), Quirks::nexus()] {
+        let fixture = Fixture::with_quirks(|own| *own = Quirks { page: 2, ..quirks }).await;
+        assert!(fixture.client.catalog().await.unwrap().is_empty());
+        for repository in ["a/b", "c", "d"] {
+            fixture.registry.put_blob(repository, "");
+        }
+        assert_eq!(fixture.client.catalog().await.unwrap(), ["a/b", "c", "d"].map(name));
+    }
 }
 
 #[tokio::test]

@@ -2,8 +2,11 @@
 
 use bytes::Bytes;
 use http::Method;
-use reposure_oci::{Algorithm, Digest, Digester, MediaType, RawManifest, Reference, registry::Failure};
-use reposure_testing::{DigestHeader, Fault, Injection, RandomImage};
+use reposure_oci::{
+    Algorithm, Digest, Digester, MediaType, RawManifest, Reference,
+    registry::{ErrorCode, Failure, TagDeletion},
+};
+use reposure_testing::{DigestHeader, Fault, Injection, RandomImage, TagDelete};
 
 use crate::fixture::{Fixture, failure, manifest, name};
 
@@ -129,4 +132,36 @@ async fn a_manifest_has_the_digest_that_it_was_asked_for_by() {
     inject(r#"{"schemaVersion": 3}"#);
     let error = client.get_manifest(&repository, &reference).await.unwrap_err();
     assert!(matches!(*error.failure, Failure::Digest { .. }), "{error}");
+}
+
+/// As ECR wants it.
+#[tokio::test]
+async fn every_manifest_that_is_made_here_says_what_it_is() {
+    let fixture = Fixture::with_quirks(|quirks| {
+        (quirks.media_type_wanted, quirks.tag_delete) = (true, TagDelete::DigestInvalid);
+    })
+    .await;
+    let (client, repository) = (&fixture.client, name("a"));
+    let subject = fixture.put_image("a", "one", 1);
+    fixture.put_image("a", "same", 1);
+    // The index of referrers.
+    let mut bytes: serde_json::Value =
+        serde_json::from_slice(manifest(&RandomImage::new(2, 0, 0).unwrap()).bytes()).unwrap();
+    fixture.registry.put_blob("a", RandomImage::new(2, 0, 0).unwrap().blobs().remove(0));
+    bytes["subject"] =
+        serde_json::json!({"mediaType": MediaType::OCI_MANIFEST, "digest": subject, "size": 1});
+    let referrer = RawManifest::new(MediaType::OCI_MANIFEST, bytes.to_string().into()).unwrap();
+    client.put_manifest(&repository, &Reference::Digest(referrer.digest().clone()), &referrer).await.unwrap();
+    let fallback = subject.to_string().replace(':', "-");
+    assert_eq!(fixture.registry.tags("a"), ["one", "same", &fallback]);
+    // The dummy by which a tag is deleted.
+    let deleted = client.delete_tag_safely(&repository, &"one".parse().unwrap()).await.unwrap();
+    assert_eq!(deleted, TagDeletion::TagByDummy);
+    assert_eq!(fixture.registry.tags("a"), ["same", &fallback]);
+    // What others have made goes as it is, and it is told why that does not go.
+    bytes.as_object_mut().unwrap().remove("mediaType");
+    let bare = RawManifest::new(MediaType::OCI_MANIFEST, bytes.to_string().into()).unwrap();
+    let error = client.put_manifest(&repository, &latest(), &bare).await.unwrap_err();
+    assert!(error.has_code(&ErrorCode::ManifestInvalid) && !error.is_immutable(), "{error:?}");
+    assert!(error.failure.to_string().contains("Invalid JSON syntax"), "{}", error.failure);
 }

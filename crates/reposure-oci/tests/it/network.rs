@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::Method;
 use http_body_util::BodyExt;
 use reposure_oci::{
-    DirectOptions, DirectTransport, Endpoint, Scheme, TransportError,
+    DirectOptions, DirectTransport, Endpoint, Scheme, TransportError, TrustAnchors,
     auth::Credentials,
     direct::{Cause, DirectError},
     registry::{Client, Error, Failure, Limits},
@@ -117,6 +117,13 @@ async fn tls_is_checked() {
     let error = ping(untrusted).await.unwrap_err();
     assert_eq!(cause(&error), Cause::CertificateUntrusted);
     assert!(!error.is_transient());
+    let mut trusting = options(&fixture.registry);
+    trusting.trust = TrustAnchors::SystemAnd(fixture.registry.authority().unwrap().into());
+    ping(trusting).await.unwrap();
+    let mut trusting = options(&fixture.registry);
+    let other = MemoryRegistry::start(Options { tls: true, ..Options::default() }).await.unwrap();
+    trusting.trust = TrustAnchors::SystemAnd(other.authority().unwrap().into());
+    assert_eq!(cause(&ping(trusting).await.unwrap_err()), Cause::CertificateUntrusted);
     let not_tls = DirectOptions::new(Endpoint::new(Scheme::Https, &plain.registry.host()).unwrap());
     assert_eq!(cause(&ping(not_tls).await.unwrap_err()), Cause::Tls);
     let not_plain = DirectOptions::new(Endpoint::new(Scheme::Http, &host).unwrap());

@@ -134,6 +134,7 @@ async fn chunked_goes_on_in_shorter_pieces() {
 async fn chunked_is_what_it_says_even_where_it_does_not_go() {
     for quirks in [Quirks::artifact_registry(), Quirks::ecr()] {
         let stage = stage(UploadStrategy::Chunked, quirks).await;
+        stage.registry.make_repository(REPOSITORY);
         let blob = bytes(1, 33 * CHUNK);
         let (answer, _) = push(&stage, &open(&blob), &blob).await;
         assert!(answer.problem().message.contains("spec.upload is chunked"), "{answer:?}");

@@ -60,6 +60,13 @@ pub(crate) fn set(answer: &mut Answer, name: &str, value: &str) {
     }
 }
 
+/// Adds a header beside those of the same name; text that no header can hold is left out.
+pub(crate) fn add(answer: &mut Answer, name: &str, value: &str) {
+    if let (Ok(name), Ok(value)) = (http::HeaderName::try_from(name), HeaderValue::try_from(value)) {
+        answer.headers_mut().append(name, value);
+    }
+}
+
 /// Sets `Docker-Content-Digest` as the quirks have it.
 pub(crate) fn set_digest(answer: &mut Answer, shared: &Shared, digest: &str) {
     let wrong = super::digest::sha256(b"something else");

@@ -12,7 +12,7 @@ use http::{HeaderMap, Method, StatusCode, header};
 use super::{
     answer::{self, Answer},
     openshift,
-    options::{Auth, Users},
+    options::{Auth, FirstPush, Users},
     route::{Route, parameter, parameters},
     shared::Shared,
 };
@@ -81,24 +81,49 @@ impl Access {
 
 /// Returns the refusal of a request that may not come in.
 pub(crate) fn check(shared: &Shared, route: &Route, method: &Method, headers: &HeaderMap) -> Option<Answer> {
+    let refusal = refusal(shared, route, method, headers);
+    let mut refusal = refusal.or_else(|| hidden_project(shared, route, method))?;
+    if shared.quirks().bare_401 && *route != Route::Base {
+        refusal.headers_mut().remove(header::WWW_AUTHENTICATE);
+    }
+    Some(refusal)
+}
+
+fn refusal(shared: &Shared, route: &Route, method: &Method, headers: &HeaderMap) -> Option<Answer> {
+    let wanted = Access::of(route, method);
+    let is_known = |users: &Users| basic(headers).is_some_and(|pair| is_user(users, &pair));
+    let is_granted = || {
+        let token = credentials(headers, "bearer");
+        token.is_some_and(|token| shared.tokens.grants(token, wanted.as_ref()))
+    };
     match &shared.auth {
         Auth::Open => None,
         Auth::OpenShift(cluster) => openshift::check(shared, cluster, route, method, headers),
-        Auth::Basic(users) => {
-            let known = basic(headers).is_some_and(|pair| is_user(users, &pair));
-            (!known).then(|| challenge("Basic realm=\"Memory, Registry\""))
-        }
+        Auth::Basic(users) => (!is_known(users)).then(|| challenge(&["Basic realm=\"Memory, Registry\""])),
         Auth::Bearer { users, .. } if *route == Route::Catalog && shared.quirks().basic_catalog => {
-            let known = basic(headers).is_some_and(|pair| is_user(users, &pair));
-            (!known).then(|| challenge("Basic realm=\"catalog\""))
+            (!is_known(users)).then(|| challenge(&["Basic realm=\"catalog\""]))
         }
-        Auth::Bearer { realm, .. } => {
-            let wanted = Access::of(route, method);
-            let token = credentials(headers, "bearer");
-            let granted = token.is_some_and(|token| shared.tokens.grants(token, wanted.as_ref()));
-            (!granted).then(|| challenge(&bearer_challenge(shared, realm.as_deref(), wanted.as_ref())))
-        }
+        Auth::Bearer { realm, .. } => (!is_granted())
+            .then(|| challenge(&[&bearer_challenge(shared, realm.as_deref(), wanted.as_ref())])),
+        Auth::Both { users, realm } => (!is_known(users) && !is_granted()).then(|| {
+            let own = format!("{}://{}/v2/token", shared.scheme(), shared.address);
+            let bearer = format!("Bearer realm=\"{}\"", realm.as_ref().unwrap_or(&own));
+            challenge(&[&bearer, "Basic realm=\"Memory\""])
+        }),
     }
+}
+
+/// Refuses to push to a project that is not there, as one that is not to be known of.
+fn hidden_project(shared: &Shared, route: &Route, method: &Method) -> Option<Answer> {
+    let name = route.written(method).filter(|_| shared.quirks().first_push == FirstPush::MakesRepository)?;
+    let is_there = name.split_once('/').is_some_and(|(project, _)| shared.store().has_project(project));
+    let message = format!("unauthorized to access repository: {name}, action: push");
+    let mut refusal = answer::error(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", &message);
+    if let Auth::Bearer { realm, .. } = &shared.auth {
+        let challenge = bearer_challenge(shared, realm.as_deref(), Access::of(route, method).as_ref());
+        answer::add(&mut refusal, header::WWW_AUTHENTICATE.as_str(), &challenge);
+    }
+    (!is_there).then_some(refusal)
 }
 
 fn bearer_challenge(shared: &Shared, realm: Option<&str>, wanted: Option<&Access>) -> String {
@@ -111,24 +136,28 @@ fn bearer_challenge(shared: &Shared, realm: Option<&str>, wanted: Option<&Access
     format!("Bearer realm=\"{realm}\",service=\"memory\"{}", scope.unwrap_or_default())
 }
 
-fn challenge(text: &str) -> Answer {
+/// Refuses with a header for each challenge.
+fn challenge(challenges: &[&str]) -> Answer {
     let mut refusal = answer::error(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", "authentication required");
-    answer::set(&mut refusal, header::WWW_AUTHENTICATE.as_str(), text);
+    for text in challenges {
+        answer::add(&mut refusal, header::WWW_AUTHENTICATE.as_str(), text);
+    }
     refusal
 }
 
 /// Answers `GET /token?service=…&scope=…`.
 pub(crate) fn get_token(shared: &Shared, headers: &HeaderMap, query: &str) -> Answer {
     let (users, anonymous_pull) = match &shared.auth {
-        Auth::Bearer { users, anonymous_pull, .. } => (users, anonymous_pull),
+        Auth::Bearer { users, anonymous_pull, .. } => (users, *anonymous_pull),
+        Auth::Both { users, .. } => (users, false),
         Auth::OpenShift(cluster) => return openshift::token(cluster, headers),
-        _ => return answer::status(StatusCode::NOT_FOUND),
+        Auth::Open | Auth::Basic(_) => return answer::status(StatusCode::NOT_FOUND),
     };
     let scopes = parameters(query, "scope");
     match basic(headers) {
         Some(pair) if is_user(users, &pair) => grant(shared, scopes),
         Some(_) => answer::error(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", "wrong name or password"),
-        None if *anonymous_pull => grant(shared, scopes.iter().map(|scope| only_pull(scope)).collect()),
+        None if anonymous_pull => grant(shared, scopes.iter().map(|scope| only_pull(scope)).collect()),
         None => grant(shared, Vec::new()),
     }
 }
@@ -142,6 +171,9 @@ pub(crate) fn post_token(shared: &Shared, form: &str) -> Answer {
     let Auth::Bearer { users, post: true, .. } = &shared.auth else {
         return answer::status(StatusCode::NOT_FOUND);
     };
+    if let Some(status) = shared.quirks().token_post {
+        return answer::status(StatusCode::from_u16(status).unwrap_or_default());
+    }
     let token = parameter(form, "refresh_token");
     let known = parameter(form, "grant_type").as_deref() == Some("refresh_token")
         && token.is_some()
@@ -154,13 +186,22 @@ pub(crate) fn post_token(shared: &Shared, form: &str) -> Answer {
 }
 
 fn grant(shared: &Shared, scopes: Vec<String>) -> Answer {
-    let Auth::Bearer { expires_in, .. } = &shared.auth else { return answer::status(StatusCode::NOT_FOUND) };
+    let expires_in = match &shared.auth {
+        Auth::Bearer { expires_in, .. } => *expires_in,
+        _ => None,
+    };
+    let is_broken = shared.quirks().delete_scope_refused && scopes.iter().any(|scope| names_delete(scope));
+    let scopes = if is_broken { Vec::new() } else { scopes };
     let token = shared.tokens.issue(scopes, expires_in.unwrap_or(DEFAULT_LIFETIME));
     let mut value = serde_json::json!({"token": token});
     if let Some(lifetime) = expires_in {
         value["expires_in"] = lifetime.as_secs().into();
     }
     answer::json(StatusCode::OK, &value)
+}
+
+fn names_delete(scope: &str) -> bool {
+    scope.rsplit_once(':').is_some_and(|(_, actions)| actions.split(',').any(|action| action == "delete"))
 }
 
 fn is_user(users: &Users, pair: &str) -> bool {

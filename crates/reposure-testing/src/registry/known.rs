@@ -1,6 +1,6 @@
 //! The quirks of registries that people run, as far as they are known.
 
-use super::options::{AnonymousMount, LocationForm, Quirks, TagDelete};
+use super::options::{AnonymousMount, FirstPush, LocationForm, Quirks, TagDelete};
 
 impl Quirks {
     /// CNCF Distribution 2.8: no deletion by tag, no upload that goes on after a cut, `null` for no tags.
@@ -17,11 +17,13 @@ impl Quirks {
         }
     }
 
-    /// Amazon ECR: chunks after the first are dropped and answered with 201; nothing is deleted, mounted or listed by this API.
+    /// Amazon ECR: chunks after the first are dropped and answered with 201; nothing is deleted, mounted or listed by this API, and
+    /// no repository made.
     #[must_use]
     pub fn ecr() -> Self {
         Self {
             drop_later_patches: true,
+            first_push: FirstPush::MakesNothing,
             no_manifest_location: true,
             media_type_wanted: true,
             delete_enabled: false,
@@ -32,11 +34,12 @@ impl Quirks {
         }
     }
 
-    /// Google Artifact Registry: no chunks.
+    /// Google Artifact Registry: no chunks, and no deletion by digest of what a tag is of.
     #[must_use]
     pub fn artifact_registry() -> Self {
         Self {
             no_chunks: true,
+            tags_first: true,
             status_needs_state: true,
             location: LocationForm::Absolute,
             ..Self::default()
@@ -49,11 +52,13 @@ impl Quirks {
         Self { largest_chunk: Some(4 << 20), no_catalog: true, delete_enabled: false, ..Self::default() }
     }
 
-    /// Quay: pages by `Link` only, referrers, no mount from anywhere.
+    /// Quay: pages by `Link` only and of at most 100 names, referrers, no mount from anywhere, no `delete` in a token's scope.
     #[must_use]
     pub fn quay() -> Self {
         Self {
             opaque_pages: true,
+            page: 100,
+            delete_scope_refused: true,
             referrers: true,
             anonymous_mount: AnonymousMount::Refused,
             ..Self::default()
@@ -66,10 +71,10 @@ impl Quirks {
         Self { null_lists: true, tag_delete: TagDelete::MethodNotAllowed, ..Self::default() }
     }
 
-    /// Artifactory: digests among the tags.
+    /// Artifactory: digests among the tags, and no tokens by POST.
     #[must_use]
     pub fn artifactory() -> Self {
-        Self { digests_as_tags: true, ..Self::default() }
+        Self { digests_as_tags: true, token_post: Some(401), ..Self::default() }
     }
 
     /// OpenShift: names of two parts, no catalog, and no deletion but by its own API.
@@ -84,10 +89,16 @@ impl Quirks {
         }
     }
 
-    /// Harbor: no deletion by tag, and a catalog that wants name and password.
+    /// Harbor: no deletion by tag, a catalog that wants name and password, and no project that a push makes.
     #[must_use]
     pub fn harbor() -> Self {
-        Self { tag_delete: TagDelete::Unsupported, basic_catalog: true, referrers: true, ..Self::default() }
+        Self {
+            tag_delete: TagDelete::Unsupported,
+            basic_catalog: true,
+            referrers: true,
+            first_push: FirstPush::MakesRepository,
+            ..Self::default()
+        }
     }
 
     /// Gitea and Forgejo: `Content-Range` from the second chunk on, and pages without `Link`.

@@ -23,7 +23,7 @@ pub use fault::{Fault, Injection};
 pub use log::Entry;
 pub use openshift::{Cluster, ImageStreamApi, Judge, Rule};
 pub use options::{
-    AnonymousMount, Auth, DigestHeader, Immutable, LocationForm, Options, Quirks, TagDelete, Users,
+    AnonymousMount, Auth, DigestHeader, FirstPush, Immutable, LocationForm, Options, Quirks, TagDelete, Users,
 };
 pub use server::MemoryRegistry;
 

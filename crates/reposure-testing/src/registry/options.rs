@@ -58,6 +58,14 @@ pub enum Auth {
         /// What the challenge names instead of the registry's own `/token`.
         realm: Option<String>,
     },
+    /// Whoever sends this name and password, or brings a token of the registry's own `/v2/token`, as in Gitea: its refusals have a
+    /// header for each, that of tokens without a service.
+    Both {
+        /// Who gets a token.
+        users: Users,
+        /// What the challenge names instead of the registry's own `/v2/token`.
+        realm: Option<String>,
+    },
     /// Whoever brings a token of the API server, with which he may do what RBAC says, as in OpenShift.
     OpenShift(Cluster),
 }
@@ -125,6 +133,8 @@ pub struct Quirks {
     pub smallest_chunk: Option<u64>,
     /// Whether every PATCH after the first is dropped silently, as in ECR.
     pub drop_later_patches: bool,
+    /// Whether `Range` counts what was dropped as if it were there.
+    pub dropped_counted: bool,
     /// Whether a PATCH with `Content-Range`, and a second one, is refused, as in Artifact Registry.
     pub no_chunks: bool,
     /// The longest PATCH with `Content-Range`; a longer one gets 416, as in GHCR.
@@ -147,10 +157,21 @@ pub struct Quirks {
     pub two_parts: bool,
     /// Whether a manifest stays as long as a tag is of it, as in OpenShift.
     pub tagged_stay: bool,
+    /// Whether a manifest is not deleted by its digest before its tags are: 400 `GOOGLE_MANIFEST_DANGLING_TAG`, as in Artifact
+    /// Registry.
+    pub tags_first: bool,
     /// Whether the catalog is refused with 403, as in OpenShift for whoever is not an administrator.
     pub no_catalog: bool,
     /// Whether the catalog wants name and password where the rest wants a token, as in Harbor.
     pub basic_catalog: bool,
+    /// Whether a 401 has no challenge but that of `/v2/`, as in gcr.io.
+    pub bare_401: bool,
+    /// Whether a token is good for nothing that is asked for `delete` by its name, as in Quay.
+    pub delete_scope_refused: bool,
+    /// What `POST /token` is answered with whatever comes: 401 in Artifactory.
+    pub token_post: Option<u16>,
+    /// What must be there before something is pushed.
+    pub first_push: FirstPush,
     /// Bodies above this many bytes get 413.
     pub body_limit: Option<u64>,
     /// Whether a PATCH whose length is not said gets 411, as from proxies that take no streams.
@@ -191,6 +212,7 @@ impl Default for Quirks {
             digests_unchecked: false,
             smallest_chunk: None,
             drop_later_patches: false,
+            dropped_counted: false,
             no_chunks: false,
             largest_chunk: None,
             range_wanted: false,
@@ -202,8 +224,13 @@ impl Default for Quirks {
             digests_as_tags: false,
             two_parts: false,
             tagged_stay: false,
+            tags_first: false,
             no_catalog: false,
             basic_catalog: false,
+            bare_401: false,
+            delete_scope_refused: false,
+            token_post: None,
+            first_push: FirstPush::MakesAll,
             body_limit: None,
             length_wanted: false,
             drain_rate: None,
@@ -226,6 +253,17 @@ pub enum AnonymousMount {
     Mounts,
     /// 400, as in Quay.
     Refused,
+}
+
+/// What must be there before something is pushed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FirstPush {
+    /// Nothing: the repository and the project that it is in are made.
+    MakesAll,
+    /// The project, that is the first part of a name; otherwise 401 `UNAUTHORIZED`, as in Harbor, which tells nobody what there is.
+    MakesRepository,
+    /// The repository; otherwise 404 `NAME_UNKNOWN`, as in ECR.
+    MakesNothing,
 }
 
 /// What deleting by tag gives.

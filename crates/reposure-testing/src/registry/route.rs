@@ -1,5 +1,7 @@
 //! Paths.
 
+use http::Method;
+
 /// What a path names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Route {
@@ -17,7 +19,7 @@ pub(crate) enum Route {
 
 impl Route {
     pub(crate) fn parse(path: &str) -> Self {
-        if path == "/token" || path == "/openshift/token" {
+        if matches!(path, "/token" | "/v2/token" | "/openshift/token") {
             return Self::Token;
         }
         match path.strip_prefix("/v2") {
@@ -50,6 +52,11 @@ impl Route {
             }
             None => Self::Unknown,
         }
+    }
+
+    /// Returns the repository that a request would write to.
+    pub(crate) fn written(&self, method: &Method) -> Option<&str> {
+        self.repository().filter(|_| [Method::POST, Method::PUT, Method::PATCH].contains(method))
     }
 
     pub(crate) fn repository(&self) -> Option<&str> {

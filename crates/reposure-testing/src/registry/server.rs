@@ -137,6 +137,16 @@ impl MemoryRegistry {
         ImageStreamApi::start(cluster.clone(), Arc::clone(&self.shared)).await
     }
 
+    /// Makes an empty repository.
+    pub fn make_repository(&self, name: &str) {
+        self.shared.store().make_repository(name);
+    }
+
+    /// Makes an empty project, the first part of repositories' names.
+    pub fn make_project(&self, name: &str) {
+        self.shared.store().make_project(name);
+    }
+
     /// Stores a blob and returns its digest.
     pub fn put_blob(&self, repository: &str, bytes: impl Into<Bytes>) -> String {
         self.shared.store().put_blob(repository, bytes.into())

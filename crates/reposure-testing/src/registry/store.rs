@@ -18,6 +18,8 @@ pub(crate) struct StoredManifest {
 pub(crate) struct Upload {
     pub(crate) repository: String,
     pub(crate) bytes: Vec<u8>,
+    /// How many bytes are said to be there and are not.
+    pub(crate) claimed: usize,
     pub(crate) patches: usize,
 }
 
@@ -25,6 +27,7 @@ pub(crate) struct Upload {
 #[derive(Debug, Default)]
 pub(crate) struct Store {
     repositories: BTreeSet<String>,
+    projects: BTreeSet<String>,
     blobs: HashMap<(String, String), Bytes>,
     manifests: HashMap<(String, String), StoredManifest>,
     tags: BTreeMap<String, BTreeMap<String, String>>,
@@ -144,6 +147,24 @@ impl Store {
         let known = self.repositories.contains(repository);
         known
             .then(|| self.tags.get(repository).map(|tags| tags.keys().cloned().collect()).unwrap_or_default())
+    }
+
+    pub(crate) fn make_repository(&mut self, name: &str) {
+        self.repositories.insert(name.into());
+    }
+
+    pub(crate) fn has_repository(&self, name: &str) -> bool {
+        self.repositories.contains(name)
+    }
+
+    pub(crate) fn make_project(&mut self, name: &str) {
+        self.projects.insert(name.into());
+    }
+
+    /// Tells whether there is a project, which a repository in it proves.
+    pub(crate) fn has_project(&self, name: &str) -> bool {
+        let is_in = |repository: &String| repository.split_once('/').is_some_and(|(own, _)| own == name);
+        self.projects.contains(name) || self.repositories.iter().any(is_in)
     }
 
     pub(crate) fn repositories(&self) -> Vec<String> {

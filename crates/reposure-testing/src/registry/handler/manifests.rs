@@ -144,6 +144,10 @@ fn delete(shared: &Shared, repository: &str, reference: &str) -> Answer {
     if quirks.tagged_stay && shared.store().is_tagged(repository, reference) {
         return answer::error(StatusCode::METHOD_NOT_ALLOWED, "UNSUPPORTED", "an image stream has it");
     }
+    if quirks.tags_first && shared.store().is_tagged(repository, reference) {
+        let message = "Manifest is still referenced by a tag";
+        return answer::error(StatusCode::BAD_REQUEST, "GOOGLE_MANIFEST_DANGLING_TAG", message);
+    }
     let deleted = if reference.contains(':') {
         shared.store().delete_manifest(repository, reference)
     } else {

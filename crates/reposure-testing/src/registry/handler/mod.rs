@@ -12,6 +12,7 @@ use super::{
     answer::{self, Answer, Halt},
     auth,
     intake::Intake,
+    options::FirstPush,
     route::Route,
     shared::Shared,
 };
@@ -26,7 +27,11 @@ pub(crate) async fn handle(
     let query = parts.uri.query().unwrap_or_default();
     intake.check_length()?;
     if shared.quirks().two_parts && route.repository().is_some_and(|name| name.split('/').count() != 2) {
-        return Ok(answer::error(StatusCode::NOT_FOUND, "NAME_INVALID", "a name is PROJECT/NAME"));
+        // Without a word, as `openshift::check` does.
+        return Ok(answer::status(StatusCode::BAD_REQUEST));
+    }
+    if let Some(refusal) = unmade(shared, &route, &parts.method) {
+        return Ok(refusal);
     }
     match route {
         Route::Base => Ok(answer::json(StatusCode::OK, &serde_json::json!({}))),
@@ -46,6 +51,16 @@ pub(crate) async fn handle(
         Route::Upload { repository, id } => uploads::handle(shared, parts, &repository, &id, intake).await,
         Route::Unknown => Ok(answer::bytes(StatusCode::NOT_FOUND, "404 page not found\n")),
     }
+}
+
+/// Refuses to push to a repository that would have to be made.
+fn unmade(shared: &Shared, route: &Route, method: &Method) -> Option<Answer> {
+    let name = route.written(method).filter(|name| {
+        shared.quirks().first_push == FirstPush::MakesNothing && !shared.store().has_repository(name)
+    })?;
+    let message =
+        format!("The repository with name '{name}' does not exist in the registry with id '123456789012'");
+    Some(answer::error(StatusCode::NOT_FOUND, "NAME_UNKNOWN", &message))
 }
 
 fn not_allowed() -> Answer {

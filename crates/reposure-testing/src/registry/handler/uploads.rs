@@ -88,7 +88,7 @@ fn length(shared: &Shared, repository: &str, id: &str) -> Option<usize> {
         .uploads
         .get(id)
         .filter(|upload| upload.repository == repository)
-        .map(|upload| upload.bytes.len())
+        .map(|upload| upload.bytes.len() + upload.claimed)
 }
 
 async fn patch(
@@ -113,9 +113,10 @@ async fn patch(
         return Err(answer::error(StatusCode::RANGE_NOT_SATISFIABLE, "RANGE_INVALID", "out of order").into());
     }
     let dropped = quirks.drop_later_patches && patches > 0;
-    append(shared, id, intake, dropped).await?;
+    let length = append(shared, id, intake, dropped).await?;
     if let Some(upload) = shared.store().uploads.get_mut(id) {
         upload.patches += 1;
+        upload.claimed += if dropped && quirks.dropped_counted { length } else { 0 };
     }
     let status = if quirks.drop_later_patches { StatusCode::CREATED } else { StatusCode::ACCEPTED };
     Ok(progress(shared, repository, id, status))
@@ -138,14 +139,16 @@ fn patch_refusal(quirks: &Quirks, range: Option<&str>, patches: usize) -> Option
     Some(answer::error(status, code, "the chunk is refused"))
 }
 
-/// Adds a body as it comes, so that what came before a cut stays.
-async fn append(shared: &Shared, id: &str, intake: &mut Intake, dropped: bool) -> Result<(), Halt> {
+/// Adds a body as it comes, so that what came before a cut stays, and returns its length.
+async fn append(shared: &Shared, id: &str, intake: &mut Intake, dropped: bool) -> Result<usize, Halt> {
+    let mut length = 0;
     while let Some(piece) = intake.next().await? {
+        length += piece.len();
         if let Some(upload) = shared.store().uploads.get_mut(id).filter(|_| !dropped) {
             upload.bytes.extend_from_slice(&piece);
         }
     }
-    Ok(())
+    Ok(length)
 }
 
 async fn finish(
