@@ -78,12 +78,17 @@ impl Reach {
 /// When it cannot be read, is corrupt, is refused, or the surrogate stays away for [`PATIENCE`].
 pub(super) async fn upload(context: &Context, part: usize, blob: &Arc<dyn Blob>) -> Result<How, PushError> {
     let digest = &blob.descriptor().digest;
-    if whole::is_small(context, blob)
-        && let Some(stored) = whole::send(context, part, blob).await?
-    {
-        return confirmed(blob, stored);
-    }
     let (mut backoff, mut reach) = (Backoff::new(PATIENCE), Reach::default());
+    if whole::is_small(context, blob) {
+        match whole::send(context, part, blob).await? {
+            Ok(stored) => return confirmed(blob, stored),
+            Err(error) if error.retry_after().is_some() => {
+                backoff.heed(error.retry_after());
+                backoff.pause().await;
+            }
+            Err(_) => {}
+        }
+    }
     let mut crowded = None;
     let resumption = Resumption::default();
     loop {

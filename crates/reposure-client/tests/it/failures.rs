@@ -3,14 +3,17 @@
 use std::{
     fs::OpenOptions,
     io::{Seek as _, SeekFrom, Write as _},
+    time::{Duration, Instant},
 };
 
 use http::{Method, StatusCode};
 use reposure_client::{
     progress::Progress,
+    pull::PullOptions,
     push::{PushError, PushOptions, push},
     session::SessionError,
 };
+use reposure_oci::Digest;
 use reposure_parcel::wire::Right;
 use reposure_testing::{
     RandomImage,
@@ -18,7 +21,7 @@ use reposure_testing::{
     registry::{Fault, Injection},
 };
 
-use crate::support::Scene;
+use crate::{pull, support::Scene};
 
 const CUTS: [How; 5] = [How::CutBefore, How::CutAfter, How::CutWithin(3), How::Status(503), How::Status(504)];
 
@@ -53,7 +56,7 @@ async fn a_push_survives_the_loss_of_the_surrogate() {
     let progress = Progress::none();
     let push = tokio::spawn(async move { push(session, &artifact, &name, options, progress).await });
     while scene.registry.received() < 24 << 20 {
-        tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+        tokio::time::sleep(Duration::from_millis(2)).await;
     }
     scene.replace_surrogate().await;
     assert_eq!(push.await.unwrap().unwrap().to_string(), image.digest());
@@ -78,7 +81,7 @@ async fn a_push_survives_the_loss_of_the_surrogate_before_a_registry_that_forget
         push(session, &artifact, &crate::support::image("app:v1"), options, progress).await
     });
     while scene.registry.received() < 8 << 20 {
-        tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+        tokio::time::sleep(Duration::from_millis(2)).await;
     }
     scene.replace_surrogate().await;
     assert_eq!(push.await.unwrap().unwrap().to_string(), image.digest());
@@ -145,11 +148,11 @@ async fn a_push_does_not_wait_for_answers_of_a_surrogate_that_is_gone() {
     let progress = Progress::none();
     let push = tokio::spawn(async move { push(session, &artifact, &name, options, progress).await });
     while scene.registry.received() < 12 << 20 {
-        tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+        tokio::time::sleep(Duration::from_millis(2)).await;
     }
     scene.replace_surrogate().await;
     // Without that question each chunk would be waited for for two minutes and a half.
-    let pushed = tokio::time::timeout(std::time::Duration::from_secs(60), push).await;
+    let pushed = tokio::time::timeout(Duration::from_secs(60), push).await;
     assert_eq!(pushed.expect("it ends").unwrap().unwrap().to_string(), image.digest());
     scene.assert_holds(&image, "app", "v1");
 }
@@ -205,8 +208,31 @@ async fn a_registry_without_room_is_named_and_sent_nothing_twice() {
             if scene.registry.open_uploads() == 0 {
                 break;
             }
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
         assert_eq!(scene.registry.open_uploads(), 0, "what was half there takes room");
+    }
+}
+
+/// A registry that says when it wants to be asked again is not asked earlier, of large blobs and small ones, up and down.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registry_that_is_busy_is_left_alone_for_as_long_as_it_says() {
+    const WAIT: Duration = Duration::from_secs(2);
+    for (seed, size) in [(16, 6 << 20), (17, 1000)] {
+        let scene = Scene::new().await;
+        let image = RandomImage::new(seed, 1, size).unwrap();
+        let artifact = scene.open(scene.write_oci_archive(&image)).await;
+        let digest = Digest::sha256_of(image.blobs().iter().max_by_key(|blob| blob.len()).unwrap());
+        let busy = || Fault::retry_after(429, WAIT.as_secs());
+        scene.registry.inject(Injection::next(Method::PUT, "/blobs/uploads/", busy()));
+        let began = Instant::now();
+        scene.push(&artifact, "app:v1").await.unwrap();
+        assert!(began.elapsed() >= WAIT, "{size}: {:?}", began.elapsed());
+        scene.assert_holds(&image, "app", "v1");
+        scene.registry.inject(Injection::next(Method::GET, digest.to_string(), busy()));
+        let began = Instant::now();
+        let pulled = pull::pull_into_file(&scene, "app:v1", PullOptions::default()).await.unwrap();
+        assert!(began.elapsed() >= WAIT, "{size}: {:?}", began.elapsed());
+        assert!(pulled == image.blobs());
     }
 }
