@@ -275,13 +275,14 @@ async fn put_manifest(
     let mut backoff = Backoff::new(PATIENCE);
     loop {
         match client.put_manifest(&context.repository, reference, manifest).await {
-            Err(error) if error.is_transient() && backoff.pause().await => {
+            Err(error) if error.is_transient() => {
+                backoff.heed(error.retry_after());
+                if !backoff.pause().await {
+                    return Err(refused(error));
+                }
                 context.progress.send(Event::Retrying { problem: error.to_string() });
             }
-            done => {
-                return done
-                    .map_err(|source| PushError::Manifest { digest: manifest.digest().clone(), source });
-            }
+            done => return done.map_err(refused),
         }
     }
 }
@@ -289,6 +290,7 @@ async fn put_manifest(
 /// A child goes by its digest; the root goes by its name, which must fit if it is a digest.
 fn reference_of(manifest: &RawManifest, name: Option<&Reference>) -> Result<Reference, PushError> {
     match name {
+    let refused = |source| PushError::Manifest { digest: manifest.digest().clone(), source };
         None => Ok(Reference::Digest(manifest.digest().clone())),
         Some(Reference::Digest(wanted)) if wanted != manifest.digest() => {
             Err(PushError::OtherDigest { wanted: wanted.clone(), found: manifest.digest().clone() })
