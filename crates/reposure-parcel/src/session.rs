@@ -35,6 +35,10 @@ pub const FRAME: u32 = 64 << 10;
 pub const PING: Duration = Duration::from_secs(10);
 /// How long the sign of life may take, behind what is on its way.
 pub const PONG_DEADLINE: Duration = Duration::from_secs(30);
+/// How long a session may bring not a single byte, each of which is a sign of life: see [`crate::watched`].
+pub const SILENCE: Duration = PING.saturating_add(PONG_DEADLINE);
+/// How long the answer to a question for a sign of life may take in a session that is watched: it decides nothing.
+pub const ANY_TIME: Duration = Duration::from_secs(24 * 60 * 60);
 /// What either side of HTTP/2 holds back of a message, in bytes.
 pub const SEND_BUFFER: usize = 1 << 20;
 

@@ -19,8 +19,11 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use reposure_oci::{Body, transport::BoxError};
-use reposure_parcel::session::{
-    CONNECTION_WINDOW, FRAME, GREETING, PING, PONG_DEADLINE, SEND_BUFFER, STREAM_WINDOW, is_greeting,
+use reposure_parcel::{
+    session::{
+        ANY_TIME, CONNECTION_WINDOW, FRAME, GREETING, PING, SEND_BUFFER, SILENCE, STREAM_WINDOW, is_greeting,
+    },
+    watched::Watched,
 };
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite},
@@ -184,10 +187,10 @@ async fn open(opener: &impl Open) -> Result<Session, OpenError> {
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_frame_size(FRAME)
         .max_send_buf_size(SEND_BUFFER)
-        .keep_alive_interval(PING)
-        .keep_alive_timeout(PONG_DEADLINE)
+        .keep_alive_interval(ping)
+        .keep_alive_timeout(ANY_TIME)
         .keep_alive_while_idle(true)
-        .handshake(TokioIo::new(stream))
+        .handshake(TokioIo::new(Watched::new(stream, silence)))
         .await
         .map_err(OpenError::Http)?;
     let connection = tokio::spawn(async move {
@@ -198,6 +201,15 @@ async fn open(opener: &impl Open) -> Result<Session, OpenError> {
     });
     Ok(Session { sender, _connection: Arc::new(AbortOnDropHandle::new(connection)) })
 }
+    speak(stream, PING, SILENCE).await
+}
+
+/// Begins HTTP/2 over a stream that has greeted, asks for a sign of life each `ping`, and ends after so much `silence`.
+async fn speak(
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    ping: Duration,
+    silence: Duration,
+) -> Result<Session, OpenError> {
 
 /// Reads the greeting, and not a byte more.
 async fn greeted(stream: &mut (impl AsyncRead + Unpin)) -> Result<(), OpenError> {
@@ -255,3 +267,50 @@ mod tests {
         }
     }
 }
+    use tokio::io::AsyncWriteExt as _;
+
+    /// A sign of life waits behind all that is on its way; what comes meanwhile is as good.
+    #[tokio::test]
+    async fn a_session_lives_as_long_as_anything_comes_and_no_longer() {
+        let (ping, silence) = (Duration::from_millis(20), Duration::from_millis(400));
+        let beat = Duration::from_millis(100);
+        let (ours, way) = tokio::io::duplex(1 << 20);
+        let (theirs, far_end) = tokio::io::duplex(1 << 20);
+        // What goes up is held back from some time on, and so are the answers to questions.
+        let (held, mut hold) = tokio::sync::watch::channel(false);
+        let (mut from_us, mut to_us) = tokio::io::split(way);
+        let (mut from_them, mut to_them) = tokio::io::split(theirs);
+        tokio::spawn(async move {
+            let mut buffer = vec![0; 1 << 10];
+            while let Ok(length @ 1..) = from_us.read(&mut buffer).await {
+                let _ = hold.wait_for(|held| !held).await;
+                to_them.write_all(&buffer[..length]).await.unwrap();
+            }
+        });
+        tokio::spawn(async move { tokio::io::copy(&mut from_them, &mut to_us).await });
+        let service = hyper::service::service_fn(move |_| async move {
+            let pieces = futures::stream::unfold(0, move |number| async move {
+                tokio::time::sleep(beat).await;
+                // Then it says nothing more.
+                if number == 15 {
+                    std::future::pending::<()>().await;
+                }
+                let piece = Bytes::from_static(&[0; 100]);
+                Some((Ok::<_, io::Error>(hyper::body::Frame::data(piece)), number + 1))
+            });
+            Ok::<_, io::Error>(Response::new(http_body_util::StreamBody::new(pieces)))
+        });
+        let server = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+        tokio::spawn(server.serve_connection(TokioIo::new(far_end), service));
+
+        let mut session = speak(ours, ping, silence).await.unwrap();
+        let request = Request::get("http://surrogate/").body(Full::default()).unwrap();
+        let mut body = session.sender.send_request(request).await.unwrap().into_body();
+        held.send_replace(true);
+        for _ in 0..15 {
+            body.frame().await.expect("a piece").expect("it is cut though something came");
+        }
+        let end = timeout(Duration::from_secs(30), body.frame()).await.expect("it ends");
+        assert!(end.expect("an error").is_err());
+    }
+
