@@ -53,6 +53,22 @@ fn a_channel_that_crawls_leads_to_the_next_one() {
     assert!(output.code == 0 && output.stderr.contains("channel port-forward as before"), "{output}");
 }
 
+/// A channel is open when the surrogate itself says hello over it, and not before.
+#[test]
+fn a_channel_on_which_somebody_else_answers_or_nobody_leads_to_the_next_one() {
+    for (how, why) in [
+        (How::Hang, "no answer to /reposure/v1/hello within 10 s"),
+        (How::Status(200), "the API server answered /reposure/v1/hello itself, with 200 OK"),
+    ] {
+        let environment = TestEnvironment::new();
+        let api_server = api_server(&environment);
+        api_server.fail(Failure::next(HELLO, how));
+        let output = list(&environment, &api_server);
+        let taken = format!("channel port-forward, since proxy: {why}");
+        assert!(output.code == 0 && output.stderr.contains(&taken), "{output}");
+    }
+}
+
 /// What was closed yesterday, or slow, is better than what breaks today.
 #[test]
 fn a_push_goes_on_over_a_channel_that_comes_before_its_own() {
