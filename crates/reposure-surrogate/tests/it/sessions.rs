@@ -36,6 +36,8 @@ use crate::harness;
 const PROGRAM: &str = env!("CARGO_BIN_EXE_reposure-surrogate");
 /// By when everything has to have happened: far more than it takes.
 const DEADLINE: Duration = Duration::from_secs(30);
+/// By when a process has ended whose client is gone: well before it would give up waiting for one that says nothing, which is after 5 s.
+const SOON: Duration = Duration::from_secs(2);
 /// How often is looked for what happens elsewhere.
 const POLL: Duration = Duration::from_millis(10);
 /// More than pipes and sockets hold, in bytes.
@@ -265,7 +267,15 @@ async fn a_session_ends_with_its_input_though_nobody_reads_its_output() {
     // The rest of the blob fills the pipe.
     connection.abort();
     let _ = connection.await;
-    assert!(end(&mut child).await.code().is_some(), "a signal ended it");
+    let ended = timeout(SOON, child.wait()).await.expect("it does not wait for anybody").unwrap();
+    assert!(ended.code().is_some(), "a signal ended it");
+    // Nobody is there any more for what the registry still sends.
+    let dropped = async {
+        while !stage.registry.requests().iter().any(|entry| entry.abandoned) {
+            sleep(POLL).await;
+        }
+    };
+    timeout(DEADLINE, dropped).await.expect("the registry is not read to the end");
 }
 
 /// Which of a client's pipes is seen to be closed first is chance.
