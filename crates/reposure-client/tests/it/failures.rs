@@ -47,25 +47,33 @@ async fn a_push_survives_a_failure_of_each_of_its_requests() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_push_survives_the_loss_of_the_surrogate() {
-    let mut scene = Scene::new().await;
-    let image = RandomImage::new(7, 3, 20 << 20).unwrap();
-    let artifact = scene.open(scene.write_oci_archive(&image)).await;
-    let session = scene.session(Right::Push).await.unwrap();
-    let name = crate::support::image("app:v1");
-    let options = PushOptions { jobs: Some(1), ..PushOptions::default() };
-    let progress = Progress::none();
-    let push = tokio::spawn(async move { push(session, &artifact, &name, options, progress).await });
-    while scene.registry.received() < 24 << 20 {
-        tokio::time::sleep(Duration::from_millis(2)).await;
+    for channel in ["proxy", "port-forward", "exec"] {
+        let mut scene = Scene::new().await;
+        let image = RandomImage::new(7, 3, 20 << 20).unwrap();
+        let artifact = scene.open(scene.write_oci_archive(&image)).await;
+        let session = match channel {
+            "port-forward" => scene.session_by_port_forward(Right::Push).await,
+            "exec" => scene.session_by_exec(Right::Push).await,
+            _ => scene.session(Right::Push).await,
+        };
+        let session = session.unwrap();
+        assert_eq!(session.channel_name(), channel);
+        let name = crate::support::image("app:v1");
+        let options = PushOptions { jobs: Some(1), ..PushOptions::default() };
+        let progress = Progress::none();
+        let push = tokio::spawn(async move { push(session, &artifact, &name, options, progress).await });
+        while scene.registry.received() < 24 << 20 {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        scene.replace_surrogate().await;
+        assert_eq!(push.await.unwrap().unwrap().to_string(), image.digest(), "{channel}");
+        scene.assert_holds(&image, "app", "v1");
+        // The second surrogate went on with what the registry had, but for a first chunk of each layer at most: its answer need not
+        // name the place yet where the layer goes on, if the registry is slow to open its upload.
+        let total: usize = image.blobs().iter().map(bytes::Bytes::len).sum();
+        let most = total as u64 + 3 * (4 << 20) + (1 << 20);
+        assert!(scene.registry.received() < most, "{channel}: {} of {total}", scene.registry.received());
     }
-    scene.replace_surrogate().await;
-    assert_eq!(push.await.unwrap().unwrap().to_string(), image.digest());
-    scene.assert_holds(&image, "app", "v1");
-    // The second surrogate went on with what the registry had, but for a first chunk of each layer at most: its answer need not
-    // name the place yet where the layer goes on, if the registry is slow to open its upload.
-    let total: usize = image.blobs().iter().map(bytes::Bytes::len).sum();
-    let most = total as u64 + 3 * (4 << 20) + (1 << 20);
-    assert!(scene.registry.received() < most, "{} of {total}", scene.registry.received());
 }
 
 /// Distribution 2.8 forgets what is cut.
