@@ -35,7 +35,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::registry::tls::Identity;
 
-pub use behaviour::{Behaviour, Failure, How, Tunnels};
+pub use behaviour::{Behaviour, Failure, How, Tunnels, Version};
 
 /// A request that came.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -12,7 +12,7 @@ use reposure_oci::Artifact;
 use reposure_parcel::wire::Right;
 use reposure_testing::{
     RandomImage,
-    api_server::{Behaviour, Failure, How},
+    api_server::{Behaviour, Failure, How, Version},
 };
 
 use crate::{pull, support::Scene, support::image};
@@ -52,11 +52,21 @@ async fn an_image_goes_there_and_back_in_two_sessions() {
     assert!(seen.iter().all(|seen| seen.path.ends_with(command)), "{seen:?}");
 }
 
-/// API servers before 1.30 speak version 4 alone; proxies may cut messages as they like.
+/// API servers before 1.30 speak version 4 alone, and what stands before newer ones may know version 5 alone.
 #[tokio::test(flavor = "multi_thread")]
-async fn old_servers_and_single_bytes_make_no_difference() {
+async fn either_version_of_the_protocol_is_spoken_where_it_is_the_only_one() {
     let layers = RandomImage::of_sizes(52, &[100_000, 10]).unwrap();
-    there_and_back(Behaviour { old_exec: true, ..Behaviour::default() }, &layers).await;
+    for (version, asked) in [(Version::V4, 1), (Version::V5, 2)] {
+        let scene = there_and_back(Behaviour { exec: Some(version), ..Behaviour::default() }, &layers).await;
+        // Both sessions ask for version 4 first, which costs the API server a fifth of the other.
+        assert_eq!(processes(&scene), 2 * asked, "{version:?}");
+    }
+}
+
+/// Proxies may cut messages as they like.
+#[tokio::test(flavor = "multi_thread")]
+async fn single_bytes_make_no_difference() {
+    let layers = RandomImage::of_sizes(52, &[100_000, 10]).unwrap();
     there_and_back(Behaviour { largest_message: Some(1), ..Behaviour::default() }, &layers).await;
 }
 
