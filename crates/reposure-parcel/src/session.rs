@@ -28,7 +28,7 @@ const MAGIC: &str = "reposure-session ";
 pub const STREAM_WINDOW: u32 = 16 << 20;
 /// The window of a connection, in bytes: what a client may have in flight.
 pub const CONNECTION_WINDOW: u32 = 32 << 20;
-/// The largest frame, in bytes: that of a message in the WebSocket.
+/// The largest frame, in bytes: with its head it is a message in the WebSocket.
 pub const FRAME: u32 = 64 << 10;
 
 /// How often either side of HTTP/2 asks for a sign of life: middle boxes cut what is silent for 20 s.

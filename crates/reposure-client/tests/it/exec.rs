@@ -70,6 +70,18 @@ async fn single_bytes_make_no_difference() {
     there_and_back(Behaviour { largest_message: Some(1), ..Behaviour::default() }, &layers).await;
 }
 
+/// Each costs the API server and the kubelet the same work, however little is in it.
+#[tokio::test(flavor = "multi_thread")]
+async fn bulk_goes_in_large_messages() {
+    let scene = Scene::new().await;
+    let layers = RandomImage::new(57, 2, 10 << 20).unwrap();
+    let artifact = scene.open(scene.write_oci_archive(&layers)).await;
+    let session = scene.session_by_exec(Right::Push).await.unwrap();
+    push_over(session, &artifact).await;
+    let messages = scene.api_server.messages();
+    assert!(messages.bytes >= 20 << 20 && messages.bytes / messages.count >= 48 << 10, "{messages:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn sessions_that_break_are_opened_again() {
     for (seed, how) in

@@ -50,10 +50,7 @@ pub(super) fn answer(
 async fn serve(shared: &Shared, mut socket: Socket, failure: Option<How>) -> io::Result<()> {
     // As the kubelet does, to tell that the connection stands.
     websocket::send(&mut socket, OUTPUT, b"").await?;
-    let (sessions, largest_message) = {
-        let state = shared.state();
-        (state.sessions.clone(), state.behaviour.largest_message)
-    };
+    let sessions = shared.state().sessions.clone();
     let Some(Sessions { socket: name, greeting, word }) = sessions.filter(|_| failure != Some(How::CutAfter))
     else {
         return fail(&mut socket).await;
@@ -64,7 +61,7 @@ async fn serve(shared: &Shared, mut socket: Socket, failure: Option<How>) -> io:
     let mut pod = UnixStream::connect(format!("\0{name}")).await?;
     pod.write_all(&word).await?;
     websocket::send(&mut socket, OUTPUT, greeting.as_bytes()).await?;
-    websocket::pump(socket, pod.into_split(), OUTPUT, largest_message, failure).await
+    websocket::pump(shared, socket, pod.into_split(), OUTPUT, failure).await
 }
 
 /// Ends as a process does that cannot be started.
