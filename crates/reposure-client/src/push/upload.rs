@@ -77,7 +77,6 @@ impl Reach {
 /// # Errors
 /// When it cannot be read, is corrupt, is refused, or the surrogate stays away for [`PATIENCE`].
 pub(super) async fn upload(context: &Context, part: usize, blob: &Arc<dyn Blob>) -> Result<How, PushError> {
-    let digest = &blob.descriptor().digest;
     let (mut backoff, mut reach) = (Backoff::new(PATIENCE), Reach::default());
     if whole::is_small(context, blob) {
         match whole::send(context, part, blob).await? {
@@ -114,7 +113,7 @@ pub(super) async fn upload(context: &Context, part: usize, blob: &Arc<dyn Blob>)
         }
         backoff.heed(error.retry_after());
         if !may_return(&error) || !backoff.pause().await {
-            return Err(PushError::Upload { digest: digest.clone(), source: error });
+            return Err(context.refused(blob, error));
         }
     }
 }

@@ -44,9 +44,7 @@ pub(super) async fn send(
             context.progress.send(Event::Advanced { part, bytes: size });
             Ok(Ok(stored))
         }
-        Err(error) if is_final(&error) => {
-            Err(PushError::Upload { digest: blob.descriptor().digest.clone(), source: error })
-        }
+        Err(error) if is_final(&error) => Err(context.refused(blob, error)),
         Err(error) => {
             tracing::debug!(%error, "a small blob goes as an upload");
             Ok(Err(error))

@@ -206,7 +206,15 @@ async fn a_registry_without_room_is_named_and_sent_nothing_twice() {
         let refused = Injection::next(Method::PUT, "/blobs/uploads/", fault);
         scene.registry.inject(Injection { times: usize::MAX, ..refused });
         let error = scene.push(&artifact, "app:v1").await.unwrap_err();
-        let PushError::Upload { source, .. } = error else { panic!("{error:?}") };
+        let said = error.to_string();
+        let PushError::Upload { source, size, left, digest } = error else { panic!("{error:?}") };
+        // So that whoever makes room knows how much.
+        let blobs = image.blobs();
+        let blob = blobs.iter().find(|blob| Digest::sha256_of(blob) == digest).unwrap();
+        let total: usize = blobs.iter().map(bytes::Bytes::len).sum();
+        assert_eq!(size, blob.len() as u64);
+        assert!(left >= size && left <= total as u64, "{left} of {total}");
+        assert!(said.contains(&format!("{size} bytes, of {left} ")), "{said}");
         assert!(source.hop() == "registry" && source.to_string().contains(words), "{source}");
         let sent = scene.registry.count(&Method::PUT, "/blobs/uploads/");
         assert!(sent <= image.blobs().len(), "{sent} requests");
