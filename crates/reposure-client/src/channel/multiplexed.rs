@@ -27,7 +27,9 @@ use reposure_parcel::{
 };
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite},
+    runtime::Handle,
     sync::Mutex,
+    task::JoinHandle,
     time::timeout,
 };
 use tokio_util::task::AbortOnDropHandle;
@@ -41,6 +43,8 @@ const SESSIONS: usize = 2;
 const BULK: usize = 64 << 10;
 /// How long the process in the pod may take to greet once the API server has said yes.
 const GREETING_DEADLINE: Duration = Duration::from_secs(10);
+/// How long a session that nobody needs may take to say goodbye, and what is under way on it to end.
+const GOODBYE: Duration = Duration::from_secs(1);
 /// What stands in URIs in place of an address, which has no meaning.
 const AUTHORITY: &str = "http://surrogate";
 
@@ -95,8 +99,24 @@ struct Place {
 
 #[derive(Clone, Debug)]
 struct Session {
+    // It is dropped first: that is what the connection ends by.
     sender: http2::SendRequest<Full<Bytes>>,
-    _connection: Arc<AbortOnDropHandle<()>>,
+    _connection: Arc<Connection>,
+}
+
+/// The task of a session, which says goodbye when nobody has a request for it any more.
+#[derive(Debug)]
+struct Connection(Option<JoinHandle<()>>);
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        let Some(task) = self.0.take() else { return };
+        let abort = AbortOnDropHandle::new(task);
+        // There is no runtime any more when the process ends.
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(timeout(GOODBYE, abort));
+        }
+    }
 }
 
 /// A large request that is under way.
@@ -181,6 +201,15 @@ impl Place {
 async fn open(opener: &impl Open) -> Result<Session, OpenError> {
     let mut stream = opener.open().await?;
     timeout(GREETING_DEADLINE, greeted(&mut stream)).await.map_err(|_| OpenError::Silent)??;
+    speak(stream, PING, SILENCE).await
+}
+
+/// Begins HTTP/2 over a stream that has greeted, asks for a sign of life each `ping`, and ends after so much `silence`.
+async fn speak(
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    ping: Duration,
+    silence: Duration,
+) -> Result<Session, OpenError> {
     let (sender, connection) = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .initial_stream_window_size(STREAM_WINDOW)
@@ -199,17 +228,8 @@ async fn open(opener: &impl Open) -> Result<Session, OpenError> {
             tracing::debug!(%error, "a session broke");
         }
     });
-    Ok(Session { sender, _connection: Arc::new(AbortOnDropHandle::new(connection)) })
+    Ok(Session { sender, _connection: Arc::new(Connection(Some(connection))) })
 }
-    speak(stream, PING, SILENCE).await
-}
-
-/// Begins HTTP/2 over a stream that has greeted, asks for a sign of life each `ping`, and ends after so much `silence`.
-async fn speak(
-    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    ping: Duration,
-    silence: Duration,
-) -> Result<Session, OpenError> {
 
 /// Reads the greeting, and not a byte more.
 async fn greeted(stream: &mut (impl AsyncRead + Unpin)) -> Result<(), OpenError> {
@@ -248,26 +268,9 @@ fn refused(error: OpenError) -> Result<Response<Body>, ChannelError> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn a_greeting_is_read_to_its_end_and_no_further() {
-        let line = reposure_parcel::session::greeting("0.2.0");
-        let text = format!("{line}PRI");
-        let mut stream = text.as_bytes();
-        greeted(&mut stream).await.unwrap();
-        assert_eq!(stream, b"PRI");
-    }
-
-    #[tokio::test]
-    async fn what_is_no_greeting_is_refused() {
-        for text in ["sh: not found\n", &"x".repeat(1000), "reposure-session 1", "", "\n"] {
-            let mut stream = text.as_bytes();
-            assert!(greeted(&mut stream).await.is_err(), "{text}");
-        }
-    }
-}
     use tokio::io::AsyncWriteExt as _;
+
+    use super::*;
 
     /// A sign of life waits behind all that is on its way; what comes meanwhile is as good.
     #[tokio::test]
@@ -314,3 +317,40 @@ mod tests {
         assert!(end.expect("an error").is_err());
     }
 
+    #[tokio::test]
+    async fn a_greeting_is_read_to_its_end_and_no_further() {
+        let line = reposure_parcel::session::greeting("0.2.0");
+        let text = format!("{line}PRI");
+        let mut stream = text.as_bytes();
+        greeted(&mut stream).await.unwrap();
+        assert_eq!(stream, b"PRI");
+    }
+
+    #[tokio::test]
+    async fn what_is_no_greeting_is_refused() {
+        for text in ["sh: not found\n", &"x".repeat(1000), "reposure-session 1", "", "\n"] {
+            let mut stream = text.as_bytes();
+            assert!(greeted(&mut stream).await.is_err(), "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_session_that_nobody_needs_says_goodbye() {
+        /// See [RFC 9113, 6.8](https://www.rfc-editor.org/rfc/rfc9113#section-6.8).
+        const GOAWAY: u8 = 7;
+        let (ours, mut theirs) = tokio::io::duplex(1 << 20);
+        let session = speak(ours, PING, SILENCE).await.unwrap();
+        // Settings of no value, which it answers.
+        theirs.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0]).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        drop(session);
+        let mut said = Vec::new();
+        timeout(Duration::from_secs(30), theirs.read_to_end(&mut said)).await.expect("it ends").unwrap();
+        let (mut rest, mut kinds) = (&said[b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".len()..], Vec::new());
+        while let [a, b, c, kind, ..] = rest {
+            kinds.push(*kind);
+            rest = &rest[9 + u32::from_be_bytes([0, *a, *b, *c]) as usize..];
+        }
+        assert_eq!(kinds.last(), Some(&GOAWAY), "{kinds:?}");
+    }
+}
