@@ -100,6 +100,46 @@ async fn sessions_that_break_are_opened_again() {
     }
 }
 
+/// Returns where each frame of HTTP/2 ends in what a server has sent. See [RFC 9113, 4.1][1].
+///
+/// [1]: https://www.rfc-editor.org/rfc/rfc9113#section-4.1
+fn ends_of_frames(bytes: &[u8]) -> Vec<usize> {
+    let mut end = 0;
+    let next = || {
+        let [a, b, c, ..] = bytes.get(end..end + 9)? else { return None };
+        end += 9 + u32::from_be_bytes([0, *a, *b, *c]) as usize;
+        (end < bytes.len()).then_some(end)
+    };
+    std::iter::from_fn(next).collect()
+}
+
+/// What ends between two frames looks whole.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_ends_behind_any_of_its_frames_is_no_end_of_an_answer() {
+    let scene = Scene::with(Behaviour { records: true, ..Behaviour::default() }).await;
+    let layers = RandomImage::of_sizes(58, &[200_000, 10]).unwrap();
+    let artifact = scene.open(scene.write_oci_archive(&layers)).await;
+    scene.push(&artifact, "app:v1").await.unwrap();
+    // All in one session, one after the other.
+    let options =
+        PullOptions { jobs: Some(1), range: 60_000, longest_range: 60_000, ..PullOptions::default() };
+    let session = scene.session_by_exec(Right::Pull).await.unwrap();
+    pull::pull_into_file_over(&session, "app:v1", options).await.unwrap();
+    let ends = ends_of_frames(&scene.api_server.records()[0]);
+    assert!(ends.len() > 15, "{ends:?}");
+    let mut cut = 0;
+    for end in ends {
+        scene.fail(PATH, How::CutWithin(end));
+        let before = processes(&scene);
+        // Where not even the hello came there is no session.
+        let Ok(session) = scene.session_by_exec(Right::Pull).await else { continue };
+        let pulled = pull::pull_into_file_over(&session, "app:v1", options).await.unwrap();
+        assert!(pulled.iter().eq(layers.blobs().iter()), "{end}");
+        cut += usize::from(processes(&scene) > before + 1);
+    }
+    assert!(cut > 10, "{cut} sessions were cut in the middle");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_range_goes_on_where_its_session_broke() {
     let scene = Scene::new().await;

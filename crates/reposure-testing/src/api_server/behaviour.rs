@@ -70,6 +70,8 @@ pub enum How {
     /// The pod's answer is dropped after some bytes of its body; a port that is forwarded or a process, after some bytes of the
     /// pod's.
     CutWithin(usize),
+    /// The same, of an answer that does not say how long it is.
+    CutUnannounced(usize),
     /// One bit comes as another one, at this offset: of the request's body, or where there is none, of the answer's.
     Flip(usize),
     /// The request is never answered, as one to a pod that is gone.

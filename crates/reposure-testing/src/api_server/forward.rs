@@ -174,10 +174,13 @@ fn finish(
         parts.headers.insert(header::LOCATION, prefixed);
     }
     let body = body.map_err(BoxError::from);
+    if let Some(How::CutUnannounced(_)) = failure {
+        parts.headers.remove(header::CONTENT_LENGTH);
+    }
     match failure {
         Some(How::CutAfter) => Err(io::Error::from(io::ErrorKind::ConnectionReset).into()),
         // A cut behind the last byte is none.
-        Some(How::CutWithin(bytes)) => match body.size_hint().exact() {
+        Some(How::CutWithin(bytes) | How::CutUnannounced(bytes)) => match body.size_hint().exact() {
             Some(0) => Err(io::Error::from(io::ErrorKind::ConnectionReset).into()),
             Some(size) => {
                 let bytes = bytes.min(usize::try_from(size - 1).unwrap_or(usize::MAX));

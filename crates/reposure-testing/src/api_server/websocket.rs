@@ -71,7 +71,12 @@ pub(super) async fn pump(
     channel: u8,
     failure: Option<How>,
 ) -> io::Result<()> {
-    let largest_message = shared.state().behaviour.largest_message;
+    let (largest_message, record) = {
+        let mut state = shared.state();
+        let record = state.behaviour.records.then_some(state.records.len());
+        state.records.extend(record.map(|_| Vec::new()));
+        (state.behaviour.largest_message, record)
+    };
     let (mut to_client, mut from_client) = socket.split();
     let up = async {
         while let Some(Ok(Message::Binary(bytes))) = from_client.next().await {
@@ -92,6 +97,9 @@ pub(super) async fn pump(
             }
             let length = length.min(left);
             left -= length;
+            if let Some(record) = record {
+                shared.state().records[record].extend_from_slice(&buffer[..length]);
+            }
             to_client.send(message(channel, &buffer[..length])).await.map_err(io::Error::other)?;
         }
     };
