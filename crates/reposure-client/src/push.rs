@@ -16,13 +16,14 @@ use std::{
     collections::HashSet,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
 use reposure_oci::{
-    Artifact, Blob, Digest, ImageName, Layer, RawManifest, Reference, RepositoryName, registry, transfer,
+    Artifact, Blob, Descriptor, Digest, ImageName, Layer, RawManifest, Reference, RepositoryName, registry,
+    transfer,
 };
 use reposure_parcel::{limits, upload::How};
 use tokio::{sync::Semaphore, task::JoinSet};
@@ -30,7 +31,7 @@ use tokio::{sync::Semaphore, task::JoinSet};
 use crate::{
     progress::{Event, Progress},
     retry::{Backoff, FIRST_PATIENCE},
-    session::{FAR, Session},
+    session::{FAR, Session, SessionError},
 };
 
 pub use ahead::Ahead;
@@ -81,12 +82,21 @@ struct Context {
     preparations: Semaphore,
     /// Whether the registry has answered.
     reached: AtomicBool,
+    /// How many bytes are known to be missing at the registry.
+    left: AtomicU64,
 }
 
 impl Context {
     /// Tells how long to wait for what is away.
     fn patience(&self) -> Duration {
         if self.reached.load(Ordering::Relaxed) { PATIENCE } else { FIRST_PATIENCE }
+    }
+
+    /// Says that a blob does not come into the registry, and how much room it and those behind it would take.
+    fn refused(&self, blob: &Arc<dyn Blob>, source: SessionError) -> PushError {
+        let Descriptor { digest, size, .. } = blob.descriptor();
+        let left = self.left.load(Ordering::Relaxed).max(*size);
+        PushError::Upload { digest: digest.clone(), size: *size, left, source }
     }
 
     /// Returns how many places a blob takes.
@@ -134,6 +144,7 @@ pub async fn push(
         places: Semaphore::new(places(&session)),
         preparations: Semaphore::new(PREPARATIONS),
         reached: AtomicBool::new(false),
+        left: AtomicU64::new(0),
         session,
     });
     let nodes = transfer::walk(artifact);
@@ -158,6 +169,9 @@ async fn store_parts(context: &Arc<Context>, parts: Vec<Arc<dyn Layer>>) -> Resu
     let known = parts.iter().filter_map(|(blob, _)| blob.as_ref());
     let known: Vec<Digest> = known.map(|blob| blob.descriptor().digest.clone()).collect();
     let missing = missing(context, known, at_once).await?;
+    let blobs = parts.iter().filter_map(|(blob, _)| Some(blob.as_ref()?.descriptor()));
+    let left = blobs.filter(|blob| missing.contains(&blob.digest)).map(|blob| blob.size);
+    context.left.store(left.fold(0, u64::saturating_add), Ordering::Relaxed);
     let mut tasks = JoinSet::new();
     for (number, (blob, part)) in parts.into_iter().enumerate() {
         context.progress.send(Event::Began {
@@ -185,6 +199,7 @@ async fn store(context: Arc<Context>, part: usize, blob: Arc<dyn Blob>) -> Resul
         let _permit = context.places.acquire_many(context.weight(&blob)).await;
         upload::upload(&context, part, &blob).await?
     };
+    context.left.fetch_sub(blob.descriptor().size, Ordering::Relaxed);
     context.progress.send(Event::Finished { part, how });
     Ok(())
 }
@@ -209,6 +224,7 @@ async fn prepare_and_store(
         context.progress.send(Event::Finished { part: number, how: How::Existed });
         return Ok(());
     }
+    context.left.fetch_add(descriptor.size, Ordering::Relaxed);
     store(context, number, blob).await
 }
 
@@ -273,15 +289,17 @@ async fn put_manifest(
     manifest: &RawManifest,
 ) -> Result<Digest, PushError> {
     let mut backoff = Backoff::new(PATIENCE);
+    let refused = |source| PushError::Manifest { digest: manifest.digest().clone(), source };
     loop {
         match client.put_manifest(&context.repository, reference, manifest).await {
-            Err(error) if error.is_transient() && backoff.pause().await => {
+            Err(error) if error.is_transient() => {
+                backoff.heed(error.retry_after());
+                if !backoff.pause().await {
+                    return Err(refused(error));
+                }
                 context.progress.send(Event::Retrying { problem: error.to_string() });
             }
-            done => {
-                return done
-                    .map_err(|source| PushError::Manifest { digest: manifest.digest().clone(), source });
-            }
+            done => return done.map_err(refused),
         }
     }
 }

@@ -14,7 +14,8 @@
 //! | `/v2/…` | the OCI distribution API of the registry behind the surrogate |
 //!
 //! Paths and header names are in [`wire`], what bounds the messages in [`limits`], errors in [`problem`], the file that
-//! configures a surrogate in [`config`], and how a session over standard input and output begins in [`session`]. What a
+//! configures a surrogate in [`config`], how a session over standard input and output begins in [`session`], and when it is given up in
+//! [`watched`]. What a
 //! gate before the built-in registry and the plan of its pod agree on is in [`gate`], and what registries there are with rules of
 //! their own in [`kind`].
 
@@ -31,5 +32,6 @@ pub mod status;
 pub mod storage;
 pub mod ticket;
 pub mod upload;
+pub mod watched;
 pub mod whole;
 pub mod wire;

@@ -1,5 +1,7 @@
 //! Errors of a surrogate's own, and late answers.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 /// An error, the JSON body of every status of a surrogate's own from 400.
@@ -16,6 +18,9 @@ pub struct Problem {
     /// Whether the same request may succeed later.
     #[serde(default)]
     pub transient: bool,
+    /// How many seconds the registry wants the same request to wait, if it said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after: Option<u32>,
 }
 
 /// The kinds of [`Problem`].
@@ -60,7 +65,7 @@ pub enum Code {
 impl Problem {
     /// Makes a problem that is not due to the registry and that the same request will meet again.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), upstream_status: None, transient: false }
+        Self { code, message: message.into(), upstream_status: None, transient: false, retry_after: None }
     }
 
     /// Says that the same request may succeed later.
@@ -74,6 +79,14 @@ impl Problem {
     #[must_use]
     pub const fn with_upstream_status(mut self, status: u16) -> Self {
         self.upstream_status = Some(status);
+        self
+    }
+
+    /// Says how long the registry wants the same request to wait, if it does: whole seconds, begun ones too.
+    #[must_use]
+    pub fn to_be_asked_after(mut self, wait: Option<Duration>) -> Self {
+        let seconds = |wait: Duration| wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0));
+        self.retry_after = wait.map(|wait| u32::try_from(seconds(wait)).unwrap_or(u32::MAX));
         self
     }
 }
@@ -106,4 +119,20 @@ impl Code {
 pub struct Later {
     /// The result's identifier: letters and digits.
     pub result: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Builds that do not know the field write and read the others.
+    #[test]
+    fn a_wait_is_said_in_whole_seconds_or_not_at_all() {
+        let problem = |wait| Problem::new(Code::UpstreamBusy, "").to_be_asked_after(wait);
+        let json = serde_json::to_string(&problem(Some(Duration::from_millis(1500)))).unwrap();
+        assert_eq!(json, r#"{"code":"UPSTREAM_BUSY","message":"","transient":false,"retryAfter":2}"#);
+        let json = serde_json::to_string(&problem(None)).unwrap();
+        assert_eq!(json, r#"{"code":"UPSTREAM_BUSY","message":"","transient":false}"#);
+        assert_eq!(serde_json::from_str::<Problem>(&json).unwrap(), problem(None));
+    }
 }

@@ -28,13 +28,17 @@ const MAGIC: &str = "reposure-session ";
 pub const STREAM_WINDOW: u32 = 16 << 20;
 /// The window of a connection, in bytes: what a client may have in flight.
 pub const CONNECTION_WINDOW: u32 = 32 << 20;
-/// The largest frame, in bytes: that of a message in the WebSocket.
+/// The largest frame, in bytes: with its head it is a message in the WebSocket.
 pub const FRAME: u32 = 64 << 10;
 
 /// How often either side of HTTP/2 asks for a sign of life: middle boxes cut what is silent for 20 s.
 pub const PING: Duration = Duration::from_secs(10);
 /// How long the sign of life may take, behind what is on its way.
 pub const PONG_DEADLINE: Duration = Duration::from_secs(30);
+/// How long a session may bring not a single byte, each of which is a sign of life: see [`crate::watched`].
+pub const SILENCE: Duration = PING.saturating_add(PONG_DEADLINE);
+/// How long the answer to a question for a sign of life may take in a session that is watched: it decides nothing.
+pub const ANY_TIME: Duration = Duration::from_secs(24 * 60 * 60);
 /// What either side of HTTP/2 holds back of a message, in bytes.
 pub const SEND_BUFFER: usize = 1 << 20;
 

@@ -35,7 +35,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::registry::tls::Identity;
 
-pub use behaviour::{Behaviour, Failure, How, Tunnels};
+pub use behaviour::{Behaviour, Failure, How, Tunnels, Version};
 
 /// A request that came.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,6 +71,18 @@ pub(crate) struct State {
     pub(crate) seen: Vec<Seen>,
     pub(crate) sessions: Option<Sessions>,
     pub(crate) objects: objects::Objects,
+    pub(crate) messages: Messages,
+    /// What came from the pod in each WebSocket, where that is kept.
+    pub(crate) records: Vec<Vec<u8>>,
+}
+
+/// What came in WebSockets, but for tunnels.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Messages {
+    /// How many messages there were.
+    pub count: u64,
+    /// How many bytes were in them, without the numbers of their channels.
+    pub bytes: u64,
 }
 
 /// Where a process in the pod would lead to.
@@ -82,6 +94,13 @@ pub(crate) struct Sessions {
     pub(crate) greeting: String,
     /// What it would say to the socket first.
     pub(crate) word: Vec<u8>,
+}
+
+impl Messages {
+    pub(crate) fn add(&mut self, message: &[u8]) {
+        self.count += 1;
+        self.bytes += message.len() as u64;
+    }
 }
 
 impl Shared {
@@ -151,6 +170,16 @@ impl FakeApiServer {
     /// Returns the requests that came.
     pub fn seen(&self) -> Vec<Seen> {
         self.shared.state().seen.clone()
+    }
+
+    /// Returns what came in WebSockets.
+    pub fn messages(&self) -> Messages {
+        self.shared.state().messages
+    }
+
+    /// Returns what came from the pod in each WebSocket so far, behind a greeting.
+    pub fn records(&self) -> Vec<Vec<u8>> {
+        self.shared.state().records.clone()
     }
 
     /// Forgets the requests that came.

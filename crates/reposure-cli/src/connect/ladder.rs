@@ -109,7 +109,7 @@ impl Destination<'_> {
         pace.filter(|pace| pace.is_slow())
     }
 
-    /// Goes on over one channel, and over those behind it where it breaks.
+    /// Goes on over one channel, and over the others where it breaks.
     fn take(
         &self,
         session: Session,
@@ -119,13 +119,16 @@ impl Destination<'_> {
         memory: Option<&ChannelMemory>,
     ) -> Result<Session, LadderError> {
         note(Remembered { way, is_far: session.is_far() }, before, closed, memory);
-        Ok(session.with_alternatives(self.behind(way)?))
+        Ok(session.with_alternatives(self.others(way, closed)?))
     }
 
-    /// Returns the channels that come behind one. Those before it were closed, today or within a day.
-    fn behind(&self, way: Way) -> Result<Vec<Arc<dyn Channel>>, LadderError> {
-        let behind = Way::ALL.into_iter().skip_while(|other| *other != way).skip(1);
-        behind.map(|way| self.channel(way)).collect()
+    /// Returns the other channels, those behind it first, but for those to which a right is known to be missing. What was slow, or did
+    /// not answer, may be better than one that breaks.
+    fn others(&self, way: Way, closed: &[Closed]) -> Result<Vec<Arc<dyn Channel>>, LadderError> {
+        let is_denied =
+            |way: &Way| closed.iter().any(|closed| closed.way == *way && closed.obstacle.is_denied());
+        let others = way.others().filter(|other| !is_denied(other));
+        others.map(|way| self.channel(way)).collect()
     }
 
     /// Opens a session over one channel, if it is open to all that is to be done.

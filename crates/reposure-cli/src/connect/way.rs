@@ -48,6 +48,12 @@ impl Way {
     /// Every way, in the order in which they are tried.
     pub(crate) const ALL: [Self; 3] = [Self::Proxy, Self::PortForward, Self::Exec];
 
+    /// Returns the other ways, those behind this one first.
+    pub(super) fn others(self) -> impl Iterator<Item = Self> {
+        let round = Self::ALL.into_iter().cycle().skip_while(move |way| *way != self);
+        round.skip(1).take(Self::ALL.len() - 1)
+    }
+
     /// Finds a way by its name.
     pub(super) fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|way| way.to_string() == name)

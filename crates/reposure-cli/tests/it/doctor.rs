@@ -1,6 +1,6 @@
 //! `reposure doctor`, beside a surrogate on this machine, and before API servers that are not there.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::Method;
@@ -33,6 +33,22 @@ fn the_first_hop_that_fails_gives_the_exit_code() {
         "{output}"
     );
     assert_eq!(output.stderr, "error: 1 of 1 checks failed, first: channel local\n");
+}
+
+#[test]
+fn a_registry_that_is_away_is_named() {
+    let mut environment = TestEnvironment::new();
+    environment.stop_registry();
+    // The surrogate asks for it from time to time.
+    let looks = (0..60).map(|_| {
+        std::thread::sleep(Duration::from_millis(500));
+        environment.run(&["doctor"])
+    });
+    let output = { looks }.find(|output| output.text().contains("failed   the registry itself ")).unwrap();
+    assert_eq!(output.code, 5, "{output}");
+    let text = output.text();
+    assert!(text.contains("try: reposure registry describe default\n"), "{text}");
+    assert_eq!(output.stderr, "error: 1 of 3 checks failed, first: the registry itself\n");
 }
 
 #[test]

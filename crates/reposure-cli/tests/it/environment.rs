@@ -9,7 +9,10 @@ use std::{
     process::{Command, Stdio},
 };
 
-use reposure_parcel::config::{Access, ApiServer, Config, Kind, Scheme, UploadStrategy, UpstreamConfig};
+use reposure_parcel::{
+    config::{Access, ApiServer, Config, Kind, Scheme, UploadStrategy, UpstreamConfig},
+    session::{COPIED, greeting},
+};
 use reposure_surrogate::Surrogate;
 use reposure_testing::{
     Auth, Cluster, FakeApiServer, ForwardProxy, ImageStreamApi, MemoryRegistry, Options, Quirks, RandomImage,
@@ -65,7 +68,7 @@ impl TestEnvironment {
     /// Has a registry in memory and a surrogate, which every registry's name leads to.
     pub(crate) fn new() -> Self {
         let mut environment = Self::alone();
-        environment.scene = Some(environment.runtime.block_on(Scene::new()));
+        environment.scene = Some(environment.runtime.block_on(Scene::new(environment.folder.path())));
         environment
     }
 
@@ -110,7 +113,9 @@ impl TestEnvironment {
     /// Starts a stand-in for an API server, before the surrogate.
     pub(crate) fn api_server_before_surrogate(&self) -> FakeApiServer {
         let surrogate = self.scene.as_ref().unwrap().surrogate.address();
-        self.runtime.block_on(FakeApiServer::start(surrogate, Behaviour::default())).unwrap()
+        let server = self.runtime.block_on(FakeApiServer::start(surrogate, Behaviour::default())).unwrap();
+        server.lead_sessions(&sessions(self.folder.path()), &greeting("test"), &[COPIED]);
+        server
     }
 
     /// Starts a proxy that leads to `target`, or refuses everything.
@@ -224,9 +229,9 @@ impl Drop for TestEnvironment {
 }
 
 impl Scene {
-    async fn new() -> Self {
+    async fn new(folder: &Path) -> Self {
         let registry = MemoryRegistry::start(Options::default()).await.unwrap();
-        let config = config(&registry);
+        let config = Config { session_socket: Some(sessions(folder)), ..config(&registry) };
         let surrogate = Surrogate::start(config).await.unwrap();
         Self { registry: Some(registry), surrogate, _image_streams: None }
     }
@@ -265,6 +270,11 @@ impl Scene {
     fn upstream(&self) -> String {
         self.registry.as_ref().map_or_else(|| "$REGISTRY".into(), MemoryRegistry::host)
     }
+}
+
+/// The name of the surrogate's socket for sessions: the namespace of such names is one for all tests.
+fn sessions(folder: &Path) -> String {
+    folder.display().to_string()
 }
 
 fn config(registry: &MemoryRegistry) -> Config {

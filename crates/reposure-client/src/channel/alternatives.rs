@@ -32,6 +32,11 @@ struct State {
     failing: Option<Instant>,
 }
 
+/// Why a request does not go over the next channel as it is.
+#[derive(Debug, thiserror::Error)]
+#[error("channel {0} is closed, and the request has no token for the next one")]
+struct NoToken(&'static str);
+
 /// What a request says of the channel that it went over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Sign {
@@ -107,9 +112,9 @@ impl Channel for Alternatives {
         self.current().1.name()
     }
 
-    /// A request may begin on one channel and end on another.
+    /// Whoever has no right to a token may do without one as long as the channel in use does.
     fn needs_token(&self) -> bool {
-        self.channels.iter().any(|channel| channel.needs_token())
+        self.current().1.needs_token()
     }
 
     fn is_embedded(&self) -> bool {
@@ -130,6 +135,9 @@ impl Channel for Alternatives {
                 // What was refused has reached no surrogate.
                 if others == 0 || sign(&answer) != Sign::Closed {
                     return answer;
+                }
+                if self.needs_token() && !channel.needs_token() {
+                    return Err(ChannelError::of_surrogate(NoToken(channel.name()).into()));
                 }
                 others -= 1;
             }
@@ -172,13 +180,17 @@ mod tests {
 
     use super::*;
 
-    /// A channel that answers with one status; 0 is none.
+    /// A channel that answers with one status; 0 is none. One that is called `exec` needs no token.
     #[derive(Debug)]
     struct Fixed(&'static str, AtomicU16);
 
     impl Channel for Fixed {
         fn name(&self) -> &'static str {
             self.0
+        }
+
+        fn needs_token(&self) -> bool {
+            self.0 != "exec"
         }
 
         fn send(&self, _: Request<Bytes>) -> BoxFuture<'_, Result<Response<Body>, ChannelError>> {
@@ -242,6 +254,17 @@ mod tests {
         channels[0].1.store(403, Ordering::Relaxed);
         let answer = alternatives.send(Request::new(Bytes::new())).await.unwrap();
         assert_eq!(answer.status().as_u16(), 403, "all are closed");
+    }
+
+    /// It comes again then, with a token.
+    #[tokio::test]
+    async fn a_request_without_a_token_goes_over_no_channel_that_needs_one() {
+        let channel = |name, status| Arc::new(Fixed(name, AtomicU16::new(status))) as Arc<dyn Channel>;
+        let alternatives = Alternatives::new(channel("exec", 403), [channel("proxy", 200)]);
+        assert!(!alternatives.needs_token());
+        assert!(alternatives.send(Request::new(Bytes::new())).await.is_err());
+        assert!(alternatives.needs_token());
+        assert!(alternatives.send(Request::new(Bytes::new())).await.is_ok());
     }
 
     #[test]

@@ -15,7 +15,7 @@ use super::{
     multiplexed::{Multiplexed, Open, OpenError},
     process::Process,
     segment::segment,
-    upgrade::{CHANNELS, upgrade},
+    upgrade::{CHANNELS, NEWER_CHANNELS, upgrade},
 };
 
 /// Returns the way to a surrogate through the `exec` subresource of the pod `pod` in `namespace`.
@@ -41,7 +41,12 @@ impl Open for Opener {
 
     fn open(&self) -> BoxFuture<'_, Result<Self::Stream, OpenError>> {
         async {
-            let (socket, _) = upgrade(&self.api_server, &self.path, &[CHANNELS]).await?;
+            let asked = |protocols| upgrade(&self.api_server, &self.path, protocols);
+            let (socket, _) = match asked(&[CHANNELS]).await {
+                // Where it is asked for along with the other one, it is taken.
+                Err(error) if error.is_of_protocol() => asked(&[NEWER_CHANNELS]).await?,
+                done => done?,
+            };
             Ok(Messages::new(socket, Process::default()))
         }
         .boxed()

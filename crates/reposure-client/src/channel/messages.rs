@@ -13,6 +13,7 @@ use std::{
 use bytes::{BufMut as _, Bytes, BytesMut};
 use futures::{SinkExt as _, StreamExt as _};
 use hyper_util::client::legacy::connect::{Connected, Connection};
+use reposure_parcel::session::FRAME;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     time::{Sleep, sleep, timeout},
@@ -24,9 +25,13 @@ use super::{
     upgrade::Socket,
 };
 
+/// What goes before the content of a frame of HTTP/2, in bytes. See [RFC 9113, 4.1][1].
+///
+/// [1]: https://www.rfc-editor.org/rfc/rfc9113#section-4.1
+const FRAME_HEAD: usize = 9;
 /// The largest message, in bytes: larger ones are no faster, and the API server holds each whole. Measured: small ones cost it
-/// 28 s of its time for a GiB.
-const MESSAGE: usize = 64 << 10;
+/// 28 s of its time for a GiB. It holds a whole frame, whose last bytes would else be a message of their own.
+const MESSAGE: usize = FRAME as usize + FRAME_HEAD;
 /// How long the node may take to open a stream once the API server has said yes, as it is for a greeting.
 const OPENING: Duration = Duration::from_secs(10);
 /// How long an end may lack what is to be said of it: container runtimes say it at once.

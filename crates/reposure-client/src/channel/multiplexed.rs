@@ -19,12 +19,17 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use reposure_oci::{Body, transport::BoxError};
-use reposure_parcel::session::{
-    CONNECTION_WINDOW, FRAME, GREETING, PING, PONG_DEADLINE, SEND_BUFFER, STREAM_WINDOW, is_greeting,
+use reposure_parcel::{
+    session::{
+        ANY_TIME, CONNECTION_WINDOW, FRAME, GREETING, PING, SEND_BUFFER, SILENCE, STREAM_WINDOW, is_greeting,
+    },
+    watched::Watched,
 };
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite},
+    runtime::Handle,
     sync::Mutex,
+    task::JoinHandle,
     time::timeout,
 };
 use tokio_util::task::AbortOnDropHandle;
@@ -38,6 +43,8 @@ const SESSIONS: usize = 2;
 const BULK: usize = 64 << 10;
 /// How long the process in the pod may take to greet once the API server has said yes.
 const GREETING_DEADLINE: Duration = Duration::from_secs(10);
+/// How long a session that nobody needs may take to say goodbye, and what is under way on it to end.
+const GOODBYE: Duration = Duration::from_secs(1);
 /// What stands in URIs in place of an address, which has no meaning.
 const AUTHORITY: &str = "http://surrogate";
 
@@ -92,8 +99,24 @@ struct Place {
 
 #[derive(Clone, Debug)]
 struct Session {
+    // It is dropped first: that is what the connection ends by.
     sender: http2::SendRequest<Full<Bytes>>,
-    _connection: Arc<AbortOnDropHandle<()>>,
+    _connection: Arc<Connection>,
+}
+
+/// The task of a session, which says goodbye when nobody has a request for it any more.
+#[derive(Debug)]
+struct Connection(Option<JoinHandle<()>>);
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        let Some(task) = self.0.take() else { return };
+        let abort = AbortOnDropHandle::new(task);
+        // There is no runtime any more when the process ends.
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(timeout(GOODBYE, abort));
+        }
+    }
 }
 
 /// A large request that is under way.
@@ -178,16 +201,25 @@ impl Place {
 async fn open(opener: &impl Open) -> Result<Session, OpenError> {
     let mut stream = opener.open().await?;
     timeout(GREETING_DEADLINE, greeted(&mut stream)).await.map_err(|_| OpenError::Silent)??;
+    speak(stream, PING, SILENCE).await
+}
+
+/// Begins HTTP/2 over a stream that has greeted, asks for a sign of life each `ping`, and ends after so much `silence`.
+async fn speak(
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    ping: Duration,
+    silence: Duration,
+) -> Result<Session, OpenError> {
     let (sender, connection) = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_frame_size(FRAME)
         .max_send_buf_size(SEND_BUFFER)
-        .keep_alive_interval(PING)
-        .keep_alive_timeout(PONG_DEADLINE)
+        .keep_alive_interval(ping)
+        .keep_alive_timeout(ANY_TIME)
         .keep_alive_while_idle(true)
-        .handshake(TokioIo::new(stream))
+        .handshake(TokioIo::new(Watched::new(stream, silence)))
         .await
         .map_err(OpenError::Http)?;
     let connection = tokio::spawn(async move {
@@ -196,7 +228,7 @@ async fn open(opener: &impl Open) -> Result<Session, OpenError> {
             tracing::debug!(%error, "a session broke");
         }
     });
-    Ok(Session { sender, _connection: Arc::new(AbortOnDropHandle::new(connection)) })
+    Ok(Session { sender, _connection: Arc::new(Connection(Some(connection))) })
 }
 
 /// Reads the greeting, and not a byte more.
@@ -236,7 +268,54 @@ fn refused(error: OpenError) -> Result<Response<Body>, ChannelError> {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::AsyncWriteExt as _;
+
     use super::*;
+
+    /// A sign of life waits behind all that is on its way; what comes meanwhile is as good.
+    #[tokio::test]
+    async fn a_session_lives_as_long_as_anything_comes_and_no_longer() {
+        let (ping, silence) = (Duration::from_millis(20), Duration::from_millis(400));
+        let beat = Duration::from_millis(100);
+        let (ours, way) = tokio::io::duplex(1 << 20);
+        let (theirs, far_end) = tokio::io::duplex(1 << 20);
+        // What goes up is held back from some time on, and so are the answers to questions.
+        let (held, mut hold) = tokio::sync::watch::channel(false);
+        let (mut from_us, mut to_us) = tokio::io::split(way);
+        let (mut from_them, mut to_them) = tokio::io::split(theirs);
+        tokio::spawn(async move {
+            let mut buffer = vec![0; 1 << 10];
+            while let Ok(length @ 1..) = from_us.read(&mut buffer).await {
+                let _ = hold.wait_for(|held| !held).await;
+                to_them.write_all(&buffer[..length]).await.unwrap();
+            }
+        });
+        tokio::spawn(async move { tokio::io::copy(&mut from_them, &mut to_us).await });
+        let service = hyper::service::service_fn(move |_| async move {
+            let pieces = futures::stream::unfold(0, move |number| async move {
+                tokio::time::sleep(beat).await;
+                // Then it says nothing more.
+                if number == 15 {
+                    std::future::pending::<()>().await;
+                }
+                let piece = Bytes::from_static(&[0; 100]);
+                Some((Ok::<_, io::Error>(hyper::body::Frame::data(piece)), number + 1))
+            });
+            Ok::<_, io::Error>(Response::new(http_body_util::StreamBody::new(pieces)))
+        });
+        let server = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+        tokio::spawn(server.serve_connection(TokioIo::new(far_end), service));
+
+        let mut session = speak(ours, ping, silence).await.unwrap();
+        let request = Request::get("http://surrogate/").body(Full::default()).unwrap();
+        let mut body = session.sender.send_request(request).await.unwrap().into_body();
+        held.send_replace(true);
+        for _ in 0..15 {
+            body.frame().await.expect("a piece").expect("it is cut though something came");
+        }
+        let end = timeout(Duration::from_secs(30), body.frame()).await.expect("it ends");
+        assert!(end.expect("an error").is_err());
+    }
 
     #[tokio::test]
     async fn a_greeting_is_read_to_its_end_and_no_further() {
@@ -253,5 +332,25 @@ mod tests {
             let mut stream = text.as_bytes();
             assert!(greeted(&mut stream).await.is_err(), "{text}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_session_that_nobody_needs_says_goodbye() {
+        /// See [RFC 9113, 6.8](https://www.rfc-editor.org/rfc/rfc9113#section-6.8).
+        const GOAWAY: u8 = 7;
+        let (ours, mut theirs) = tokio::io::duplex(1 << 20);
+        let session = speak(ours, PING, SILENCE).await.unwrap();
+        // Settings of no value, which it answers.
+        theirs.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0]).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        drop(session);
+        let mut said = Vec::new();
+        timeout(Duration::from_secs(30), theirs.read_to_end(&mut said)).await.expect("it ends").unwrap();
+        let (mut rest, mut kinds) = (&said[b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".len()..], Vec::new());
+        while let [a, b, c, kind, ..] = rest {
+            kinds.push(*kind);
+            rest = &rest[9 + u32::from_be_bytes([0, *a, *b, *c]) as usize..];
+        }
+        assert_eq!(kinds.last(), Some(&GOAWAY), "{kinds:?}");
     }
 }

@@ -21,6 +21,8 @@ const ANSWER: usize = 64 << 10;
 /// The protocol of messages that begin with a channel's number, which API server and kubelet pass on as they are. They translate the
 /// newer one for the container runtime. That one can end standard input by itself, which is not used here.
 pub(super) const CHANNELS: &str = "v4.channel.k8s.io";
+/// The newer one, for what knows no other.
+pub(super) const NEWER_CHANNELS: &str = "v5.channel.k8s.io";
 
 pub(super) type Socket = WebSocketStream<TokioIo<Upgraded>>;
 

@@ -49,6 +49,8 @@ pub enum PullError {
         status: http::StatusCode,
         /// What else is wrong.
         message: &'static str,
+        /// How long the registry wants the same request to wait, if it said so.
+        retry_after: Option<Duration>,
     },
     /// A task ended by itself, which is a defect.
     #[error("a task of the pull failed")]
@@ -85,12 +87,21 @@ impl PullError {
         Self::Blob { path: format!("/v2/{repository}/blobs/{blob}"), source }
     }
 
-    /// Returns how long the same request is to wait, if the API server said so.
+    /// Returns how long the same request is to wait, if the API server or the registry said so.
     pub(super) fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Range { source, .. } => source.retry_after(),
+            Self::Answer { retry_after, .. } => *retry_after,
             _ => None,
         }
+    }
+
+    /// Says how long the registry wants the same request to wait.
+    pub(super) fn to_be_asked_after(mut self, wait: Option<Duration>) -> Self {
+        if let Self::Answer { retry_after, .. } = &mut self {
+            *retry_after = wait;
+        }
+        self
     }
 
     /// Tells whether the same request may succeed later.

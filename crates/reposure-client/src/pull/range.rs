@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Method, Response, StatusCode, header};
-use reposure_oci::{Body, Descriptor, Digest, RepositoryName};
+use reposure_oci::{Body, Descriptor, Digest, RepositoryName, transport::retry_after};
 
 use super::PullError;
 use crate::session::{self, Session, SessionError, Tickets};
@@ -100,7 +100,7 @@ impl Range {
             StatusCode::OK if self.start == 0 && self.is_last() => Ok(()),
             status @ StatusCode::PARTIAL_CONTENT => Err(self.answer(status, "it is another range")),
             status @ StatusCode::OK => Err(self.answer(status, "it gives no ranges")),
-            status => Err(self.answer(status, "no range")),
+            status => Err(self.answer(status, "no range").to_be_asked_after(retry_after(response.headers()))),
         }
     }
 
@@ -111,6 +111,13 @@ impl Range {
 
     /// The error of an answer that is none.
     pub(super) fn answer(&self, status: StatusCode, message: &'static str) -> PullError {
-        PullError::Answer { digest: self.digest.clone(), start: self.start, end: self.end, status, message }
+        PullError::Answer {
+            digest: self.digest.clone(),
+            start: self.start,
+            end: self.end,
+            status,
+            message,
+            retry_after: None,
+        }
     }
 }

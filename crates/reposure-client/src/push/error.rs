@@ -51,10 +51,14 @@ pub enum PushError {
     #[error("cannot ask which blobs are there")]
     Exists(#[source] SessionError),
     /// A blob cannot be sent.
-    #[error("cannot push blob {digest}")]
+    #[error("cannot push blob {digest} ({size} bytes, of {left} that are still to be stored)")]
     Upload {
         /// The blob.
         digest: Digest,
+        /// Its size in bytes.
+        size: u64,
+        /// How many bytes the registry lacks of the image, as far as that is known, with this blob's.
+        left: u64,
         /// What happened.
         #[source]
         source: SessionError,

@@ -77,13 +77,17 @@ impl Reach {
 /// # Errors
 /// When it cannot be read, is corrupt, is refused, or the surrogate stays away for [`PATIENCE`].
 pub(super) async fn upload(context: &Context, part: usize, blob: &Arc<dyn Blob>) -> Result<How, PushError> {
-    let digest = &blob.descriptor().digest;
-    if whole::is_small(context, blob)
-        && let Some(stored) = whole::send(context, part, blob).await?
-    {
-        return confirmed(blob, stored);
-    }
     let (mut backoff, mut reach) = (Backoff::new(PATIENCE), Reach::default());
+    if whole::is_small(context, blob) {
+        match whole::send(context, part, blob).await? {
+            Ok(stored) => return confirmed(blob, stored),
+            Err(error) if error.retry_after().is_some() => {
+                backoff.heed(error.retry_after());
+                backoff.pause().await;
+            }
+            Err(_) => {}
+        }
+    }
     let mut crowded = None;
     let resumption = Resumption::default();
     loop {
@@ -109,7 +113,7 @@ pub(super) async fn upload(context: &Context, part: usize, blob: &Arc<dyn Blob>)
         }
         backoff.heed(error.retry_after());
         if !may_return(&error) || !backoff.pause().await {
-            return Err(PushError::Upload { digest: digest.clone(), source: error });
+            return Err(context.refused(blob, error));
         }
     }
 }

@@ -23,15 +23,15 @@ pub(super) fn is_small(context: &Context, blob: &Arc<dyn Blob>) -> bool {
     is_known && size > 0 && size <= whole::LIMIT.min(context.chunk_size.of_single())
 }
 
-/// Brings a small blob into the registry, if that goes at once.
+/// Brings a small blob into the registry, if that goes at once; else returns what happened on the way.
 ///
 /// # Errors
-/// When it cannot be read, or is corrupt, or the registry refuses it. What happens on the way is none.
+/// When it cannot be read, or is corrupt, or the registry refuses it for good.
 pub(super) async fn send(
     context: &Context,
     part: usize,
     blob: &Arc<dyn Blob>,
-) -> Result<Option<Stored>, PushError> {
+) -> Result<Result<Stored, SessionError>, PushError> {
     let size = blob.descriptor().size;
     let _permit =
         if size <= PLACE { context.chunks.acquire_small().await } else { context.chunks.acquire().await };
@@ -42,14 +42,12 @@ pub(super) async fn send(
     match put(context, blob, bytes).await {
         Ok(stored) => {
             context.progress.send(Event::Advanced { part, bytes: size });
-            Ok(Some(stored))
+            Ok(Ok(stored))
         }
-        Err(error) if is_final(&error) => {
-            Err(PushError::Upload { digest: blob.descriptor().digest.clone(), source: error })
-        }
+        Err(error) if is_final(&error) => Err(context.refused(blob, error)),
         Err(error) => {
             tracing::debug!(%error, "a small blob goes as an upload");
-            Ok(None)
+            Ok(Err(error))
         }
     }
 }

@@ -113,12 +113,14 @@ impl SessionError {
         }
     }
 
-    /// Returns how long the same request is to wait, if the API server said so.
+    /// Returns how long the same request is to wait, if the API server or the registry said so.
     pub fn retry_after(&self) -> Option<Duration> {
-        match self {
-            Self::ApiServer { retry_after, .. } => retry_after.map(|wait| Duration::from_secs(wait.into())),
+        let seconds = match self {
+            Self::ApiServer { retry_after, .. } => *retry_after,
+            Self::Problem { problem, .. } => problem.retry_after,
             _ => None,
-        }
+        };
+        seconds.map(|wait| Duration::from_secs(wait.into()))
     }
 
     /// Tells whether something on the way takes no body of this size.

@@ -12,7 +12,7 @@ use reposure_oci::Artifact;
 use reposure_parcel::wire::Right;
 use reposure_testing::{
     RandomImage,
-    api_server::{Behaviour, Failure, How},
+    api_server::{Behaviour, Failure, How, Version},
 };
 
 use crate::{pull, support::Scene, support::image};
@@ -52,12 +52,34 @@ async fn an_image_goes_there_and_back_in_two_sessions() {
     assert!(seen.iter().all(|seen| seen.path.ends_with(command)), "{seen:?}");
 }
 
-/// API servers before 1.30 speak version 4 alone; proxies may cut messages as they like.
+/// API servers before 1.30 speak version 4 alone, and what stands before newer ones may know version 5 alone.
 #[tokio::test(flavor = "multi_thread")]
-async fn old_servers_and_single_bytes_make_no_difference() {
+async fn either_version_of_the_protocol_is_spoken_where_it_is_the_only_one() {
     let layers = RandomImage::of_sizes(52, &[100_000, 10]).unwrap();
-    there_and_back(Behaviour { old_exec: true, ..Behaviour::default() }, &layers).await;
+    for (version, asked) in [(Version::V4, 1), (Version::V5, 2)] {
+        let scene = there_and_back(Behaviour { exec: Some(version), ..Behaviour::default() }, &layers).await;
+        // Both sessions ask for version 4 first, which costs the API server a fifth of the other.
+        assert_eq!(processes(&scene), 2 * asked, "{version:?}");
+    }
+}
+
+/// Proxies may cut messages as they like.
+#[tokio::test(flavor = "multi_thread")]
+async fn single_bytes_make_no_difference() {
+    let layers = RandomImage::of_sizes(52, &[100_000, 10]).unwrap();
     there_and_back(Behaviour { largest_message: Some(1), ..Behaviour::default() }, &layers).await;
+}
+
+/// Each costs the API server and the kubelet the same work, however little is in it.
+#[tokio::test(flavor = "multi_thread")]
+async fn bulk_goes_in_large_messages() {
+    let scene = Scene::new().await;
+    let layers = RandomImage::new(57, 2, 10 << 20).unwrap();
+    let artifact = scene.open(scene.write_oci_archive(&layers)).await;
+    let session = scene.session_by_exec(Right::Push).await.unwrap();
+    push_over(session, &artifact).await;
+    let messages = scene.api_server.messages();
+    assert!(messages.bytes >= 20 << 20 && messages.bytes / messages.count >= 48 << 10, "{messages:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -76,6 +98,46 @@ async fn sessions_that_break_are_opened_again() {
         scene.assert_holds(&layers, "app", "v1");
         assert_eq!(scene.api_server.heal(), 0, "nothing broke: {how:?}");
     }
+}
+
+/// Returns where each frame of HTTP/2 ends in what a server has sent. See [RFC 9113, 4.1][1].
+///
+/// [1]: https://www.rfc-editor.org/rfc/rfc9113#section-4.1
+fn ends_of_frames(bytes: &[u8]) -> Vec<usize> {
+    let mut end = 0;
+    let next = || {
+        let [a, b, c, ..] = bytes.get(end..end + 9)? else { return None };
+        end += 9 + u32::from_be_bytes([0, *a, *b, *c]) as usize;
+        (end < bytes.len()).then_some(end)
+    };
+    std::iter::from_fn(next).collect()
+}
+
+/// What ends between two frames looks whole.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_ends_behind_any_of_its_frames_is_no_end_of_an_answer() {
+    let scene = Scene::with(Behaviour { records: true, ..Behaviour::default() }).await;
+    let layers = RandomImage::of_sizes(58, &[200_000, 10]).unwrap();
+    let artifact = scene.open(scene.write_oci_archive(&layers)).await;
+    scene.push(&artifact, "app:v1").await.unwrap();
+    // All in one session, one after the other.
+    let options =
+        PullOptions { jobs: Some(1), range: 60_000, longest_range: 60_000, ..PullOptions::default() };
+    let session = scene.session_by_exec(Right::Pull).await.unwrap();
+    pull::pull_into_file_over(&session, "app:v1", options).await.unwrap();
+    let ends = ends_of_frames(&scene.api_server.records()[0]);
+    assert!(ends.len() > 15, "{ends:?}");
+    let mut cut = 0;
+    for end in ends {
+        scene.fail(PATH, How::CutWithin(end));
+        let before = processes(&scene);
+        // Where not even the hello came there is no session.
+        let Ok(session) = scene.session_by_exec(Right::Pull).await else { continue };
+        let pulled = pull::pull_into_file_over(&session, "app:v1", options).await.unwrap();
+        assert!(pulled.iter().eq(layers.blobs().iter()), "{end}");
+        cut += usize::from(processes(&scene) > before + 1);
+    }
+    assert!(cut > 10, "{cut} sessions were cut in the middle");
 }
 
 #[tokio::test(flavor = "multi_thread")]

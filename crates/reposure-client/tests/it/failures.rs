@@ -3,14 +3,17 @@
 use std::{
     fs::OpenOptions,
     io::{Seek as _, SeekFrom, Write as _},
+    time::{Duration, Instant},
 };
 
 use http::{Method, StatusCode};
 use reposure_client::{
     progress::Progress,
+    pull::PullOptions,
     push::{PushError, PushOptions, push},
     session::SessionError,
 };
+use reposure_oci::Digest;
 use reposure_parcel::wire::Right;
 use reposure_testing::{
     RandomImage,
@@ -18,7 +21,7 @@ use reposure_testing::{
     registry::{Fault, Injection},
 };
 
-use crate::support::Scene;
+use crate::{pull, support::Scene};
 
 const CUTS: [How; 5] = [How::CutBefore, How::CutAfter, How::CutWithin(3), How::Status(503), How::Status(504)];
 
@@ -44,25 +47,33 @@ async fn a_push_survives_a_failure_of_each_of_its_requests() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_push_survives_the_loss_of_the_surrogate() {
-    let mut scene = Scene::new().await;
-    let image = RandomImage::new(7, 3, 20 << 20).unwrap();
-    let artifact = scene.open(scene.write_oci_archive(&image)).await;
-    let session = scene.session(Right::Push).await.unwrap();
-    let name = crate::support::image("app:v1");
-    let options = PushOptions { jobs: Some(1), ..PushOptions::default() };
-    let progress = Progress::none();
-    let push = tokio::spawn(async move { push(session, &artifact, &name, options, progress).await });
-    while scene.registry.received() < 24 << 20 {
-        tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+    for channel in ["proxy", "port-forward", "exec"] {
+        let mut scene = Scene::new().await;
+        let image = RandomImage::new(7, 3, 20 << 20).unwrap();
+        let artifact = scene.open(scene.write_oci_archive(&image)).await;
+        let session = match channel {
+            "port-forward" => scene.session_by_port_forward(Right::Push).await,
+            "exec" => scene.session_by_exec(Right::Push).await,
+            _ => scene.session(Right::Push).await,
+        };
+        let session = session.unwrap();
+        assert_eq!(session.channel_name(), channel);
+        let name = crate::support::image("app:v1");
+        let options = PushOptions { jobs: Some(1), ..PushOptions::default() };
+        let progress = Progress::none();
+        let push = tokio::spawn(async move { push(session, &artifact, &name, options, progress).await });
+        while scene.registry.received() < 24 << 20 {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        scene.replace_surrogate().await;
+        assert_eq!(push.await.unwrap().unwrap().to_string(), image.digest(), "{channel}");
+        scene.assert_holds(&image, "app", "v1");
+        // The second surrogate went on with what the registry had, but for a first chunk of each layer at most: its answer need not
+        // name the place yet where the layer goes on, if the registry is slow to open its upload.
+        let total: usize = image.blobs().iter().map(bytes::Bytes::len).sum();
+        let most = total as u64 + 3 * (4 << 20) + (1 << 20);
+        assert!(scene.registry.received() < most, "{channel}: {} of {total}", scene.registry.received());
     }
-    scene.replace_surrogate().await;
-    assert_eq!(push.await.unwrap().unwrap().to_string(), image.digest());
-    scene.assert_holds(&image, "app", "v1");
-    // The second surrogate went on with what the registry had, but for a first chunk of each layer at most: its answer need not
-    // name the place yet where the layer goes on, if the registry is slow to open its upload.
-    let total: usize = image.blobs().iter().map(bytes::Bytes::len).sum();
-    let most = total as u64 + 3 * (4 << 20) + (1 << 20);
-    assert!(scene.registry.received() < most, "{} of {total}", scene.registry.received());
 }
 
 /// Distribution 2.8 forgets what is cut.
@@ -78,7 +89,7 @@ async fn a_push_survives_the_loss_of_the_surrogate_before_a_registry_that_forget
         push(session, &artifact, &crate::support::image("app:v1"), options, progress).await
     });
     while scene.registry.received() < 8 << 20 {
-        tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+        tokio::time::sleep(Duration::from_millis(2)).await;
     }
     scene.replace_surrogate().await;
     assert_eq!(push.await.unwrap().unwrap().to_string(), image.digest());
@@ -145,11 +156,11 @@ async fn a_push_does_not_wait_for_answers_of_a_surrogate_that_is_gone() {
     let progress = Progress::none();
     let push = tokio::spawn(async move { push(session, &artifact, &name, options, progress).await });
     while scene.registry.received() < 12 << 20 {
-        tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+        tokio::time::sleep(Duration::from_millis(2)).await;
     }
     scene.replace_surrogate().await;
     // Without that question each chunk would be waited for for two minutes and a half.
-    let pushed = tokio::time::timeout(std::time::Duration::from_secs(60), push).await;
+    let pushed = tokio::time::timeout(Duration::from_secs(60), push).await;
     assert_eq!(pushed.expect("it ends").unwrap().unwrap().to_string(), image.digest());
     scene.assert_holds(&image, "app", "v1");
 }
@@ -195,7 +206,15 @@ async fn a_registry_without_room_is_named_and_sent_nothing_twice() {
         let refused = Injection::next(Method::PUT, "/blobs/uploads/", fault);
         scene.registry.inject(Injection { times: usize::MAX, ..refused });
         let error = scene.push(&artifact, "app:v1").await.unwrap_err();
-        let PushError::Upload { source, .. } = error else { panic!("{error:?}") };
+        let said = error.to_string();
+        let PushError::Upload { source, size, left, digest } = error else { panic!("{error:?}") };
+        // So that whoever makes room knows how much.
+        let blobs = image.blobs();
+        let blob = blobs.iter().find(|blob| Digest::sha256_of(blob) == digest).unwrap();
+        let total: usize = blobs.iter().map(bytes::Bytes::len).sum();
+        assert_eq!(size, blob.len() as u64);
+        assert!(left >= size && left <= total as u64, "{left} of {total}");
+        assert!(said.contains(&format!("{size} bytes, of {left} ")), "{said}");
         assert!(source.hop() == "registry" && source.to_string().contains(words), "{source}");
         let sent = scene.registry.count(&Method::PUT, "/blobs/uploads/");
         assert!(sent <= image.blobs().len(), "{sent} requests");
@@ -205,8 +224,31 @@ async fn a_registry_without_room_is_named_and_sent_nothing_twice() {
             if scene.registry.open_uploads() == 0 {
                 break;
             }
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
         assert_eq!(scene.registry.open_uploads(), 0, "what was half there takes room");
+    }
+}
+
+/// A registry that says when it wants to be asked again is not asked earlier, of large blobs and small ones, up and down.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registry_that_is_busy_is_left_alone_for_as_long_as_it_says() {
+    const WAIT: Duration = Duration::from_secs(2);
+    for (seed, size) in [(16, 6 << 20), (17, 1000)] {
+        let scene = Scene::new().await;
+        let image = RandomImage::new(seed, 1, size).unwrap();
+        let artifact = scene.open(scene.write_oci_archive(&image)).await;
+        let digest = Digest::sha256_of(image.blobs().iter().max_by_key(|blob| blob.len()).unwrap());
+        let busy = || Fault::retry_after(429, WAIT.as_secs());
+        scene.registry.inject(Injection::next(Method::PUT, "/blobs/uploads/", busy()));
+        let began = Instant::now();
+        scene.push(&artifact, "app:v1").await.unwrap();
+        assert!(began.elapsed() >= WAIT, "{size}: {:?}", began.elapsed());
+        scene.assert_holds(&image, "app", "v1");
+        scene.registry.inject(Injection::next(Method::GET, digest.to_string(), busy()));
+        let began = Instant::now();
+        let pulled = pull::pull_into_file(&scene, "app:v1", PullOptions::default()).await.unwrap();
+        assert!(began.elapsed() >= WAIT, "{size}: {:?}", began.elapsed());
+        assert!(pulled == image.blobs());
     }
 }

@@ -1,6 +1,6 @@
 //! What stands before an API server: those who say when to come back, and those who speak HTTP/2 alone.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use reposure_client::{
     progress::Progress,
@@ -13,6 +13,7 @@ use reposure_testing::{
     ForwardProxy, RandomImage,
     api_server::{Behaviour, Failure, How},
 };
+use tokio::task::JoinSet;
 
 use crate::{
     pull,
@@ -23,22 +24,43 @@ use crate::{
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_that_came_too_soon_comes_back_when_it_is_told_to() {
     let scene = Scene::new().await;
-    for (path, status) in [("/token", 429), ("/hello", 429), ("/hello", 503)] {
-        scene.fail(path, How::RetryAfter(status, 1));
-        scene.session(Right::Pull).await.unwrap_or_else(|error| panic!("{path} {status}: {error:?}"));
+    for (path, how, least) in [
+        ("/token", How::RetryAfter(429, 2), 2),
+        ("/hello", How::RetryAfter(429, 2), 2),
+        ("/hello", How::RetryAfter(503, 2), 2),
+        // The other form, which gateways give: both dates are in whole seconds.
+        ("/token", How::RetryAt(503, 2), 1),
+        ("/hello", How::RetryAt(503, 2), 1),
+    ] {
+        scene.fail(path, how);
+        let began = Instant::now();
+        scene.session(Right::Pull).await.unwrap_or_else(|error| panic!("{path} {how:?}: {error:?}"));
+        let (waited, least) = (began.elapsed(), Duration::from_secs(least));
+        assert!(waited >= least, "{path} {how:?}: {waited:?}");
     }
-    // The other form, which gateways give.
-    for path in ["/token", "/hello"] {
-        scene.fail(path, How::RetryAt(503, 1));
-        scene.session(Right::Pull).await.unwrap_or_else(|error| panic!("{path}: {error:?}"));
+}
+
+/// Each request of a push: the whole push takes as long.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_push_waits_as_long_as_each_of_its_requests_is_told_to() {
+    const WAIT: Duration = Duration::from_secs(2);
+    let mut pushes = JoinSet::new();
+    for path in ["/exists", "/uploads", "/0", "/4194304", "/commit", "/v1/blobs/", "/manifests/"] {
+        pushes.spawn(async move {
+            let scene = Scene::new().await;
+            let image = RandomImage::new(120, 2, 5 << 20).unwrap();
+            let artifact = scene.open(scene.write_oci_archive(&image)).await;
+            let session = scene.session(Right::Push).await.unwrap();
+            scene.fail(path, How::RetryAfter(429, WAIT.as_secs()));
+            let (name, began) = (crate::support::image("app:v1"), Instant::now());
+            push(session, &artifact, &name, PushOptions::default(), Progress::none()).await.unwrap();
+            assert!(began.elapsed() >= WAIT, "{path}: {:?}", began.elapsed());
+            scene.assert_holds(&image, "app", "v1");
+        });
     }
-    let image = RandomImage::new(120, 2, 5 << 20).unwrap();
-    let artifact = scene.open(scene.write_oci_archive(&image)).await;
-    for path in ["/exists", "/uploads", "/0", "/commit", "/manifests/"] {
-        scene.fail(path, How::RetryAfter(429, 0));
+    while let Some(done) = pushes.join_next().await {
+        done.unwrap();
     }
-    scene.push(&artifact, "app:v1").await.unwrap();
-    scene.assert_holds(&image, "app", "v1");
 }
 
 #[tokio::test(flavor = "multi_thread")]

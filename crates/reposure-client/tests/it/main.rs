@@ -14,7 +14,7 @@
 //! | the client is killed, or reads no output | `surrogate/sessions`; `e2e/resilience` |
 //! | a stream that is truncated | `cuts`, `exec`, `port_forward`, `pull` (`How::CutWithin`) |
 //! | bytes that are changed on the way | `corruption`, `pull` |
-//! | 429 and 5xx of the registry | `pull`; `oci/network`, `surrogate/failures` |
+//! | 429 and 5xx of the registry, with `Retry-After` | `failures`, `pull`; `oci/network`, `surrogate/failures` |
 //! | a full disk, a quota | `failures`; `cli/doctor`; `registry/answer` in `oci/src` |
 //! | 413, of the registry or on the way | `traps`; `surrogate/body_limit`, `surrogate/forms`, `oci/stores` |
 //! | the registry's token expires | `surrogate/registry_tokens`; `oci/auth` |

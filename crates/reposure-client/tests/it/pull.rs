@@ -185,6 +185,37 @@ async fn a_range_that_breaks_off_is_fetched_again() {
     }
 }
 
+/// Nobody could tell by its length that something is missing.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_does_not_say_its_length_is_not_taken_for_whole() {
+    let scene = Scene::new().await;
+    let image = RandomImage::new(5, 2, 2 << 20).unwrap();
+    let artifact = scene.open(scene.write_oci_archive(&image)).await;
+    scene.push(&artifact, "app:v1").await.unwrap();
+    let whole = image.manifest().len();
+    for (path, length) in [("/manifests/", whole), ("/blobs/", 1 << 20)] {
+        for cut in [0, 1, length / 2, length - 1] {
+            scene.fail(path, How::CutUnannounced(cut));
+            assert_eq!(pull(&scene, "app:v1").await.unwrap(), digests(&image), "{path} {cut}");
+        }
+    }
+    // What the surrogate itself says is JSON, of which the beginning might be some too.
+    for (seed, path) in (50..).zip(["/hello", "/exists", "/uploads", "/0", "/commit", "/v1/blobs/"]) {
+        for cut in [0, 1, 40] {
+            let repository = format!("app{seed}-{cut}");
+            let image = RandomImage::new(seed * 100 + cut as u64, 1, 5 << 20).unwrap();
+            let artifact = scene.open(scene.write_oci_archive(&image)).await;
+            scene.fail(path, How::CutUnannounced(cut));
+            if path == "/hello" {
+                assert!(scene.session(Right::Push).await.is_err(), "{cut}");
+            }
+            let pushed = scene.push(&artifact, &format!("{repository}:v1")).await;
+            assert!(pushed.is_ok(), "{path} {cut}: {pushed:?}");
+            scene.assert_holds(&image, &repository, "v1");
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_range_that_the_registry_cannot_give_just_now_is_asked_for_again() {
     let scene = Scene::new().await;

@@ -89,26 +89,49 @@ impl Scene {
 
     /// Opens a session over the proxy, by way of a relay.
     pub(crate) async fn session_through(&self, relay: &Relay, right: Right) -> Arc<Session> {
-        let api_server = api_server(&format!("http://{}", relay.address()));
-        self.session_over(Proxy::new(api_server, "ns", POD, 10250), right).await.unwrap()
+        self.try_session_through(relay, right).await.unwrap()
     }
 
     /// Opens a session over each channel, by way of a relay.
     pub(crate) async fn sessions_through(&self, relay: &Relay, right: Right) -> [Arc<Session>; 3] {
-        let api_server = api_server(&format!("http://{}", relay.address()));
-        let forward = PortForward::new(api_server, "ns", POD, 10250).unwrap();
         [
             self.session_through(relay, right).await,
-            self.session_over(forward, right).await.unwrap(),
+            self.try_session_by_port_forward_through(relay, right).await.unwrap(),
             self.session_by_exec_through(relay, right).await,
         ]
     }
 
     /// Opens a session by `exec`, by way of a relay.
     pub(crate) async fn session_by_exec_through(&self, relay: &Relay, right: Right) -> Arc<Session> {
-        let api_server = api_server(&format!("http://{}", relay.address()));
-        let channel = Arc::new(exec(api_server, "ns", POD));
-        Arc::new(Session::open(channel, Arc::new(NoTokens), right).await.unwrap())
+        self.try_session_by_exec_through(relay, right).await.unwrap()
+    }
+
+    /// As [`Self::session_through`], where the relay may be in the way.
+    pub(crate) async fn try_session_through(
+        &self,
+        relay: &Relay,
+        right: Right,
+    ) -> Result<Arc<Session>, SessionError> {
+        self.session_over(Proxy::new(through(relay), "ns", POD, 10250), right).await
+    }
+
+    /// The same by port-forward.
+    pub(crate) async fn try_session_by_port_forward_through(
+        &self,
+        relay: &Relay,
+        right: Right,
+    ) -> Result<Arc<Session>, SessionError> {
+        self.session_over(PortForward::new(through(relay), "ns", POD, 10250).unwrap(), right).await
+    }
+
+    /// The same by `exec`.
+    pub(crate) async fn try_session_by_exec_through(
+        &self,
+        relay: &Relay,
+        right: Right,
+    ) -> Result<Arc<Session>, SessionError> {
+        let channel = Arc::new(exec(through(relay), "ns", POD));
+        Session::open(channel, Arc::new(NoTokens), right).await.map(Arc::new)
     }
 
     /// Opens a session over the proxy of pods, by way of a proxy for all that goes out.
@@ -191,6 +214,11 @@ impl Scene {
             assert_eq!(self.registry.blob(repository, &digest), Some(blob));
         }
     }
+}
+
+/// The API server behind a relay.
+fn through(relay: &Relay) -> ApiServer {
+    api_server(&format!("http://{}", relay.address()))
 }
 
 fn api_server(url: &str) -> ApiServer {

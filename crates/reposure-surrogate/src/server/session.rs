@@ -8,7 +8,10 @@ use std::{convert::Infallible, io, sync::Arc, time::Duration};
 use http::Request;
 use hyper::{body::Incoming, server::conn::http2, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use reposure_parcel::session::{CONNECTION_WINDOW, FRAME, PING, PONG_DEADLINE, SEND_BUFFER, STREAM_WINDOW};
+use reposure_parcel::{
+    session::{ANY_TIME, CONNECTION_WINDOW, FRAME, PING, SEND_BUFFER, SILENCE, STREAM_WINDOW},
+    watched::Watched,
+};
 use tokio::{
     io::{AsyncRead, AsyncWrite, join},
     net::{UnixListener, UnixStream},
@@ -155,8 +158,8 @@ where
         .max_concurrent_streams(STREAMS)
         .max_send_buf_size(SEND_BUFFER)
         .keep_alive_interval(PING)
-        .keep_alive_timeout(PONG_DEADLINE)
-        .serve_connection(TokioIo::new(stream), service);
+        .keep_alive_timeout(ANY_TIME)
+        .serve_connection(TokioIo::new(Watched::new(stream, SILENCE)), service);
     let mut connection = std::pin::pin!(connection);
     let result = tokio::select! {
         result = connection.as_mut() => result,

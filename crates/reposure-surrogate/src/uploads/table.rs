@@ -210,7 +210,8 @@ impl Uploads {
     /// Ends the uploads that were idle longest, each for `age`, if that makes room for so many places.
     fn make_room(&self, age: Duration, count: usize) {
         let open: Vec<Arc<Upload>> = self.lock().open.values().cloned().collect();
-        let idle = open.iter().filter_map(|upload| Some((upload.idle()?, upload)));
+        let now = Instant::now();
+        let idle = open.iter().filter_map(|upload| Some((upload.idle(now)?, upload)));
         let mut idle: Vec<_> = idle.filter(|(idle, _)| *idle >= age).collect();
         idle.sort_by_key(|(idle, _)| Reverse(*idle));
         let mut wanted = count.saturating_sub(self.places.available_permits());
@@ -304,14 +305,18 @@ impl Uploads {
 
     /// Ends what is idle and forgets what is old; to be called every few seconds.
     pub(crate) fn sweep(&self) {
+        self.sweep_at(Instant::now());
+    }
+
+    fn sweep_at(&self, now: Instant) {
         let open: Vec<Arc<Upload>> = self.lock().open.values().cloned().collect();
         for upload in &open {
-            if upload.idle().is_some_and(|idle| idle >= UPLOAD_AGE) {
+            if upload.idle(now).is_some_and(|idle| idle >= UPLOAD_AGE) {
                 let message = format!("nothing was sent for {} s", UPLOAD_AGE.as_secs());
                 self.end(upload, Err(Problem::new(Code::NotFound, message)));
             }
         }
-        self.lock().ended.retain(|_, ended| ended.at.elapsed() < RESULT_AGE);
+        self.lock().ended.retain(|_, ended| now.saturating_duration_since(ended.at) < RESULT_AGE);
         self.prepared.sweep();
         if open.is_empty() {
             self.pool.shrink();
@@ -377,6 +382,39 @@ mod tests {
         assert_eq!(uploads.find(&open[1].id).unwrap_err().code, Code::NotFound);
         assert!(uploads.find(&open[2].id).is_ok(), "one was enough");
         uploads.insert(&key(PLACES), None, &mut None).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_upload_is_kept_for_five_minutes_and_its_memory_no_longer() {
+        const KEPT: Duration = Duration::from_secs(300);
+        let uploads = uploads();
+        let before = Instant::now();
+        let upload = uploads.insert(&key(0), None, &mut None).await.unwrap();
+        let credit = upload.progress().window.bytes;
+        upload.write(0, b"the beginning").unwrap();
+        let after = Instant::now();
+        uploads.sweep_at(before + KEPT - Duration::from_secs(1));
+        assert_eq!(uploads.find(&upload.id).unwrap().progress().received, [Range { start: 0, end: 13 }]);
+        let busy = upload.begin();
+        uploads.sweep_at(after + KEPT + Duration::from_secs(1));
+        assert!(uploads.find(&upload.id).is_ok(), "it is sent to");
+        drop(busy);
+        let after = Instant::now();
+        uploads.sweep_at(after + KEPT + Duration::from_secs(1));
+        let Err(problem) = uploads.find(&upload.id) else { panic!("it is kept") };
+        assert_eq!(problem.code, Code::NotFound);
+        assert!(upload.lock().account.is_none(), "its credit is taken");
+        assert_eq!(uploads.places.available_permits(), PLACES);
+        assert_eq!(uploads.pool.free(), 1, "its segment is in use");
+        let next = uploads.insert(&key(1), None, &mut None).await.unwrap();
+        assert_eq!(next.progress().window.bytes, credit, "credit is missing");
+        uploads.end(&next, Err(Problem::new(Code::NotFound, "done")));
+        drop(next);
+        uploads.sweep_at(after);
+        assert_eq!(uploads.pool.free(), 0, "free memory is kept");
+        // What came of it is told for as long.
+        uploads.sweep_at(Instant::now() + KEPT + Duration::from_secs(1));
+        assert!(uploads.lock().ended.is_empty());
     }
 
     #[tokio::test]

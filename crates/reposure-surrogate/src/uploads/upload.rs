@@ -199,9 +199,9 @@ impl Upload {
         }
     }
 
-    /// Returns for how long no client has been heard of; none if one is being answered.
-    pub(super) fn idle(&self) -> Option<Duration> {
+    /// Returns for how long no client has been heard of until `now`; none if one is being answered.
+    pub(super) fn idle(&self, now: Instant) -> Option<Duration> {
         let state = self.lock();
-        (state.busy == 0).then(|| state.touched.elapsed())
+        (state.busy == 0).then(|| now.saturating_duration_since(state.touched))
     }
 }

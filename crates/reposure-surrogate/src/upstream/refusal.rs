@@ -5,7 +5,7 @@ use std::{fmt::Write as _, time::Duration};
 use http::{Response, StatusCode};
 use reposure_oci::{
     registry::{self, ErrorCode, Failure},
-    transport::Body,
+    transport::{self, Body},
 };
 use reposure_parcel::problem::{Code, Problem};
 use serde::Deserialize;
@@ -47,7 +47,7 @@ pub(crate) fn of(error: &registry::Error) -> Problem {
         Failure::Digest { .. } | Failure::Size { actual: Some(_), .. } => Code::DigestMismatch,
         _ => Code::UpstreamRefused,
     };
-    let problem = Problem::new(code, answer::chain(error));
+    let problem = Problem::new(code, answer::chain(error)).to_be_asked_after(error.retry_after());
     let problem = match error.status() {
         Some(status) => problem.with_upstream_status(status.as_u16()),
         None => problem,
@@ -57,7 +57,7 @@ pub(crate) fn of(error: &registry::Error) -> Problem {
 
 /// Makes a problem of an answer that the gateway does not pass on.
 pub(crate) async fn problem(doing: &str, response: Response<Body>) -> Problem {
-    let status = response.status();
+    let (status, wait) = (response.status(), transport::retry_after(response.headers()));
     let errors = read(response.into_body()).await;
     let mut message = format!("{doing}: the registry answered {status}");
     for error in &errors.errors {
@@ -65,7 +65,8 @@ pub(crate) async fn problem(doing: &str, response: Response<Body>) -> Problem {
         // Writing to a string does not fail.
         let _ = write!(message, ": {} {text}", error.code);
     }
-    Problem::new(code(status, false), message.trim_end()).with_upstream_status(status.as_u16())
+    let problem = Problem::new(code(status, false), message.trim_end()).to_be_asked_after(wait);
+    problem.with_upstream_status(status.as_u16())
 }
 
 async fn read(body: Body) -> Errors {
@@ -86,8 +87,6 @@ fn code(status: StatusCode, is_mismatch: bool) -> Code {
 
 #[cfg(test)]
 mod tests {
-    use reposure_oci::transport;
-
     use super::*;
 
     #[tokio::test]

@@ -36,6 +36,8 @@ use crate::harness;
 const PROGRAM: &str = env!("CARGO_BIN_EXE_reposure-surrogate");
 /// By when everything has to have happened: far more than it takes.
 const DEADLINE: Duration = Duration::from_secs(30);
+/// By when a process has ended whose client is gone: well before it would give up waiting for one that says nothing, which is after 5 s.
+const SOON: Duration = Duration::from_secs(2);
 /// How often is looked for what happens elsewhere.
 const POLL: Duration = Duration::from_millis(10);
 /// More than pipes and sockets hold, in bytes.
@@ -265,7 +267,15 @@ async fn a_session_ends_with_its_input_though_nobody_reads_its_output() {
     // The rest of the blob fills the pipe.
     connection.abort();
     let _ = connection.await;
-    assert!(end(&mut child).await.code().is_some(), "a signal ended it");
+    let ended = timeout(SOON, child.wait()).await.expect("it does not wait for anybody").unwrap();
+    assert!(ended.code().is_some(), "a signal ended it");
+    // Nobody is there any more for what the registry still sends.
+    let dropped = async {
+        while !stage.registry.requests().iter().any(|entry| entry.abandoned) {
+            sleep(POLL).await;
+        }
+    };
+    timeout(DEADLINE, dropped).await.expect("the registry is not read to the end");
 }
 
 /// Which of a client's pipes is seen to be closed first is chance.
@@ -291,20 +301,33 @@ async fn a_session_without_a_surrogate_says_so() {
     assert!(said.contains("cannot join the running surrogate"), "{said}");
 }
 
+/// What it has begun to say it says to its end, and nothing more.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_surrogate_that_ends_says_goodbye() {
     let stage = Stage::start().await;
+    let blob = harness::bytes(5, 3 << 20);
+    stage.registry.put_blob("app", blob.clone());
     let mut child = stage.session();
-    let mut http = speak(&mut child).await;
-    let response = http.send_request(get(wire::HELLO)).await.unwrap();
-    whole(response).await;
-    timeout(DEADLINE, stage.surrogate.stop()).await.expect("nobody holds it up");
-    let goodbye = async {
-        while http.ready().await.is_ok() {
+    let (mut output, input) = (child.stdout.take().unwrap(), child.stdin.take().unwrap());
+    greeted(&mut output).await;
+    // The window is small, so that the surrogate waits for us.
+    let (mut http, connection) = http2::Builder::new(TokioExecutor::new())
+        .initial_stream_window_size(64 << 10)
+        .handshake::<_, Full<Bytes>>(TokioIo::new(tokio::io::join(output, input)))
+        .await
+        .unwrap();
+    tokio::spawn(connection);
+    let response = http.send_request(get_blob(&blob)).await.unwrap();
+    let stopping = tokio::spawn(stage.surrogate.stop());
+    let refused = async {
+        while http.ready().await.is_ok() && http.send_request(get(wire::HELLO)).await.is_ok() {
             sleep(POLL).await;
         }
     };
-    timeout(DEADLINE, goodbye).await.expect("a goodbye");
+    timeout(DEADLINE, refused).await.expect("new requests are taken");
+    assert!(!stopping.is_finished(), "it does not wait for what is under way");
+    assert_eq!(timeout(DEADLINE, whole(response)).await.unwrap(), blob);
+    timeout(SOON, stopping).await.expect("nobody holds it up").unwrap();
     drop(http);
     end(&mut child).await;
 }

@@ -15,12 +15,23 @@ pub struct Behaviour {
     pub largest_message: Option<usize>,
     /// Whether it, or what stands before it, speaks HTTP/2 alone, over TLS with a certificate that nobody trusts.
     pub http2_only: bool,
-    /// Whether `exec` speaks version 4 alone, as API servers before 1.30 do.
-    pub old_exec: bool,
+    /// Which versions of its protocol `exec` speaks; where there are none, both.
+    pub exec: Option<Version>,
+    /// Whether it keeps what comes from the pod in WebSockets.
+    pub records: bool,
     /// Whether the user has the right to the pod's proxy over TLS alone.
     pub refuses_clear: bool,
     /// Whether ports are forwarded through tunnels.
     pub tunnels: Tunnels,
+}
+
+/// A version of the protocol of channels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    /// The one that API servers before 1.30 know alone.
+    V4,
+    /// The one that `kubectl` asks for, which something before the API server may know alone.
+    V5,
 }
 
 /// What happens to clients that ask for a tunnel of SPDY to a port, or else for channels.
@@ -59,6 +70,8 @@ pub enum How {
     /// The pod's answer is dropped after some bytes of its body; a port that is forwarded or a process, after some bytes of the
     /// pod's.
     CutWithin(usize),
+    /// The same, of an answer that does not say how long it is.
+    CutUnannounced(usize),
     /// One bit comes as another one, at this offset: of the request's body, or where there is none, of the answer's.
     Flip(usize),
     /// The request is never answered, as one to a pod that is gone.

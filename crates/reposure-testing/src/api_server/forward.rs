@@ -67,10 +67,12 @@ pub(super) async fn answer(
         return Ok(html(StatusCode::PAYLOAD_TOO_LARGE));
     }
     let (parts, body) = request.into_parts();
-    let mut body = body.collect().await?.to_bytes();
+    let is_empty = body.is_end_stream();
+    // As it comes: when the client is cut off in the middle of it, so is the pod.
+    let mut body = body.map_err(BoxError::from).boxed_unsync();
     let mut failure = failure;
-    if let Some(How::Flip(offset)) = failure.filter(|_| !body.is_empty()) {
-        (body, failure) = (flip_bit(&body, &mut Some(offset)), None);
+    if let Some(How::Flip(offset)) = failure.filter(|_| !is_empty) {
+        (body, failure) = (flip(body, offset), None);
     }
     let response = to_pod(&shared, Request::from_parts(parts, body), inner, clear).await?;
     finish(response, failure, &format!("{base}{prefix}/proxy"))
@@ -129,7 +131,7 @@ async fn of_object(
 
 async fn to_pod(
     shared: &Shared,
-    mut request: Request<Bytes>,
+    mut request: Request<Body>,
     path: &str,
     clear: bool,
 ) -> Result<Response<Incoming>, BoxError> {
@@ -145,14 +147,14 @@ async fn to_pod(
     exchange(connector.connect(shared.pod.ip().into(), stream).await?, request).await
 }
 
-async fn exchange<S>(stream: S, request: Request<Bytes>) -> Result<Response<Incoming>, BoxError>
+async fn exchange<S>(stream: S, request: Request<Body>) -> Result<Response<Incoming>, BoxError>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     // It ends with the sender and the answer's body.
     tokio::spawn(connection);
-    Ok(sender.send_request(request.map(Full::new)).await?)
+    Ok(sender.send_request(request).await?)
 }
 
 fn finish(
@@ -172,10 +174,13 @@ fn finish(
         parts.headers.insert(header::LOCATION, prefixed);
     }
     let body = body.map_err(BoxError::from);
+    if let Some(How::CutUnannounced(_)) = failure {
+        parts.headers.remove(header::CONTENT_LENGTH);
+    }
     match failure {
         Some(How::CutAfter) => Err(io::Error::from(io::ErrorKind::ConnectionReset).into()),
         // A cut behind the last byte is none.
-        Some(How::CutWithin(bytes)) => match body.size_hint().exact() {
+        Some(How::CutWithin(bytes) | How::CutUnannounced(bytes)) => match body.size_hint().exact() {
             Some(0) => Err(io::Error::from(io::ErrorKind::ConnectionReset).into()),
             Some(size) => {
                 let bytes = bytes.min(usize::try_from(size - 1).unwrap_or(usize::MAX));

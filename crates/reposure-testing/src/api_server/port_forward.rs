@@ -67,6 +67,5 @@ async fn serve(shared: &Shared, mut socket: Socket, port: u16, failure: Option<H
         return std::future::pending().await;
     }
     let pod = TcpStream::connect(shared.pod).await?.into_split();
-    let largest_message = shared.state().behaviour.largest_message;
-    websocket::pump(socket, pod, DATA, largest_message, failure).await
+    websocket::pump(shared, socket, pod, DATA, failure).await
 }

@@ -14,7 +14,7 @@ use tokio_tungstenite::{
     tungstenite::{Message, handshake::derive_accept_key, protocol::Role},
 };
 
-use super::behaviour::How;
+use super::{Shared, behaviour::How};
 
 /// The channel of what goes to the pod.
 pub(super) const TO_POD: u8 = 0;
@@ -65,16 +65,23 @@ pub(super) async fn send(socket: &mut Socket, channel: u8, bytes: &[u8]) -> io::
 
 /// Copies until either side ends or `failure` is due. There is no half-close: when one direction ends, so does the other.
 pub(super) async fn pump(
+    shared: &Shared,
     socket: Socket,
     (mut from_pod, mut to_pod): (impl AsyncRead + Unpin, impl AsyncWrite + Unpin),
     channel: u8,
-    largest_message: Option<usize>,
     failure: Option<How>,
 ) -> io::Result<()> {
+    let (largest_message, record) = {
+        let mut state = shared.state();
+        let record = state.behaviour.records.then_some(state.records.len());
+        state.records.extend(record.map(|_| Vec::new()));
+        (state.behaviour.largest_message, record)
+    };
     let (mut to_client, mut from_client) = socket.split();
     let up = async {
         while let Some(Ok(Message::Binary(bytes))) = from_client.next().await {
             if let Some((&TO_POD, bytes)) = bytes.split_first() {
+                shared.state().messages.add(bytes);
                 to_pod.write_all(bytes).await?;
             }
         }
@@ -90,6 +97,9 @@ pub(super) async fn pump(
             }
             let length = length.min(left);
             left -= length;
+            if let Some(record) = record {
+                shared.state().records[record].extend_from_slice(&buffer[..length]);
+            }
             to_client.send(message(channel, &buffer[..length])).await.map_err(io::Error::other)?;
         }
     };

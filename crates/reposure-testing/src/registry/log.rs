@@ -19,6 +19,8 @@ pub struct Entry {
     pub received: u64,
     /// The answer's status, once there is one; never for a dropped connection.
     pub status: Option<StatusCode>,
+    /// Whether the client left before all of the answer's body was on its way.
+    pub abandoned: bool,
 }
 
 /// The requests, in the order in which they came.
@@ -35,6 +37,7 @@ impl Log {
             headers: request.headers().iter().map(header).collect(),
             received: 0,
             status: None,
+            abandoned: false,
         };
         let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         entries.push(entry);
@@ -47,6 +50,10 @@ impl Log {
 
     pub(crate) fn answered(&self, number: usize, status: StatusCode) {
         self.update(number, |entry| entry.status = Some(status));
+    }
+
+    pub(crate) fn abandoned(&self, number: usize) {
+        self.update(number, |entry| entry.abandoned = true);
     }
 
     fn update(&self, number: usize, change: impl FnOnce(&mut Entry)) {

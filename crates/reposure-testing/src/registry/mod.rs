@@ -4,6 +4,7 @@
 //! CNCF Distribution does, and departs from it where [`Quirks`] or a [`Fault`] say so.
 
 mod answer;
+mod attended;
 mod auth;
 mod digest;
 mod fault;

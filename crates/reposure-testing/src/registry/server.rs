@@ -9,6 +9,7 @@ use std::{
 
 use bytes::Bytes;
 use http::{Method, Request};
+use http_body_util::BodyExt as _;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::{
@@ -20,6 +21,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::{
     answer::{self, Answer, Halt},
+    attended::Attended,
     auth,
     fault::{Fault, Injection},
     handler,
@@ -240,7 +242,7 @@ async fn answer_logged(shared: Arc<Shared>, request: Request<Incoming>) -> io::R
         Err(Halt::Cut) => return Err(io::ErrorKind::ConnectionReset.into()),
     };
     shared.log.answered(number, answer.status());
-    Ok(answer)
+    Ok(answer.map(|body| Attended::new(body, shared, number).boxed_unsync()))
 }
 
 async fn answer(shared: &Arc<Shared>, number: usize, request: Request<Incoming>) -> Result<Answer, Halt> {

@@ -51,7 +51,7 @@ pub(super) async fn examine(context: &Context, checks: &mut Vec<Check>) -> Optio
     let url = context.api_server().unwrap_or_default();
     let taken = milliseconds(begin.elapsed());
     checks.push(Check::ok(API_SERVER, format!("{} at {url}, first answer after {taken}", answer.version)));
-    checks.extend(clock(&answer.headers));
+    checks.extend(clock(&answer.headers, Timestamp::now()));
     Some(cluster)
 }
 
@@ -81,10 +81,10 @@ async fn version(cluster: &Cluster) -> anyhow::Result<Answer> {
 }
 
 /// Compares the clocks, as far as a header in whole seconds allows.
-fn clock(headers: &HeaderMap) -> Option<Check> {
+fn clock(headers: &HeaderMap, now: Timestamp) -> Option<Check> {
     let date = headers.get(header::DATE)?.to_str().ok()?;
     let date = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(date).ok()?;
-    let apart = Timestamp::now().as_second() - date.as_second();
+    let apart = now.as_second() - date.as_second();
     let detail = match apart {
         -1..=1 => "as that of the API server".into(),
         2.. => format!("{apart} s ahead of the API server"),
@@ -95,4 +95,31 @@ fn clock(headers: &HeaderMap) -> Option<Check> {
     } else {
         Check::ok("clock", detail)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+    use jiff::ToSpan as _;
+
+    use super::*;
+
+    #[test]
+    fn clocks_may_be_half_a_minute_apart() {
+        let headers =
+            HeaderMap::from_iter([(header::DATE, HeaderValue::from_static("Wed, 21 Oct 2015 07:28:00 GMT"))]);
+        let date: Timestamp = "2015-10-21T07:28:00Z".parse().unwrap();
+        let line = |seconds: i64| clock(&headers, date + seconds.seconds()).unwrap().lines().join("\n");
+        for seconds in [-1, 0, 1] {
+            assert_eq!(line(seconds), "ok       clock                   as that of the API server");
+        }
+        assert_eq!(line(30), "ok       clock                   30 s ahead of the API server");
+        assert_eq!(line(-30), "ok       clock                   30 s behind the API server");
+        for (seconds, which) in [(31, "ahead of"), (-31, "behind")] {
+            let expected = format!("warning  clock                   31 s {which} the API server\n");
+            assert!(line(seconds).starts_with(&expected), "{}", line(seconds));
+            assert!(line(seconds).contains("try: set the clock"), "{}", line(seconds));
+        }
+        assert!(clock(&HeaderMap::new(), date).is_none(), "it does not say");
+    }
 }
