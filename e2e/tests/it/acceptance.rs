@@ -6,6 +6,8 @@ use anyhow::{Context as _, Result, ensure};
 use reposure_e2e::{SourceImage, Stage};
 use serde_json::json;
 
+use crate::archives::image_id;
+
 #[test]
 fn an_image_pushed_from_outside_runs_on_every_node() -> Result<()> {
     Stage::play("acceptance", |stage| {
@@ -54,6 +56,10 @@ fn an_image_runs_from_a_registry_with_tls_and_passwords() -> Result<()> {
         ensure!(hello.stdout == b"Hello from outside!\n", "{hello}");
         SourceImage::busybox(stage, &stage.namespace)?;
         stage.reposure(&["image", "push", "default", "catalog/myimage", "busybox.tar"]).ok()?;
+        let pulled = stage.reposure(&["image", "pull", "default", "catalog/myimage"]).ok()?;
+        fs::write(stage.path("pulled.tar"), pulled.stdout)?;
+        let id = |archive: &str| image_id(&stage.path(archive).display().to_string(), "docker-archive");
+        ensure!(id("pulled.tar")? == id("busybox.tar")?, "another image was pulled");
 
         let host = stage.host()?;
         let authority = stage.path("ca.crt");

@@ -36,6 +36,14 @@ fn requests(stage: &Stage, verb: &str, resource: &str) -> Result<f64> {
     Ok(counts.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum())
 }
 
+/// Lists all that the operator could write to, with the version of each, which changes with every write.
+fn versions(stage: &Stage) -> Result<String> {
+    let kinds = "registries,configmaps,secrets,serviceaccounts,statefulsets,deployments,pods,services,events,\
+                 networkpolicies,roles,rolebindings,persistentvolumeclaims";
+    let each = "jsonpath={range .items[*]}{.kind}/{.metadata.name}={.metadata.resourceVersion}{\"\\n\"}{end}";
+    Ok(stage.kubectl(&["get", kinds, "-o", each]).ok()?.text())
+}
+
 #[test]
 fn in_a_quiet_cluster_nothing_is_written_but_the_lease() -> Result<()> {
     Stage::play("quiet", |stage| {
@@ -55,9 +63,12 @@ fn in_a_quiet_cluster_nothing_is_written_but_the_lease() -> Result<()> {
             what.iter().map(|(verb, resource)| requests(stage, verb, resource)).collect()
         };
         let (before, leases) = (counted()?, requests(stage, "PUT", "leases")?);
+        let versions = versions(stage)?;
         // Longer than the pause between two looks at a registry that is ready.
         sleep(Duration::from_secs(130));
         ensure!(counted()? == before, "{before:?} became {:?}", counted()?);
+        let now = self::versions(stage)?;
+        ensure!(now == versions, "{versions} became {now}");
         let renewed = requests(stage, "PUT", "leases")? - leases;
         ensure!(renewed >= 40.0, "the Lease was renewed {renewed} times");
         Ok(())

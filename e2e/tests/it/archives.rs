@@ -171,7 +171,7 @@ fn arrives(stage: &Stage, name: &str, source: &str, id: &str) -> Result<()> {
 }
 
 /// The digest of the configuration, which docker calls the image's ID, as skopeo reads it.
-fn image_id(path: &str, form: &str) -> Result<String> {
+pub(crate) fn image_id(path: &str, form: &str) -> Result<String> {
     let config = Run::new("skopeo").args(["inspect", "--config", "--raw", &format!("{form}:{path}")]).ok()?;
     let sum = Run::new("sha256sum").stdin(config.stdout).ok()?.text();
     Ok(format!("sha256:{}", sum.split_whitespace().next().context("no digest")?))

@@ -108,6 +108,10 @@ fn a_quota_and_a_limit_range_are_named_where_they_are_in_the_way() -> Result<()>
         let patch = r#"{"spec": {"hard": {"pods": "5"}}}"#;
         stage.kubectl(&["patch", "resourcequota", "small", "--type=merge", "-p", patch]).ok()?;
         stage.kubectl(&["wait", "--for=condition=Ready", "registry/default", "--timeout=120s"]).ok()?;
+        fs::write(stage.path("file"), "small")?;
+        stage.reposure(&["image", "push", "default", "app", "file"]).ok()?;
+        let pulled = stage.reposure(&["image", "pull", "default", "app", "--unpack"]).ok()?;
+        ensure!(pulled.text() == "small", "{pulled}");
         let tight = r#"{"apiVersion": "v1", "kind": "LimitRange", "metadata": {"name": "tight"},
             "spec": {"limits": [{"type": "Container", "max": {"memory": "100Mi"}}]}}"#;
         fs::write(stage.path("tight.json"), tight)?;
