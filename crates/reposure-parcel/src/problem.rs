@@ -1,6 +1,6 @@
 //! Errors of a surrogate's own, and late answers.
 
-use std::time::Duration;
+use std::{num::NonZeroU16, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -20,7 +20,7 @@ pub struct Problem {
     pub transient: bool,
     /// How many seconds the registry wants the same request to wait, if it said so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub retry_after: Option<u32>,
+    pub retry_after: Option<NonZeroU16>,
 }
 
 /// The kinds of [`Problem`].
@@ -82,11 +82,12 @@ impl Problem {
         self
     }
 
-    /// Says how long the registry wants the same request to wait, if it does: whole seconds, begun ones too.
+    /// Says how long the registry wants the same request to wait, if it does: in whole seconds, begun ones too, 18 hours at most.
     #[must_use]
-    pub fn to_be_asked_after(mut self, wait: Option<Duration>) -> Self {
+    pub fn with_retry_after(mut self, wait: Option<Duration>) -> Self {
         let seconds = |wait: Duration| wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0));
-        self.retry_after = wait.map(|wait| u32::try_from(seconds(wait)).unwrap_or(u32::MAX));
+        self.retry_after =
+            wait.and_then(|wait| NonZeroU16::new(u16::try_from(seconds(wait)).unwrap_or(u16::MAX)));
         self
     }
 }
@@ -128,7 +129,7 @@ mod tests {
     /// Builds that do not know the field write and read the others.
     #[test]
     fn a_wait_is_said_in_whole_seconds_or_not_at_all() {
-        let problem = |wait| Problem::new(Code::UpstreamBusy, "").to_be_asked_after(wait);
+        let problem = |wait| Problem::new(Code::UpstreamBusy, "").with_retry_after(wait);
         let json = serde_json::to_string(&problem(Some(Duration::from_millis(1500)))).unwrap();
         assert_eq!(json, r#"{"code":"UPSTREAM_BUSY","message":"","transient":false,"retryAfter":2}"#);
         let json = serde_json::to_string(&problem(None)).unwrap();

@@ -76,7 +76,7 @@ pub(crate) struct State {
     pub(crate) records: Vec<Vec<u8>>,
 }
 
-/// What came in WebSockets, but for tunnels.
+/// What came in each `WebSocket`, but for tunnels.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Messages {
     /// How many messages there were.
@@ -172,7 +172,7 @@ impl FakeApiServer {
         self.shared.state().seen.clone()
     }
 
-    /// Returns what came in WebSockets.
+    /// Returns what came in each `WebSocket`, all together.
     pub fn messages(&self) -> Messages {
         self.shared.state().messages
     }

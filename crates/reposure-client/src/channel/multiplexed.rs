@@ -280,13 +280,13 @@ mod tests {
         let (ours, way) = tokio::io::duplex(1 << 20);
         let (theirs, far_end) = tokio::io::duplex(1 << 20);
         // What goes up is held back from some time on, and so are the answers to questions.
-        let (held, mut hold) = tokio::sync::watch::channel(false);
+        let (holding, mut is_held) = tokio::sync::watch::channel(false);
         let (mut from_us, mut to_us) = tokio::io::split(way);
         let (mut from_them, mut to_them) = tokio::io::split(theirs);
         tokio::spawn(async move {
             let mut buffer = vec![0; 1 << 10];
             while let Ok(length @ 1..) = from_us.read(&mut buffer).await {
-                let _ = hold.wait_for(|held| !held).await;
+                let _ = is_held.wait_for(|held| !held).await;
                 to_them.write_all(&buffer[..length]).await.unwrap();
             }
         });
@@ -309,7 +309,7 @@ mod tests {
         let mut session = speak(ours, ping, silence).await.unwrap();
         let request = Request::get("http://surrogate/").body(Full::default()).unwrap();
         let mut body = session.sender.send_request(request).await.unwrap().into_body();
-        held.send_replace(true);
+        holding.send_replace(true);
         for _ in 0..15 {
             body.frame().await.expect("a piece").expect("it is cut though something came");
         }

@@ -97,7 +97,7 @@ impl PullError {
     }
 
     /// Says how long the registry wants the same request to wait.
-    pub(super) fn to_be_asked_after(mut self, wait: Option<Duration>) -> Self {
+    pub(super) fn with_retry_after(mut self, wait: Option<Duration>) -> Self {
         if let Self::Answer { retry_after, .. } = &mut self {
             *retry_after = wait;
         }

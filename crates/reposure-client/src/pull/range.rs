@@ -100,7 +100,7 @@ impl Range {
             StatusCode::OK if self.start == 0 && self.is_last() => Ok(()),
             status @ StatusCode::PARTIAL_CONTENT => Err(self.answer(status, "it is another range")),
             status @ StatusCode::OK => Err(self.answer(status, "it gives no ranges")),
-            status => Err(self.answer(status, "no range").to_be_asked_after(retry_after(response.headers()))),
+            status => Err(self.answer(status, "no range").with_retry_after(retry_after(response.headers()))),
         }
     }
 

@@ -117,7 +117,7 @@ impl SessionError {
     pub fn retry_after(&self) -> Option<Duration> {
         let seconds = match self {
             Self::ApiServer { retry_after, .. } => *retry_after,
-            Self::Problem { problem, .. } => problem.retry_after,
+            Self::Problem { problem, .. } => problem.retry_after.map(|wait| wait.get().into()),
             _ => None,
         };
         seconds.map(|wait| Duration::from_secs(wait.into()))

@@ -47,7 +47,7 @@ pub(crate) fn of(error: &registry::Error) -> Problem {
         Failure::Digest { .. } | Failure::Size { actual: Some(_), .. } => Code::DigestMismatch,
         _ => Code::UpstreamRefused,
     };
-    let problem = Problem::new(code, answer::chain(error)).to_be_asked_after(error.retry_after());
+    let problem = Problem::new(code, answer::chain(error)).with_retry_after(error.retry_after());
     let problem = match error.status() {
         Some(status) => problem.with_upstream_status(status.as_u16()),
         None => problem,
@@ -65,7 +65,7 @@ pub(crate) async fn problem(doing: &str, response: Response<Body>) -> Problem {
         // Writing to a string does not fail.
         let _ = write!(message, ": {} {text}", error.code);
     }
-    let problem = Problem::new(code(status, false), message.trim_end()).to_be_asked_after(wait);
+    let problem = Problem::new(code(status, false), message.trim_end()).with_retry_after(wait);
     problem.with_upstream_status(status.as_u16())
 }
 

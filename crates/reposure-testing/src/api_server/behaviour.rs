@@ -17,7 +17,7 @@ pub struct Behaviour {
     pub http2_only: bool,
     /// Which versions of its protocol `exec` speaks; where there are none, both.
     pub exec: Option<Version>,
-    /// Whether it keeps what comes from the pod in WebSockets.
+    /// Whether it keeps what comes from the pod in each `WebSocket`.
     pub records: bool,
     /// Whether the user has the right to the pod's proxy over TLS alone.
     pub refuses_clear: bool,
