@@ -62,7 +62,9 @@ fn tells_no_secret(stage: &Stage, user: &str, password: &str) -> Result<()> {
     let logs = stage.kubectl(&of).ok()?.text();
     ensure!(logs.contains("standing before the registry") && logs.contains("serving"), "{logs}");
     told.push_str(&logs);
-    for secret in [password.to_owned(), STANDARD.encode(password), STANDARD.encode(format!("{user}:{password}"))] {
+    for secret in
+        [password.to_owned(), STANDARD.encode(password), STANDARD.encode(format!("{user}:{password}"))]
+    {
         ensure!(!told.contains(&secret), "the password is told");
     }
     Ok(())

@@ -26,7 +26,7 @@ const FRESH: Duration = Duration::from_secs(1);
 /// The first that is there counts: `.dockerconfigjson`, `.dockercfg`, `token`, `username` and `password`. Where there is only a
 /// certificate for TLS, `tls.crt` and `tls.key`, there are no others; see [`ClientIdentity`](crate::direct::ClientIdentity).
 ///
-/// After a change, the ones before are given again where the registry refuses the new ones, for up to 3 minutes.
+/// After a change, the ones before are given again where the registry refuses the new ones, for up to 100 s.
 #[derive(Debug)]
 pub struct CredentialsFolder {
     path: PathBuf,

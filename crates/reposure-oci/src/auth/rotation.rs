@@ -8,8 +8,8 @@ use std::{
 use super::{content::Content, credentials::Credentials};
 
 /// How long credentials are remembered after a change. A Secret reaches the pods that mount it within some 90 s, each in its own time,
-/// so that the registry may still want the ones before; after 3 minutes they are good nowhere.
-const REMEMBERED: Duration = Duration::from_secs(180);
+/// and the registry looks at it within seconds then; what it still refuses is wrong.
+const REMEMBERED: Duration = Duration::from_secs(100);
 /// How long after a refusal the ones before are given, until the registry is asked again whether it knows the new ones.
 const REFUSED: Duration = Duration::from_secs(5);
 

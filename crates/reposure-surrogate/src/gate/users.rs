@@ -10,8 +10,9 @@ use reposure_parcel::wire::Right;
 use super::htpasswd::{Entry, Hash};
 
 /// How long the password before is good after a change. A Secret reaches the pods that mount it within some 90 s, each in its own time:
-/// a surrogate may show the old password that long, and whoever has it loses it within 3 minutes all the same.
-const OLD_PASSWORD: Duration = Duration::from_secs(90);
+/// a surrogate may show the old password that long, and whoever has it loses it within 3 minutes all the same, with the few seconds
+/// until files are looked at.
+const OLD_PASSWORD: Duration = Duration::from_secs(80);
 
 /// Those who may come in.
 #[derive(Debug, Default)]
