@@ -9,6 +9,7 @@ mod requests;
 
 use std::{error::Error, time::Duration};
 
+use http::StatusCode;
 use reposure_oci::{
     Digest, DirectOptions, DirectTransport, Endpoint, Scheme,
     registry::{Client, Limits},
@@ -33,6 +34,14 @@ fn short(attempts: u32) -> Limits {
 fn text(error: &(dyn Error + 'static)) -> String {
     let chain = std::iter::successors(Some(error), |error: &&(dyn Error + 'static)| (*error).source());
     chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+/// Tells whether a status stands there as `502 Bad Gateway`.
+fn names_status(text: &str) -> bool {
+    let known = (200..600).filter_map(|status| StatusCode::from_u16(status).ok());
+    known
+        .filter(|status| status.canonical_reason().is_some())
+        .any(|status| text.contains(&status.to_string()))
 }
 
 fn client(server: &RawServer, scheme: Scheme, attempts: u32) -> Client<DirectTransport> {
