@@ -44,8 +44,7 @@ async fn a_small_blob_that_was_changed_on_the_way_up_comes_again() {
 async fn what_was_changed_on_the_way_down_is_refused_by_the_client() {
     let scene = Scene::new().await;
     let image = RandomImage::new(33, 1, 3 << 20).unwrap();
-    let artifact = scene.open(scene.write_oci_archive(&image)).await;
-    scene.push(&artifact, "app:v1").await.unwrap();
+    scene.push_image(&image).await;
     let layer = Digest::sha256_of(image.blobs().last().unwrap());
     scene.fail(&format!("/blobs/{layer}"), How::Flip(1 << 20));
     let pulled = pull_into_file(&scene, "app:v1", PullOptions::default()).await;

@@ -118,8 +118,7 @@ fn ends_of_frames(bytes: &[u8]) -> Vec<usize> {
 async fn a_session_that_ends_behind_any_of_its_frames_is_no_end_of_an_answer() {
     let scene = Scene::with(Behaviour { records: true, ..Behaviour::default() }).await;
     let layers = RandomImage::of_sizes(58, &[200_000, 10]).unwrap();
-    let artifact = scene.open(scene.write_oci_archive(&layers)).await;
-    scene.push(&artifact, "app:v1").await.unwrap();
+    scene.push_image(&layers).await;
     // All in one session, one after the other.
     let options =
         PullOptions { jobs: Some(1), range: 60_000, longest_range: 60_000, ..PullOptions::default() };
@@ -144,8 +143,7 @@ async fn a_session_that_ends_behind_any_of_its_frames_is_no_end_of_an_answer() {
 async fn a_range_goes_on_where_its_session_broke() {
     let scene = Scene::new().await;
     let layers = RandomImage::new(53, 2, 6 << 20).unwrap();
-    let artifact = scene.open(scene.write_oci_archive(&layers)).await;
-    scene.push(&artifact, "app:v1").await.unwrap();
+    scene.push_image(&layers).await;
     scene.fail(PATH, How::CutWithin(3_000_000));
     let session = scene.session_by_exec(Right::Pull).await.unwrap();
     let pulled = pull::pull_into_file_over(&session, "app:v1", PullOptions::default()).await.unwrap();

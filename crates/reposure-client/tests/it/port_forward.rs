@@ -100,8 +100,7 @@ async fn a_range_goes_on_where_its_stream_broke() {
     for tunnels in TUNNELS {
         let scene = scene_with(tunnels).await;
         let layers = RandomImage::new(33, 2, 6 << 20).unwrap();
-        let artifact = scene.open(scene.write_oci_archive(&layers)).await;
-        scene.push(&artifact, "app:v1").await.unwrap();
+        scene.push_image(&layers).await;
         let session = scene.session_by_port_forward(Right::Pull).await.unwrap();
         let how = How::CutWithin(500_000);
         scene.api_server.fail(Failure { path: PATH.into(), after: 0, times: 1, how });

@@ -98,8 +98,7 @@ fn digests(image: &RandomImage) -> Vec<Digest> {
 async fn what_was_pushed_is_pulled() {
     let scene = Scene::new().await;
     let image = RandomImage::of_sizes(5, &[3 << 20, 100, 5 << 20]).unwrap();
-    let artifact = scene.open(scene.write_oci_archive(&image)).await;
-    scene.push(&artifact, "app:v1").await.unwrap();
+    scene.push_image(&image).await;
     assert_eq!(pull(&scene, "app:v1").await.unwrap(), digests(&image));
 }
 
@@ -107,8 +106,7 @@ async fn what_was_pushed_is_pulled() {
 async fn blobs_are_pulled_to_their_places_through_cuts() {
     let scene = Scene::new().await;
     let image = RandomImage::of_sizes(8, &[5 << 20, 0, 100, (3 << 20) + 1]).unwrap();
-    let artifact = scene.open(scene.write_oci_archive(&image)).await;
-    scene.push(&artifact, "app:v1").await.unwrap();
+    scene.push_image(&image).await;
     let cuts = [How::CutBefore, How::CutWithin(0), How::CutWithin(70_000), How::Status(503)];
     for cut in std::iter::once(None).chain(cuts.map(Some)) {
         if let Some(how) = cut {
@@ -124,8 +122,7 @@ async fn blobs_are_pulled_to_their_places_through_cuts() {
 async fn a_manifest_is_waited_for_as_blobs_are() {
     let scene = Scene::new().await;
     let image = RandomImage::of_sizes(8, &[100]).unwrap();
-    let artifact = scene.open(scene.write_oci_archive(&image)).await;
-    scene.push(&artifact, "app:v1").await.unwrap();
+    scene.push_image(&image).await;
     scene.api_server.fail(Failure { path: "/manifests/".into(), after: 0, times: 6, how: How::Status(503) });
     assert_eq!(pull(&scene, "app:v1").await.unwrap(), digests(&image));
 }
@@ -135,8 +132,7 @@ async fn a_manifest_is_waited_for_as_blobs_are() {
 async fn a_range_goes_on_behind_what_came() {
     let scene = Scene::new().await;
     let image = RandomImage::new(9, 1, 3 << 20).unwrap();
-    let artifact = scene.open(scene.write_oci_archive(&image)).await;
-    scene.push(&artifact, "app:v1").await.unwrap();
+    scene.push_image(&image).await;
     let blobs = image.blobs();
     let layer = format!("/blobs/{}", Digest::sha256_of(blobs.last().unwrap()));
     let failure = Failure { path: layer.clone(), after: 0, times: 3, how: How::CutWithin(300_000) };
@@ -160,8 +156,7 @@ async fn a_range_goes_on_behind_what_came() {
 async fn a_blob_of_other_bytes_is_no_success() {
     let scene = Scene::new().await;
     let image = RandomImage::new(11, 1, 3 << 20).unwrap();
-    let artifact = scene.open(scene.write_oci_archive(&image)).await;
-    scene.push(&artifact, "app:v1").await.unwrap();
+    scene.push_image(&image).await;
     let session = scene.session(Right::Pull).await.unwrap();
     let mut blobs = fetch_tree(&session, &crate::support::image("app:v1")).await.unwrap().blobs();
     // A manifest that calls the last megabyte less of a layer by the layer's own digest.
@@ -176,8 +171,7 @@ async fn a_blob_of_other_bytes_is_no_success() {
 async fn a_range_that_breaks_off_is_fetched_again() {
     let scene = Scene::new().await;
     let image = RandomImage::new(6, 2, 4 << 20).unwrap();
-    let artifact = scene.open(scene.write_oci_archive(&image)).await;
-    scene.push(&artifact, "app:v1").await.unwrap();
+    scene.push_image(&image).await;
     for how in [How::CutBefore, How::CutWithin(0), How::CutWithin(70_000), How::Status(503), How::Status(404)]
     {
         scene.fail("/blobs/", how);
@@ -220,8 +214,7 @@ async fn an_answer_that_does_not_say_its_length_is_not_taken_for_whole() {
 async fn a_range_that_the_registry_cannot_give_just_now_is_asked_for_again() {
     let scene = Scene::new().await;
     let image = RandomImage::new(7, 2, 2 << 20).unwrap();
-    let artifact = scene.open(scene.write_oci_archive(&image)).await;
-    scene.push(&artifact, "app:v1").await.unwrap();
+    scene.push_image(&image).await;
     for status in [429, 500, 503] {
         scene.registry.inject(Injection::next(Method::GET, "/blobs/", Fault::status(status)));
         assert_eq!(pull(&scene, "app:v1").await.unwrap(), digests(&image), "{status}");

@@ -84,8 +84,7 @@ async fn a_pull_goes_on_when_its_connections_are_half_open() {
         tasks.spawn(async move {
             let scene = Scene::new().await;
             let layers = RandomImage::new(143 + channel as u64, 2, 12 << 20).unwrap();
-            let artifact = scene.open(scene.write_oci_archive(&layers)).await;
-            scene.push(&artifact, "app:v1").await.unwrap();
+            scene.push_image(&layers).await;
             let relay = relay(&scene, SLOW);
             let session = scene.sessions_through(&relay, Right::Pull).await[channel].clone();
             let name = session.channel_name();

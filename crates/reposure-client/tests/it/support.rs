@@ -206,6 +206,12 @@ impl Scene {
         push(session, artifact, &image(name), PushOptions::default(), Progress::none()).await
     }
 
+    /// Pushes an image of this machine to `app:v1`.
+    pub(crate) async fn push_image(&self, image: &RandomImage) {
+        let artifact = self.open(self.write_oci_archive(image)).await;
+        self.push(&artifact, "app:v1").await.unwrap();
+    }
+
     /// Sees to it that the registry holds the image under the name, whole.
     pub(crate) fn assert_holds(&self, image: &RandomImage, repository: &str, tag: &str) {
         assert_eq!(self.registry.manifest(repository, tag).as_ref(), Some(image.manifest()));

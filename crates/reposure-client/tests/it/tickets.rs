@@ -19,8 +19,7 @@ use crate::{
 /// Pulls an image that is large enough for tickets, and tells of each request for a blob whether it went without TLS.
 async fn pull(scene: &Scene) -> Vec<bool> {
     let image = RandomImage::of_sizes(21, &[5 << 20, 4 << 20]).unwrap();
-    let artifact = scene.open(scene.write_oci_archive(&image)).await;
-    scene.push(&artifact, "app:v1").await.unwrap();
+    scene.push_image(&image).await;
     scene.api_server.forget();
     // However slow the machine is, this link is short.
     let options = PullOptions { near: Duration::MAX, ..PullOptions::default() };

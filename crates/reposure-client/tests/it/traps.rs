@@ -95,8 +95,7 @@ async fn no_encoding_is_asked_for() {
 async fn a_blob_that_calls_itself_html_stays_what_it_is() {
     let scene = Scene::new().await;
     let image = RandomImage::new(23, 1, 1000).unwrap();
-    let artifact = scene.open(scene.write_oci_archive(&image)).await;
-    scene.push(&artifact, "app:v1").await.unwrap();
+    scene.push_image(&image).await;
     scene.registry.change_quirks(|quirks| quirks.html_blobs = true);
     let pulled = crate::pull::pull_into_file(&scene, "app:v1", PullOptions::default()).await.unwrap();
     assert!(pulled.iter().eq(image.blobs().iter()));
@@ -108,8 +107,7 @@ async fn a_chunk_that_is_too_large_on_the_way_is_halved() {
     let largest_body = Some(1 << 20);
     let scene = Scene::with(Behaviour { largest_body, ..Behaviour::default() }).await;
     let image = RandomImage::new(21, 3, 9 << 20).unwrap();
-    let artifact = scene.open(scene.write_oci_archive(&image)).await;
-    scene.push(&artifact, "app:v1").await.unwrap();
+    scene.push_image(&image).await;
     scene.assert_holds(&image, "app", "v1");
 }
 
