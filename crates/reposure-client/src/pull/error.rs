@@ -4,6 +4,7 @@ use std::{io, time::Duration};
 
 use reposure_oci::{BlobError, Digest, RepositoryName, registry, remote::RemoteError, transport::BoxError};
 
+use super::range::blob_path;
 use crate::session::SessionError;
 
 /// Why an image was not pulled.
@@ -84,7 +85,7 @@ impl From<RemoteError> for PullError {
 impl PullError {
     /// Takes what is wrong with the bytes that the registry gave of a blob.
     pub(super) fn of_bytes(repository: &RepositoryName, blob: &Digest, source: BlobError) -> Self {
-        Self::Blob { path: format!("/v2/{repository}/blobs/{blob}"), source }
+        Self::Blob { path: blob_path(repository, blob), source }
     }
 
     /// Returns how long the same request is to wait, if the API server or the registry said so.
@@ -94,14 +95,6 @@ impl PullError {
             Self::Answer { retry_after, .. } => *retry_after,
             _ => None,
         }
-    }
-
-    /// Says how long the registry wants the same request to wait.
-    pub(super) fn with_retry_after(mut self, wait: Option<Duration>) -> Self {
-        if let Self::Answer { retry_after, .. } = &mut self {
-            *retry_after = wait;
-        }
-        self
     }
 
     /// Tells whether the same request may succeed later.

@@ -1,6 +1,6 @@
 //! One range of a blob, and its request.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{Method, Response, StatusCode, header};
@@ -41,10 +41,15 @@ pub(super) fn ranges(
     })
 }
 
+/// Returns where a registry has a blob.
+pub(super) fn blob_path(repository: &RepositoryName, digest: &Digest) -> String {
+    format!("/v2/{repository}/blobs/{digest}")
+}
+
 impl Range {
     /// All of a blob, which has the number `blob` in the list that was asked for.
     pub(super) fn whole(repository: &RepositoryName, blob: usize, descriptor: Descriptor) -> Self {
-        let path = format!("/v2/{repository}/blobs/{}", descriptor.digest).into();
+        let path = blob_path(repository, &descriptor.digest).into();
         let (digest, size) = (descriptor.digest, descriptor.size);
         Self { blob, start: 0, end: size, digest, path, size }
     }
@@ -100,7 +105,7 @@ impl Range {
             StatusCode::OK if self.start == 0 && self.is_last() => Ok(()),
             status @ StatusCode::PARTIAL_CONTENT => Err(self.answer(status, "it is another range")),
             status @ StatusCode::OK => Err(self.answer(status, "it gives no ranges")),
-            status => Err(self.answer(status, "no range").with_retry_after(retry_after(response.headers()))),
+            status => Err(self.refusal(status, "no range", retry_after(response.headers()))),
         }
     }
 
@@ -111,13 +116,12 @@ impl Range {
 
     /// The error of an answer that is none.
     pub(super) fn answer(&self, status: StatusCode, message: &'static str) -> PullError {
-        PullError::Answer {
-            digest: self.digest.clone(),
-            start: self.start,
-            end: self.end,
-            status,
-            message,
-            retry_after: None,
-        }
+        self.refusal(status, message, None)
+    }
+
+    /// The error of an answer that may say how long to wait.
+    fn refusal(&self, status: StatusCode, message: &'static str, retry_after: Option<Duration>) -> PullError {
+        let (digest, start, end) = (self.digest.clone(), self.start, self.end);
+        PullError::Answer { digest, start, end, status, message, retry_after }
     }
 }
