@@ -44,17 +44,17 @@ impl<S> Watched<S> {
         self.heard = Instant::now();
     }
 
-    /// Fails if nothing was heard for too long; else sees to it that it is looked again.
-    fn check(&mut self, context: &mut Context<'_>) -> io::Result<()> {
+    /// Waits for what is not ready, and fails once nothing was heard for too long.
+    fn wait<T>(&mut self, context: &mut Context<'_>) -> Poll<io::Result<T>> {
         while self.deadline.as_mut().poll(context).is_ready() {
             let end = self.heard + self.limit;
             if end <= Instant::now() {
                 let message = format!("nothing came for {} s", self.limit.as_secs());
-                return Err(io::Error::new(io::ErrorKind::TimedOut, message));
+                return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, message)));
             }
             self.deadline.as_mut().reset(end);
         }
-        Ok(())
+        Poll::Pending
     }
 
     /// Takes what came of a write or a flush.
@@ -71,10 +71,7 @@ impl<S> Watched<S> {
             }
             return done;
         }
-        match self.check(context) {
-            Ok(()) => Poll::Pending,
-            Err(error) => Poll::Ready(Err(error)),
-        }
+        self.wait(context)
     }
 }
 
@@ -89,10 +86,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
             self.note();
             return done;
         }
-        match self.check(context) {
-            Ok(()) => Poll::Pending,
-            Err(error) => Poll::Ready(Err(error)),
-        }
+        self.wait(context)
     }
 }
 
