@@ -91,7 +91,7 @@ fn only<T>(mut items: impl Iterator<Item = T>) -> Option<T> {
 }
 
 /// Returns what follows the colon in the last part of a name.
-fn tag(name: &str) -> Option<&str> {
+pub(crate) fn tag(name: &str) -> Option<&str> {
     name.rsplit('/').next()?.split_once(':').map(|(_, tag)| tag)
 }
 

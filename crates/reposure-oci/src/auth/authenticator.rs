@@ -122,7 +122,7 @@ impl Authenticator {
             *self.state.lock().await.challenges(scopes) = Some(Challenge::all(asked.headers()));
         }
         let authorization = self.authorize(http, scopes).await?;
-        // Tokens are new; a password that has changed may be one that the registry does not know yet.
+        // What has changed may be what the registry does not know yet, and would refuse only after the body.
         if !self.source.is_changing() || authorization.is_none() {
             return Ok(authorization);
         }

@@ -31,6 +31,24 @@ impl FileSlice {
     }
 }
 
+/// Reads a range within a blob of `size` bytes, on a thread that may block.
+fn read_apart(
+    size: u64,
+    offset: u64,
+    length: usize,
+    read: impl FnOnce() -> Result<Bytes, BlobError> + Send + 'static,
+) -> BoxFuture<'static, Result<Bytes, BlobError>> {
+    Box::pin(async move {
+        within(offset, length, size)?;
+        // A panic of the reading thread is the only way for the join to fail, and reading does not panic.
+        tokio::task::spawn_blocking(read).await.map_err(|source| BlobError::Fetch {
+            offset,
+            length,
+            source: source.into(),
+        })?
+    })
+}
+
 /// Reads into memory that is not filled with zeros first.
 fn read_exactly_at(file: &File, offset: u64, length: usize) -> io::Result<Bytes> {
     let mut bytes = SPARE.take(length);
@@ -54,13 +72,7 @@ impl Blob for FileSlice {
 
     fn read_at(&self, offset: u64, length: usize) -> BoxFuture<'_, Result<Bytes, BlobError>> {
         let slice = self.clone();
-        Box::pin(async move {
-            within(offset, length, slice.descriptor.size)?;
-            // A panic of the reading thread is the only way for the join to fail, and reading does not panic.
-            tokio::task::spawn_blocking(move || slice.read(offset, length))
-                .await
-                .map_err(|source| BlobError::Fetch { offset, length, source: source.into() })?
-        })
+        read_apart(self.descriptor.size, offset, length, move || slice.read(offset, length))
     }
 
     fn origin(&self) -> Option<String> {
@@ -100,11 +112,8 @@ impl Blob for PathBlob {
 
     fn read_at(&self, offset: u64, length: usize) -> BoxFuture<'_, Result<Bytes, BlobError>> {
         let blob = self.clone();
-        Box::pin(async move {
-            within(offset, length, blob.descriptor.size)?;
-            tokio::task::spawn_blocking(move || blob.open(offset, length)?.read(offset, length))
-                .await
-                .map_err(|source| BlobError::Fetch { offset, length, source: source.into() })?
+        read_apart(self.descriptor.size, offset, length, move || {
+            blob.open(offset, length)?.read(offset, length)
         })
     }
 

@@ -114,9 +114,9 @@ impl<'a, T: Transport> Walk<'a, T> {
         depth: usize,
     ) -> BoxFuture<'_, Result<Tree, RemoteError>> {
         async move {
-            let url = url(self.client, &name);
+            let client = self.client;
             let malformed = |source: ManifestError| {
-                let (name, url) = (name.clone(), url.clone());
+                let (name, url) = (name.clone(), url(client, &name));
                 RemoteError::Malformed { name, url, source: source.into() }
             };
             match manifest.parse().map_err(malformed)? {
@@ -125,6 +125,7 @@ impl<'a, T: Transport> Walk<'a, T> {
                     Ok(Tree { manifest, children: Vec::new(), blobs, referrers: Vec::new() })
                 }
                 Manifest::Index(_) if depth == 0 => {
+                    let url = url(client, &name);
                     Err(RemoteError::TooDeep { name, url, limit: INDEX_DEPTH_LIMIT })
                 }
                 Manifest::Index(index) => match self.only {

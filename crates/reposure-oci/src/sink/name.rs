@@ -1,7 +1,7 @@
 //! The name of an image in an archive.
 
 use crate::{
-    archive::normalize,
+    archive::{normalize, tag},
     name::{ImageName, Reference},
 };
 
@@ -41,8 +41,7 @@ impl ArchiveName {
     /// make up a name of their own.
     pub(crate) fn full(&self) -> Option<String> {
         let name = self.repo_tag()?;
-        let last = name.rsplit('/').next().unwrap_or_default();
-        last.contains(':').then(|| normalize(&name))
+        tag(&name).is_some().then(|| normalize(&name))
     }
 }
 

@@ -4,7 +4,7 @@ use std::{io, time::Duration};
 
 use bytes::Bytes;
 use futures::{StreamExt, stream};
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use http_body::Frame;
 use http_body_util::{BodyExt, Full, StreamBody, combinators::UnsyncBoxBody};
 
@@ -55,16 +55,20 @@ pub(crate) fn json(status: StatusCode, value: &serde_json::Value) -> Answer {
 
 /// Sets a header; text that no header can hold is left out.
 pub(crate) fn set(answer: &mut Answer, name: &str, value: &str) {
-    if let (Ok(name), Ok(value)) = (http::HeaderName::try_from(name), HeaderValue::try_from(value)) {
+    if let Some((name, value)) = header(name, value) {
         answer.headers_mut().insert(name, value);
     }
 }
 
 /// Adds a header beside those of the same name; text that no header can hold is left out.
 pub(crate) fn add(answer: &mut Answer, name: &str, value: &str) {
-    if let (Ok(name), Ok(value)) = (http::HeaderName::try_from(name), HeaderValue::try_from(value)) {
+    if let Some((name, value)) = header(name, value) {
         answer.headers_mut().append(name, value);
     }
+}
+
+fn header(name: &str, value: &str) -> Option<(HeaderName, HeaderValue)> {
+    Some((name.parse().ok()?, value.parse().ok()?))
 }
 
 /// Sets `Docker-Content-Digest` as the quirks have it.
