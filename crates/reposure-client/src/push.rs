@@ -4,6 +4,7 @@
 //! confirmed by the registry; manifests go last, children before their index, so that no tag is without its blobs.
 
 mod ahead;
+mod check;
 mod chunk_size;
 mod chunks;
 mod error;

@@ -61,7 +61,7 @@ pub use fallback::is_referrer_tag;
 pub use limits::Limits;
 pub use operation::{Action, Operation};
 pub use ping::Ping;
-pub(crate) use proof::Proof;
+pub use proof::Proof;
 pub use session::{Mount, Session};
 pub use store::Stored;
 pub(crate) use store::{Step, Storing, Watcher};

@@ -109,6 +109,10 @@ pub struct Window {
 /// How a hello says that a commit may come before the last bytes, which spares a round trip.
 pub const EARLY_COMMIT: &str = "early-commit";
 
+/// How a hello says that the registry has proved to refuse a blob whose bytes are not what its digest says: who pushes need not hash
+/// them as well.
+pub const CHECKED: &str = "checked";
+
 /// Ends an upload.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -3,7 +3,7 @@
 use reposure_parcel::{
     hello::{Hello, Limits, Upstream},
     probe, storage, ticket,
-    upload::EARLY_COMMIT,
+    upload::{CHECKED, EARLY_COMMIT},
     whole,
     wire::{self, Right},
 };
@@ -31,5 +31,6 @@ pub(crate) fn hello(app: &App, right: Right) -> Hello {
 fn capabilities(app: &App) -> Vec<String> {
     let always = [probe::CAPABILITY, whole::CAPABILITY, storage::CAPABILITY, wire::PLAIN, EARLY_COMMIT];
     let tickets = app.tickets.as_ref().map(|_| ticket::CAPABILITY);
-    always.into_iter().chain(tickets).map(Into::into).collect()
+    let checked = app.uploads.are_checked().then_some(CHECKED);
+    always.into_iter().chain(tickets).chain(checked).map(Into::into).collect()
 }

@@ -1,4 +1,4 @@
-//! The chunks of one blob: read in order and hashed, sent several at once, each inside the upload's window.
+//! The chunks of one blob: read in order, sent several at once, each inside the upload's window.
 
 use std::{
     sync::{
@@ -10,7 +10,7 @@ use std::{
 
 use bytes::{Buf as _, Bytes};
 use http::Method;
-use reposure_oci::{Blob, Digest, Digester};
+use reposure_oci::Blob;
 use reposure_parcel::{
     problem::Code,
     ticket,
@@ -25,6 +25,7 @@ use tokio::{
 
 use super::{
     ChunkSize, Context, PushError,
+    check::Check,
     parallelism::{Parallelism, Permit},
     resumption::Resumption,
 };
@@ -91,9 +92,8 @@ struct Upload {
     opened: Instant,
 }
 
-/// Sends a blob's chunks. When all of them were read, the digest is right, and the last ones are on their way, `commit` begins, whose
-/// question travels beside those that are `on_the_way`, where the surrogate bears that; returns its answer when each chunk was received,
-/// too.
+/// Sends a blob's chunks. When all of them were read, the digest is right as far as it is known, and the last ones are on their way, `commit` begins, whose question travels beside
+/// those that are `on_the_way`, where the surrogate bears that; returns its answer when each chunk was received, too.
 pub(super) async fn send<T>(
     context: &Context,
     part: usize,
@@ -132,8 +132,7 @@ async fn send_all<T>(
 ) -> Result<T, ChunksError> {
     let mut tasks = JoinSet::new();
     let mut arrived = 0;
-    let found = queue(context, upload, blob, already, &mut tasks, &mut arrived).await?;
-    verify(blob, found)?;
+    queue(context, upload, blob, already, &mut tasks, &mut arrived).await?;
     if !on_the_way.load(Ordering::Relaxed) {
         all_received(&mut tasks, &mut arrived).await?;
     }
@@ -160,16 +159,7 @@ async fn all_received(
     Ok(())
 }
 
-/// Compares what was read with what was to be read.
-pub(super) fn verify(blob: &Arc<dyn Blob>, found: Digest) -> Result<(), PushError> {
-    let expected = &blob.descriptor().digest;
-    if found == *expected {
-        return Ok(());
-    }
-    Err(PushError::Corrupt { expected: expected.clone(), found, origin: blob.origin() })
-}
-
-/// Reads every chunk and spawns the sending of those that the surrogate lacks; returns the digest of all.
+/// Reads the chunks that the surrogate lacks, and the others where they are checked here, and spawns their sending.
 async fn queue(
     context: &Context,
     upload: &Upload,
@@ -177,46 +167,34 @@ async fn queue(
     already: &[Range],
     tasks: &mut JoinSet<Result<u64, SessionError>>,
     arrived: &mut u64,
-) -> Result<Digest, ChunksError> {
-    let descriptor = blob.descriptor();
-    let mut digester = Digester::new(descriptor.digest.algorithm());
+) -> Result<(), ChunksError> {
+    let (size, mut check) = (blob.descriptor().size, Check::new(blob, &context.session));
     let mut start = 0;
-    while start < descriptor.size {
-        let end = descriptor.size.min(start.saturating_add(context.chunk_size.get()));
-        let there = received_from(already, start, usize::try_from(end - start).unwrap_or(usize::MAX));
-        let is_there = there as u64 >= end - start;
-        if !is_there {
-            upload.credit(end, tasks, arrived).await?;
-        }
-        let permit = context.chunks.acquire().await;
-        let bytes = read(blob, start, end).await?;
-        let (bytes, hashed) = hash(digester, bytes).await?;
-        digester = hashed;
+    while start < size {
+        let end = size.min(start.saturating_add(context.chunk_size.get()));
+        let there = received_from(already, start, usize::try_from(end - start).unwrap_or(usize::MAX)) as u64;
         if there > 0 {
-            upload.progress.send(Event::Advanced { part: upload.part, bytes: there as u64 });
+            upload.progress.send(Event::Advanced { part: upload.part, bytes: there });
         }
-        if !is_there {
-            tasks.spawn(upload.clone().put(start + there as u64, bytes.slice(there..), permit));
+        if start + there < end {
+            upload.credit(end, tasks, arrived).await?;
+            let permit = context.chunks.acquire().await;
+            let bytes = check.update(read(blob, start, end).await?).await?;
+            // No more of it than is there, which fits.
+            let rest = bytes.slice(usize::try_from(there).unwrap_or_default()..);
+            tasks.spawn(upload.clone().put(start + there, rest, permit));
+        } else if check.is_here() {
+            check.update(read(blob, start, end).await?).await?;
         }
         start = end;
     }
-    Ok(digester.finish())
+    Ok(check.finish(blob)?)
 }
 
 pub(super) async fn read(blob: &Arc<dyn Blob>, start: u64, end: u64) -> Result<Bytes, PushError> {
     let length = usize::try_from(end - start).unwrap_or(usize::MAX);
     let bytes = blob.read_at(start, length).await;
     bytes.map_err(|source| PushError::Blob { digest: blob.descriptor().digest.clone(), source })
-}
-
-/// Hashes off the threads that move bytes.
-pub(super) async fn hash(mut digester: Digester, bytes: Bytes) -> Result<(Bytes, Digester), PushError> {
-    tokio::task::spawn_blocking(move || {
-        digester.update(&bytes);
-        (bytes, digester)
-    })
-    .await
-    .map_err(PushError::Task)
 }
 
 fn received(

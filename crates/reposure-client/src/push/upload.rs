@@ -18,7 +18,7 @@ use reposure_parcel::{
 };
 use tokio::time::Instant;
 
-use super::{Context, PATIENCE, PushError, ahead, chunks, resumption::Resumption, whole};
+use super::{Context, PATIENCE, PushError, ahead, check, chunks, resumption::Resumption, whole};
 use crate::{
     progress::Event,
     retry::Backoff,
@@ -80,7 +80,7 @@ pub(super) async fn upload(context: &Context, part: usize, blob: &Arc<dyn Blob>)
     let (mut backoff, mut reach) = (Backoff::new(PATIENCE), Reach::default());
     if whole::is_small(context, blob) {
         match whole::send(context, part, blob).await? {
-            Ok(stored) => return confirmed(blob, stored),
+            Ok(stored) => return confirmed(blob, stored).await,
             Err(error) if error.retry_after().is_some() => {
                 backoff.heed(error.retry_after());
                 backoff.pause().await;
@@ -113,9 +113,20 @@ pub(super) async fn upload(context: &Context, part: usize, blob: &Arc<dyn Blob>)
         }
         backoff.heed(error.retry_after());
         if !may_return(&error) || !backoff.pause().await {
-            return Err(context.refused(blob, error));
+            return Err(refused(context, blob, error).await);
         }
     }
+}
+
+/// Says why a blob does not come into the registry. It may be the only one that hashes what is sent; where it refuses the bytes, the
+/// source may be to blame.
+async fn refused(context: &Context, blob: &Arc<dyn Blob>, error: SessionError) -> PushError {
+    if matches!(error.code(), Some(Code::DigestMismatch | Code::UpstreamRefused))
+        && let Err(corrupt) = check::again(blob).await
+    {
+        return corrupt;
+    }
+    context.refused(blob, error)
 }
 
 /// An upload that a new surrogate does not know starts again, and so does what is transient.
@@ -141,7 +152,7 @@ async fn attempt(
     let on_the_way = AtomicBool::new(context.session.hello().can(EARLY_COMMIT));
     let commit = Box::pin(commit(context, blob, &id, &on_the_way));
     match chunks::send(context, part, blob, opened, resumption, &on_the_way, commit).await {
-        Ok(stored) => confirmed(blob, stored).map(Attempt::Stored),
+        Ok(stored) => confirmed(blob, stored).await.map(Attempt::Stored),
         Err(chunks::ChunksError::Session { error, arrived }) => {
             Ok(Attempt::Lost { error, arrived, there: before.saturating_add(arrived) })
         }
@@ -153,11 +164,12 @@ async fn attempt(
 }
 
 /// Makes sure that the registry has stored what it was given.
-fn confirmed(blob: &Arc<dyn Blob>, stored: Stored) -> Result<How, PushError> {
+async fn confirmed(blob: &Arc<dyn Blob>, stored: Stored) -> Result<How, PushError> {
     let expected = &blob.descriptor().digest;
     if stored.digest == *expected {
         return Ok(stored.how);
     }
+    check::again(blob).await?;
     Err(PushError::StoredOther { expected: expected.clone(), found: stored.digest })
 }
 

@@ -4,7 +4,7 @@ use std::sync::{Arc, atomic::AtomicBool};
 
 use bytes::Bytes;
 use http::StatusCode;
-use reposure_oci::{Blob, Digester};
+use reposure_oci::Blob;
 use reposure_parcel::{
     limits::PLACE,
     problem::Code,
@@ -12,7 +12,7 @@ use reposure_parcel::{
     whole,
 };
 
-use super::{Context, PushError, chunks, upload};
+use super::{Context, PushError, check::Check, chunks, upload};
 use crate::{progress::Event, session::SessionError};
 
 /// Tells whether a blob fits into one request.
@@ -36,9 +36,9 @@ pub(super) async fn send(
     let _permit =
         if size <= PLACE { context.chunks.acquire_small().await } else { context.chunks.acquire().await };
     let bytes = chunks::read(blob, 0, size).await?;
-    let digester = Digester::new(blob.descriptor().digest.algorithm());
-    let (bytes, digester) = chunks::hash(digester, bytes).await?;
-    chunks::verify(blob, digester.finish())?;
+    let mut check = Check::new(blob, &context.session);
+    let bytes = check.update(bytes).await?;
+    check.finish(blob)?;
     match put(context, blob, bytes).await {
         Ok(stored) => {
             context.progress.send(Event::Advanced { part, bytes: size });

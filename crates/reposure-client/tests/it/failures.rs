@@ -14,7 +14,7 @@ use reposure_client::{
     session::SessionError,
 };
 use reposure_oci::Digest;
-use reposure_parcel::wire::Right;
+use reposure_parcel::{upload::CHECKED, wire::Right};
 use reposure_testing::{
     RandomImage,
     api_server::{Failure, How},
@@ -165,18 +165,40 @@ async fn a_push_does_not_wait_for_answers_of_a_surrogate_that_is_gone() {
     scene.assert_holds(&image, "app", "v1");
 }
 
+/// In chunks, in one request, and where the registry alone hashes it, as it has proved with another image that it does.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_corrupt_source_leaves_no_tag() {
-    let scene = Scene::new().await;
-    let image = RandomImage::new(8, 2, 6 << 20).unwrap();
-    let path = scene.write_oci_archive(&image);
-    let mut file = OpenOptions::new().write(true).open(&path).unwrap();
-    file.seek(SeekFrom::Start(9 << 20)).unwrap();
-    file.write_all(b"something else").unwrap();
-    let artifact = scene.open(path).await;
-    let pushed = scene.push(&artifact, "app:v1").await;
-    assert!(matches!(pushed, Err(PushError::Corrupt { .. })), "{pushed:?}");
-    assert!(scene.registry.tags("app").is_empty());
+async fn a_corrupt_source_is_named_and_leaves_no_tag() {
+    for (size, is_checked) in [(6 << 20, false), (64 << 10, false), (10 << 20, true)] {
+        let scene = Scene::new().await;
+        let mut seed = 0;
+        // The question goes beside a blob, and may come too late for a fast one.
+        while scene.session(Right::Push).await.unwrap().hello().can(CHECKED) != is_checked {
+            seed += 1;
+            assert!(seed < 20, "the registry is not asked");
+            let good = RandomImage::new(seed, 1, 10 << 20).unwrap();
+            scene.push(&scene.open(scene.write_oci_archive(&good)).await, "other:v1").await.unwrap();
+        }
+        let image = RandomImage::new(8, 2, size).unwrap();
+        let path = scene.write_oci_archive(&image);
+        let mut file = OpenOptions::new().write(true).open(&path).unwrap();
+        file.seek(SeekFrom::Start(size as u64 * 3 / 2)).unwrap();
+        file.write_all(b"something else").unwrap();
+        let artifact = scene.open(path.clone()).await;
+        let refusals = || {
+            scene
+                .registry
+                .requests()
+                .iter()
+                .filter(|entry| entry.status == Some(StatusCode::BAD_REQUEST))
+                .count()
+        };
+        let before = refusals();
+        let pushed = scene.push(&artifact, "app:v1").await;
+        let Err(PushError::Corrupt { origin: Some(origin), .. }) = &pushed else { panic!("{pushed:?}") };
+        assert!(origin.contains(path.to_str().unwrap()), "{origin}");
+        assert_eq!(refusals() - before, usize::from(is_checked));
+        assert!(scene.registry.tags("app").is_empty());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,6 @@
 //! Whether a registry checks what it is sent.
 
-use std::sync::Arc;
+use std::{future::Future, pin::pin, sync::Arc};
 
 use bytes::Bytes;
 use tokio::sync::OnceCell;
@@ -8,7 +8,6 @@ use tokio::sync::OnceCell;
 use super::{client::Client, code::ErrorCode, error::Error};
 use crate::{
     digest::{Algorithm, Digest},
-    manifest::Descriptor,
     name::RepositoryName,
     transport::{self, Transport},
 };
@@ -26,24 +25,38 @@ const NOT_SENT: &str = "reposure has found a registry that does not check digest
 /// who pushes checks what it sends, until the registry has proved that it does the same: one digest of each byte is then enough.
 /// The question goes beside the first large blob, which does not wait for the answer.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Proof(Arc<OnceCell<bool>>);
+pub struct Proof(Arc<OnceCell<bool>>);
 
 impl Proof {
     /// Tells whether to ask for a blob. The question is of sha256: other algorithms may be taken on trust.
-    pub(crate) fn is_worthwhile(blob: &Descriptor) -> bool {
-        blob.size >= WORTHWHILE && blob.digest.algorithm() == Algorithm::Sha256
+    pub fn is_worthwhile(digest: &Digest, size: u64) -> bool {
+        size >= WORTHWHILE && digest.algorithm() == Algorithm::Sha256
     }
 
     /// Tells whether the registry has proved by now that it checks.
-    pub(crate) fn is_given(&self) -> bool {
+    pub fn is_given(&self) -> bool {
         self.0.get() == Some(&true)
     }
 
-    /// Asks the registry, if nobody has.
+    /// Asks the registry beside what is sent, if nobody has asked, and as long as that takes; returns what became of that.
     ///
     /// # Cancel safety
-    /// As [`Client::upload_monolithic`]; who asks next begins anew.
-    pub(crate) async fn ask<T: Transport>(&self, client: &Client<T>, repository: &RepositoryName) {
+    /// As that of `sending`; who asks next begins anew.
+    pub async fn beside<T: Transport, R>(
+        &self,
+        client: &Client<T>,
+        repository: &RepositoryName,
+        sending: impl Future<Output = R>,
+    ) -> R {
+        let mut sending = pin!(sending);
+        tokio::select! {
+            sent = sending.as_mut() => return sent,
+            () = self.ask(client, repository) => {}
+        }
+        sending.await
+    }
+
+    async fn ask<T: Transport>(&self, client: &Client<T>, repository: &RepositoryName) {
         self.0.get_or_init(async || refuses_others(client, repository).await.unwrap_or(false)).await;
     }
 }

@@ -1,6 +1,6 @@
 //! A blob from a source into a repository: looked for, mounted, or sent, in the form that the registry takes.
 
-use std::{fmt, pin::pin, sync::Arc};
+use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -170,7 +170,7 @@ impl<T: Transport> BlobUpload<'_, T> {
     async fn whole(&self, mut session: Option<Session>) -> Result<UploadStrategy, Error> {
         let (digest, size) = (&self.blob.descriptor().digest, self.blob.descriptor().size);
         let mut retry = self.client.retry();
-        let mut proof = self.storing.proof.filter(|_| Proof::is_worthwhile(self.blob.descriptor()));
+        let mut proof = self.storing.proof.filter(|_| Proof::is_worthwhile(digest, size));
         loop {
             let open = match session.take() {
                 Some(open) => open,
@@ -179,7 +179,11 @@ impl<T: Transport> BlobUpload<'_, T> {
             let cause = Cause::default();
             let body = self.body(proof, &cause);
             let sending = self.client.finish_monolithic(open.clone(), digest, size, body);
-            match self.or_cause(self.asking(proof, sending).await, &cause) {
+            let sent = match proof {
+                Some(proof) => proof.beside(self.client, self.repository, sending).await,
+                None => sending.await,
+            };
+            match self.or_cause(sent, &cause) {
                 Ok(_) => return Ok(UploadStrategy::Monolithic),
                 Err(error) if error.is_too_large() => {
                     self.client.give_up(open).await;
@@ -230,17 +234,6 @@ impl<T: Transport> BlobUpload<'_, T> {
         let sent = self.client.patch_stream(&mut session, self.body(None, &cause)).await;
         self.or_cause(sent, &cause)?;
         self.client.finish_upload(session, digest, size).await.map(drop)
-    }
-
-    /// Asks beside what is sent whether the registry checks digests, where that is to be known.
-    async fn asking<R>(&self, proof: Option<&Proof>, sending: impl Future<Output = R>) -> R {
-        let Some(proof) = proof else { return sending.await };
-        let mut sending = pin!(sending);
-        tokio::select! {
-            sent = sending.as_mut() => return sent,
-            () = proof.ask(self.client, self.repository) => {}
-        }
-        sending.await
     }
 
     /// Where the registry alone may have checked the bytes, and refuses them: fails if they are wrong in the source already.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::StatusCode;
 use reposure_oci::{
     Digest,
-    registry::{Error, Session},
+    registry::{Error, Proof, Session},
 };
 use reposure_parcel::{
     limits::CHUNK,
@@ -31,19 +31,28 @@ use crate::{
 /// upload has for itself is left for the chunk that completes it.
 const LONGEST_UNSIZED: u64 = CHUNK / 2;
 
-/// Sends the bytes as they come and returns what the registry made of them.
+/// Sends the bytes as they come and returns what the registry made of them. Beside a large blob it is asked whether it checks digests.
 pub(super) async fn deliver(
     upload: Arc<Upload>,
     registry: Client,
     prepared: &Prepared,
     forms: &Forms,
+    proof: &Proof,
 ) -> Result<Stored, Problem> {
     let (session, was_prepared) =
         open(&upload, &registry, prepared).await.map_err(|error| refusal::of(&error))?;
     upload.note_place(&session);
     let is_resumed = session.offset() > 0;
+    let key = upload.key.clone();
+    let is_worthwhile =
+        key.digest.zip(upload.size()).is_some_and(|(digest, size)| Proof::is_worthwhile(&digest, size));
+    let asked = registry.clone();
     let mut open = OpenAtRegistry { registry, session, upload, is_resumed, was_prepared, is_over: false };
-    let outcome = open.bring(forms).await;
+    let outcome = if is_worthwhile {
+        proof.beside(&asked, &key.repository, open.bring(forms)).await
+    } else {
+        open.bring(forms).await
+    };
     if was_prepared && outcome.as_ref().is_err_and(|problem| problem.code == Code::NotFound) {
         prepared.forget(&open.upload.key.repository);
     }

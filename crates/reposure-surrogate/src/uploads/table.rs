@@ -10,7 +10,10 @@ use std::{
     time::Duration,
 };
 
-use reposure_oci::{Digest, RepositoryName, registry::Session};
+use reposure_oci::{
+    Digest, RepositoryName,
+    registry::{Proof, Session},
+};
 use reposure_parcel::{
     limits::{PLACES, RESULT_AGE, UPLOAD_AGE, places},
     problem::{Code, Problem},
@@ -63,6 +66,7 @@ pub(crate) struct Uploads {
     pub(super) lacking: Lacking,
     pub(super) prepared: Arc<Prepared>,
     pub(super) forms: Arc<Forms>,
+    proof: Proof,
     table: Mutex<Table>,
     budget: Budget,
     pool: Arc<Pool>,
@@ -80,6 +84,7 @@ impl Uploads {
             remembered: Remembered::default(),
             lacking: Lacking::default(),
             forms: Arc::new(forms),
+            proof: Proof::default(),
             table: Mutex::default(),
             budget,
             pool: Arc::default(),
@@ -115,6 +120,11 @@ impl Uploads {
     fn is_stored(&self, digest: &Digest, repository: &RepositoryName) {
         self.remembered.note(digest, repository);
         self.lacking.take(digest, repository);
+    }
+
+    /// Tells whether the registry has proved that it checks digests.
+    pub(crate) fn are_checked(&self) -> bool {
+        self.proof.is_given()
     }
 
     /// Returns how many uploads are open.
@@ -264,8 +274,9 @@ impl Uploads {
             let (table, upload) = (Arc::downgrade(self), upload.clone());
             let (registry, forms, prepared) =
                 (self.registry.clone(), self.forms.clone(), self.prepared.clone());
+            let proof = self.proof.clone();
             AbortOnDropHandle::new(tokio::spawn(async move {
-                let outcome = delivery::deliver(upload.clone(), registry, &prepared, &forms).await;
+                let outcome = delivery::deliver(upload.clone(), registry, &prepared, &forms, &proof).await;
                 if let Some(table) = table.upgrade() {
                     table.end(&upload, outcome);
                 }

@@ -23,7 +23,7 @@ use reposure_parcel::{
     wire,
 };
 use reposure_surrogate::Surrogate;
-use reposure_testing::{MemoryRegistry, Options};
+use reposure_testing::{Entry, MemoryRegistry, Options};
 use rustls::{
     ClientConfig, DigitallySignedStruct, SignatureScheme,
     client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
@@ -221,6 +221,12 @@ pub(crate) fn open(blob: &[u8]) -> Open {
         from: Vec::new(),
         resume: None,
     }
+}
+
+/// Tells whether a request sends what the registry is asked by whether it checks digests.
+pub(crate) fn is_question(entry: &Entry) -> bool {
+    let digest = Digest::sha256_of("reposure has found a registry that does not check digests");
+    entry.query.contains(digest.hex())
 }
 
 /// Returns bytes that look random, others for each seed.
