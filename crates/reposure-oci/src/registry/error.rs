@@ -13,9 +13,12 @@ use crate::{
     transport::{BoxError, TransportError},
 };
 
+/// From how many seconds on it is said how long an operation was tried: nobody has waited for less.
+const WORTH_SAYING: u16 = 3;
+
 /// An operation on a registry failed.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot {operation}{}{}", again(.operation.tries), self.asked_text())]
+#[error("cannot {operation}{}{}", again(.operation), self.asked_text())]
 pub struct Error {
     /// What was being done.
     pub operation: Operation,
@@ -37,8 +40,12 @@ pub struct Asked {
     pub status: Option<StatusCode>,
 }
 
-fn again(tries: u32) -> String {
-    if tries > 1 { format!(", tried {tries} times") } else { String::new() }
+fn again(operation: &Operation) -> String {
+    match (operation.tries, operation.seconds) {
+        (..=1, _) => String::new(),
+        (tries, ..WORTH_SAYING) => format!(", tried {tries} times"),
+        (tries, seconds) => format!(", tried {tries} times within {seconds} s"),
+    }
 }
 
 /// Why an operation failed.

@@ -14,7 +14,9 @@ pub struct Operation {
     /// To what: a tag or a digest.
     pub subject: Option<Box<str>>,
     /// How often it was tried.
-    pub tries: u32,
+    pub tries: u16,
+    /// How long, from the first try to the last answer, in seconds, begun ones too; 0 where there was one try.
+    pub seconds: u16,
 }
 
 /// The kinds of operation.
@@ -79,16 +81,16 @@ impl Action {
 
 impl Operation {
     pub(crate) const fn global(action: Action) -> Self {
-        Self { action, repository: None, subject: None, tries: 1 }
+        Self { action, repository: None, subject: None, tries: 1, seconds: 0 }
     }
 
     pub(crate) fn of(action: Action, repository: &RepositoryName) -> Self {
-        Self { action, repository: Some(repository.clone()), subject: None, tries: 1 }
+        Self { action, repository: Some(repository.clone()), subject: None, tries: 1, seconds: 0 }
     }
 
     pub(crate) fn on(action: Action, repository: &RepositoryName, subject: impl fmt::Display) -> Self {
         let subject = Some(subject.to_string().into());
-        Self { action, repository: Some(repository.clone()), subject, tries: 1 }
+        Self { action, repository: Some(repository.clone()), subject, tries: 1, seconds: 0 }
     }
 }
 

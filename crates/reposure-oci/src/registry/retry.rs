@@ -18,7 +18,7 @@ pub(crate) struct Retry {
     begun: Instant,
     patience: Duration,
     unanswered: bool,
-    tries: u32,
+    tries: u16,
 }
 
 impl Retry {
@@ -42,10 +42,14 @@ impl Retry {
     /// Waits before the next try after this error, or returns it if there is to be none.
     pub(crate) async fn pause(&mut self, mut error: Error) -> Result<(), Error> {
         let Some(pause) = self.after(&error) else {
-            error.operation.tries = self.tries.max(error.operation.tries);
+            if self.tries > error.operation.tries {
+                error.operation.tries = self.tries;
+                let seconds = self.begun.elapsed().as_millis().div_ceil(1000);
+                error.operation.seconds = seconds.try_into().unwrap_or(u16::MAX);
+            }
             return Err(error);
         };
-        self.tries += 1;
+        self.tries = self.tries.saturating_add(1);
         // A status of a proxy's, such as 504, is no answer of the registry either.
         self.unanswered = true;
         tracing::debug!(%error, cause = %error.failure, ?pause, "trying again");

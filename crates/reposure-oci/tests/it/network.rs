@@ -60,6 +60,18 @@ async fn what_may_succeed_later_is_tried_again() {
 }
 
 #[tokio::test]
+async fn an_error_says_how_long_a_request_was_tried() {
+    let fixture = Fixture::new().await;
+    let fault = Fault::retry_after(503, 1);
+    fixture.registry.inject(Injection { method: None, path: String::new(), skip: 0, times: 4, fault });
+    let text = fixture.client.ping().await.unwrap_err().to_string();
+    let seconds =
+        text.strip_prefix("cannot ask for the registry's API, tried 4 times within ").unwrap_or(&text);
+    let seconds: u64 = seconds.split(' ').next().unwrap().parse().expect(&text);
+    assert!((3..20).contains(&seconds), "{text}");
+}
+
+#[tokio::test]
 async fn what_cannot_succeed_is_not_tried_again() {
     let fixture = Fixture::new().await;
     for status in [400, 403, 404, 405, 501] {
