@@ -19,6 +19,7 @@ mod exchange;
 mod folder;
 mod helper;
 mod realm;
+mod refreshed;
 mod rotation;
 mod scope;
 mod secret;

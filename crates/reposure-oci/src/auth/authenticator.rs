@@ -13,6 +13,7 @@ use super::{
     error::AuthError,
     exchange::Exchange,
     realm,
+    refreshed::Refreshed,
     scope::{Scope, Scopes},
     source::CredentialsSource,
 };
@@ -39,6 +40,7 @@ struct State {
     /// Harbor wants `Basic` for the catalog, and `Bearer` for the rest.
     catalog_challenges: Option<Vec<Challenge>>,
     tokens: Cache,
+    refreshed: Refreshed,
 }
 
 impl State {
@@ -234,7 +236,7 @@ impl Authenticator {
             return Ok(token);
         }
         let exchange = Exchange { realm, service, scopes: &wanted, credentials: &credentials };
-        let token = exchange.run(http).await?;
+        let token = state.refreshed.exchange(http, &exchange).await?;
         state.tokens.put(key, &token.authorization, token.life, credentials);
         Ok(token.authorization)
     }

@@ -34,7 +34,7 @@ const NO_POST: [StatusCode; 4] = [
 ];
 
 /// What to ask a realm for.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Exchange<'a> {
     pub(crate) realm: Url,
     pub(crate) service: Option<&'a str>,
@@ -47,6 +47,8 @@ pub(crate) struct Exchange<'a> {
 pub(crate) struct Token {
     pub(crate) authorization: HeaderValue,
     pub(crate) life: Duration,
+    /// What the realm wants next time in place of the identity token.
+    pub(crate) refresh: Option<SecretString>,
 }
 
 #[derive(Deserialize)]
@@ -55,6 +57,8 @@ struct Answer {
     token: Option<SecretString>,
     #[serde(default, deserialize_with = "secret")]
     access_token: Option<SecretString>,
+    #[serde(default, deserialize_with = "secret")]
+    refresh_token: Option<SecretString>,
     expires_in: Option<f64>,
 }
 
@@ -140,7 +144,8 @@ impl Answer {
         let token = self.token.or(self.access_token)?;
         let life = self.expires_in.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
         let life = life.filter(|life| !life.is_zero()).unwrap_or(DEFAULT_LIFE);
-        Some(Token { authorization: authorization("Bearer", token.expose_secret())?, life })
+        let authorization = authorization("Bearer", token.expose_secret())?;
+        Some(Token { authorization, life, refresh: self.refresh_token })
     }
 }
 

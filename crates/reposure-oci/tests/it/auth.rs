@@ -8,7 +8,7 @@ use reposure_oci::{
     auth::{AuthError, Credentials, CredentialsFolder, RealmRefusal},
     registry::{Client, Error, Failure},
 };
-use reposure_testing::{Auth, Fault, Injection, MemoryRegistry, Options, Users};
+use reposure_testing::{Auth, Fault, Injection, MemoryRegistry, Options, Quirks, Users};
 
 use crate::fixture::{Fixture, basic, content, limits, name, options, streamed};
 
@@ -121,6 +121,25 @@ async fn identity_tokens_are_exchanged() {
     upload(&fixture, 10).await.unwrap();
     assert_eq!(fixture.registry.count(&Method::POST, "/token"), 1);
     assert_eq!(fixture.registry.count(&Method::GET, "/token"), 0);
+}
+
+/// And where the newest one is refused, the first one is tried: the realm may have been set up anew.
+#[tokio::test]
+async fn an_identity_token_that_a_realm_replaces_is_replaced() {
+    let token = Credentials::IdentityToken { username: "ann".into(), token: "identity".into() };
+    let quirks = Quirks { identity_once: true, ..Quirks::default() };
+    let auth = Auth::bearer(users());
+    let fixture = Fixture::with(Options { auth, quirks, ..Options::default() }, token).await;
+    for repository in ["a", "b", "c"] {
+        let (bytes, digest) = content(10);
+        let body = streamed(&bytes, 1 << 16);
+        fixture.client.upload_monolithic(&name(repository), &digest, 10, body).await.unwrap();
+    }
+    assert_eq!(fixture.registry.count(&Method::POST, "/token"), 3);
+    assert_eq!(fixture.registry.count(&Method::GET, "/token"), 0);
+    fixture.registry.forget_identity();
+    assert!(!fixture.client.tags(&name("d")).await.unwrap_err().is_denied(), "there is none");
+    assert_eq!(fixture.registry.count(&Method::POST, "/token"), 5);
 }
 
 #[tokio::test]

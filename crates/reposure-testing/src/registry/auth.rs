@@ -22,7 +22,11 @@ const DEFAULT_LIFETIME: Duration = Duration::from_secs(60);
 
 /// The tokens that were given out.
 #[derive(Debug, Default)]
-pub(crate) struct Tokens(Mutex<HashMap<String, Token>>);
+pub(crate) struct Tokens {
+    granted: Mutex<HashMap<String, Token>>,
+    /// What has taken the identity token's place.
+    identity: Mutex<Option<String>>,
+}
 
 #[derive(Debug)]
 struct Token {
@@ -32,18 +36,35 @@ struct Token {
 
 impl Tokens {
     pub(crate) fn revoke(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.granted.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     fn issue(&self, scopes: Vec<String>, lifetime: Duration) -> String {
-        let mut tokens = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tokens = self.granted.lock().unwrap_or_else(PoisonError::into_inner);
         let name = format!("token-{:016x}", rand::random::<u64>());
         tokens.insert(name.clone(), Token { scopes, expires: Instant::now() + lifetime });
         name
     }
 
+    /// Tells whether this is the identity token, or what has taken its place.
+    fn is_identity(&self, token: &str, first: Option<&str>) -> bool {
+        let identity = self.identity.lock().unwrap_or_else(PoisonError::into_inner);
+        identity.as_deref().or(first) == Some(token)
+    }
+
+    /// Makes another identity token, and takes no other one any more.
+    fn renew_identity(&self) -> String {
+        let name = format!("identity-{:016x}", rand::random::<u64>());
+        *self.identity.lock().unwrap_or_else(PoisonError::into_inner) = Some(name.clone());
+        name
+    }
+
+    pub(crate) fn forget_identity(&self) {
+        *self.identity.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
     fn grants(&self, name: &str, wanted: Option<&Access>) -> bool {
-        let tokens = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let tokens = self.granted.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(token) = tokens.get(name).filter(|token| token.expires > Instant::now()) else {
             return false;
         };
@@ -175,17 +196,25 @@ pub(crate) fn post_token(shared: &Shared, form: &str) -> Answer {
         return answer::status(StatusCode::from_u16(status).unwrap_or_default());
     }
     let token = parameter(form, "refresh_token");
-    let known = parameter(form, "grant_type").as_deref() == Some("refresh_token")
-        && token.is_some()
-        && token == users.identity_token;
-    if !known {
+    let is_known = |token: &str| shared.tokens.is_identity(token, users.identity_token.as_deref());
+    if parameter(form, "grant_type").as_deref() != Some("refresh_token")
+        || !token.is_some_and(|token| is_known(&token))
+    {
         return answer::error(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", "wrong token");
     }
     let scopes = parameter(form, "scope").unwrap_or_default();
-    grant(shared, scopes.split(' ').map(Into::into).collect())
+    let mut value = granted(shared, scopes.split(' ').map(Into::into).collect());
+    if shared.quirks().identity_once {
+        value["refresh_token"] = shared.tokens.renew_identity().into();
+    }
+    answer::json(StatusCode::OK, &value)
 }
 
 fn grant(shared: &Shared, scopes: Vec<String>) -> Answer {
+    answer::json(StatusCode::OK, &granted(shared, scopes))
+}
+
+fn granted(shared: &Shared, scopes: Vec<String>) -> serde_json::Value {
     let expires_in = match &shared.auth {
         Auth::Bearer { expires_in, .. } => *expires_in,
         _ => None,
@@ -197,7 +226,7 @@ fn grant(shared: &Shared, scopes: Vec<String>) -> Answer {
     if let Some(lifetime) = expires_in {
         value["expires_in"] = lifetime.as_secs().into();
     }
-    answer::json(StatusCode::OK, &value)
+    value
 }
 
 fn names_delete(scope: &str) -> bool {

@@ -170,6 +170,8 @@ pub struct Quirks {
     pub delete_scope_refused: bool,
     /// What `POST /token` is answered with whatever comes: 401 in Artifactory.
     pub token_post: Option<u16>,
+    /// An identity token is taken once: each answer brings the next one.
+    pub identity_once: bool,
     /// What must be there before something is pushed.
     pub first_push: FirstPush,
     /// Bodies above this many bytes get 413.
@@ -230,6 +232,7 @@ impl Default for Quirks {
             bare_401: false,
             delete_scope_refused: false,
             token_post: None,
+            identity_once: false,
             first_push: FirstPush::MakesAll,
             body_limit: None,
             length_wanted: false,

@@ -108,6 +108,11 @@ impl MemoryRegistry {
         self.shared.tokens.revoke();
     }
 
+    /// Takes the first identity token again, and none that took its place.
+    pub fn forget_identity(&self) {
+        self.shared.tokens.forget_identity();
+    }
+
     /// Returns what was asked so far.
     pub fn requests(&self) -> Vec<Entry> {
         self.shared.log.entries()
