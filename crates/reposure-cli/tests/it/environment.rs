@@ -112,10 +112,15 @@ impl TestEnvironment {
 
     /// Starts a stand-in for an API server, before the surrogate.
     pub(crate) fn api_server_before_surrogate(&self) -> FakeApiServer {
-        let surrogate = self.scene.as_ref().unwrap().surrogate.address();
-        let server = self.runtime.block_on(FakeApiServer::start(surrogate, Behaviour::default())).unwrap();
+        let server = FakeApiServer::start(self.surrogate(), Behaviour::default());
+        let server = self.runtime.block_on(server).unwrap();
         server.lead_sessions(&sessions(self.folder.path()), &greeting("test"), &[COPIED]);
         server
+    }
+
+    /// Returns where the surrogate listens.
+    pub(crate) fn surrogate(&self) -> SocketAddr {
+        self.scene.as_ref().unwrap().surrogate.address()
     }
 
     /// Starts a proxy that leads to `target`, or refuses everything.

@@ -28,6 +28,7 @@ use crate::{
         atomic_file::{is_temporary, temporary},
         plan::LAYOUT,
         room::reserve,
+        unfinished::Unfinished,
     },
 };
 
@@ -144,8 +145,8 @@ impl Folder {
     pub(super) fn create(&self, blob: &Descriptor) -> Result<NewBlob, LayoutWriteError> {
         let folder = self.folder(blob.digest.algorithm())?;
         let path = folder.join(blob.digest.hex());
-        let file = temporary(&folder, blob.digest.hex())
-            .and_then(|file| reserve(file.as_file(), blob.size).map(|()| file))
+        let file = Unfinished::resume(&folder, blob.digest.hex().as_ref(), &blob.digest, blob.size)
+            .and_then(|file| reserve(file.file(), blob.size).map(|()| file))
             .map_err(|source| LayoutWriteError::Write { path: path.clone(), source })?;
         Ok(NewBlob { file, path })
     }
