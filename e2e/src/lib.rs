@@ -9,6 +9,7 @@ mod detour;
 mod environment;
 mod forward;
 mod images;
+mod interception;
 mod running;
 mod stage;
 
@@ -18,5 +19,6 @@ pub use detour::Detour;
 pub use environment::Environment;
 pub use forward::Forward;
 pub use images::{SourceImage, random_bytes};
+pub use interception::Interception;
 pub use running::Running;
 pub use stage::Stage;

@@ -134,11 +134,11 @@ mod tests {
 
     #[test]
     fn what_was_found_is_not_fetched() {
-        let found = [vec![0..10, 15..20], vec![0..5], vec![], vec![7..9]];
+        let found = [vec![0..10, 15..20], vec![0..2, 2..5], vec![], vec![7..8, 8..9]];
         let queue = queue_behind(&[25, 5, 0, 9], &found, 10);
         let parts: Vec<_> =
             queue.found(&found).iter().map(|range| (range.blob, range.start, range.end)).collect();
-        assert_eq!(parts, [(0, 0, 10), (0, 15, 20), (1, 0, 5), (3, 7, 9)]);
+        assert_eq!(parts, [(0, 0, 10), (0, 15, 20), (1, 0, 2), (1, 2, 5), (3, 7, 8), (3, 8, 9)]);
         let ranges: Vec<_> = std::iter::from_fn(|| taken(&queue, None)).collect();
         assert_eq!(ranges, [(0, 10, 15), (2, 0, 0), (3, 0, 7), (0, 20, 25)]);
         assert_eq!(taken(&queue, Some(0)), None);

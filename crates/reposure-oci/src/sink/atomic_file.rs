@@ -12,7 +12,10 @@ use std::{
 use tempfile::NamedTempFile;
 use tokio::task::JoinError;
 
-use super::{Record, unfinished::Unfinished};
+use super::{
+    Record,
+    unfinished::{Unfinished, sweep_beside},
+};
 use crate::digest::Digest;
 
 /// The permission bits that are asked for; the process's umask takes from them, as for any new file.
@@ -89,7 +92,10 @@ impl AtomicFile {
     /// # Errors
     /// As [`create`](Self::create).
     pub fn resume(target: impl AsRef<Path>, content: &Digest, size: u64) -> Result<Self, AtomicFileError> {
-        Self::make(target.as_ref(), |folder, name| Unfinished::resume(folder, name, content, size))
+        Self::make(target.as_ref(), |folder, name| {
+            sweep_beside(folder, name, content);
+            Unfinished::resume(folder, name, content, size)
+        })
     }
 
     fn make(

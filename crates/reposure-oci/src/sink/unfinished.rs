@@ -6,7 +6,7 @@
 
 use std::{
     ffi::{OsStr, OsString},
-    fs::{self, DirEntry, File, OpenOptions},
+    fs::{self, File, OpenOptions},
     io,
     os::unix::{
         ffi::OsStrExt as _,
@@ -63,7 +63,6 @@ impl Unfinished {
         if size < SMALLEST {
             return Self::own(folder, name);
         }
-        sweep(folder, name, content);
         match Partial::open(&folder.join(partial_name(name, content)), size) {
             Ok(partial) => Ok(Self::Shared(partial)),
             Err(error) => {
@@ -174,29 +173,38 @@ fn name_in(partial: &OsStr) -> Option<&[u8]> {
     hex.iter().all(u8::is_ascii_hexdigit).then_some(name)?.strip_suffix(b".")
 }
 
-/// Removes what nobody will go on with: what is old, and what was to be `name` with another content. What cannot be removed, or is
-/// written to now, stays.
-fn sweep(folder: &Path, name: &OsStr, content: &Digest) {
+/// Removes what nobody will go on with: what is old, and what was to be `name` with another content.
+pub(super) fn sweep_beside(folder: &Path, name: &OsStr, content: &Digest) {
     let own = partial_name(name, content);
+    sweep_those(folder, |file, becomes| file != own && becomes == name.as_bytes());
+}
+
+/// Removes what nobody will go on with, since it is old.
+pub(super) fn sweep(folder: &Path) {
+    sweep_those(folder, |_, _| false);
+}
+
+/// Removes what is old, or for which `is_waste` holds by its name and by the name that it was to get. What cannot be removed, or is
+/// written to now, stays.
+fn sweep_those(folder: &Path, is_waste: impl Fn(&OsStr, &[u8]) -> bool) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        if entry.file_name() != own && is_waste(&entry, name) {
-            let file = open(&mut OpenOptions::new(), &entry.path());
-            if file.as_ref().is_ok_and(|file| file.try_lock().is_ok()) {
-                let _ = fs::remove_file(entry.path());
-            }
+        let name = entry.file_name();
+        let Some(becomes) = name_in(&name) else { continue };
+        let Ok(metadata) = entry.metadata() else { continue };
+        let is_ours = metadata.is_file() && metadata.uid() == geteuid().as_raw();
+        if is_ours && (is_old(&metadata) || is_waste(&name, becomes)) {
+            remove(&entry.path());
         }
     }
 }
 
-fn is_waste(entry: &DirEntry, name: &OsStr) -> bool {
-    let file = entry.file_name();
-    let Some(becomes) = name_in(&file) else { return false };
-    let metadata = entry.metadata();
-    metadata.is_ok_and(|metadata| {
-        metadata.is_file()
-            && metadata.uid() == geteuid().as_raw()
-            && (becomes == name.as_bytes() || is_old(&metadata))
-    })
+/// Removes a file, unless another process holds it.
+fn remove(path: &Path) {
+    let file = open(&mut OpenOptions::new(), path);
+    if file.as_ref().is_ok_and(|file| file.try_lock().is_ok()) {
+        // Another process may have been quicker.
+        let _ = fs::remove_file(path);
+    }
 }
 
 fn is_old(metadata: &fs::Metadata) -> bool {
@@ -221,13 +229,14 @@ mod tests {
 
         fn resume(&self, name: &str, content: &str) -> Unfinished {
             let content = Digest::sha256_of(content);
+            sweep_beside(self.folder.path(), name.as_ref(), &content);
             Unfinished::resume(self.folder.path(), name.as_ref(), &content, SMALLEST).unwrap()
         }
 
         /// Leaves a file with a MiB in it, and returns where.
         fn left(&self, name: &str, content: &str) -> PathBuf {
             let file = self.resume(name, content);
-            file.file().write_all_at(&[7; 1 << 20], 0).unwrap();
+            file.file().write_all_at(&vec![7; 1 << 20], 0).unwrap();
             file.record().unwrap().note(&(0..1 << 20));
             file.leave().unwrap()
         }
@@ -250,7 +259,7 @@ mod tests {
         let scene = Scene::new();
         scene.left("app.tar", "a");
         let file = scene.resume("app.tar", "a");
-        assert_eq!(found(&file), [0..1 << 20]);
+        assert_eq!(found(&file).as_slice(), std::slice::from_ref(&(0..1 << 20)));
         file.persist(&scene.folder.path().join("app.tar")).unwrap();
         assert_eq!(scene.names(), ["app.tar"]);
         assert_eq!(fs::metadata(scene.folder.path().join("app.tar")).unwrap().len(), SMALLEST);
@@ -289,8 +298,19 @@ mod tests {
             let old = SystemTime::now() - OLDEST * 2;
             File::options().write(true).open(path).unwrap().set_modified(old).unwrap();
         }
-        assert!(found(&scene.resume("app.tar", "b")).is_empty(), "it is too old");
-        assert!(!two.exists());
+        sweep(scene.folder.path());
+        assert!(!two.exists() && !three.exists());
+    }
+
+    #[test]
+    fn what_has_become_old_meanwhile_is_not_gone_on_with() {
+        let scene = Scene::new();
+        let path = scene.left("app.tar", "a");
+        let old = SystemTime::now() - OLDEST * 2;
+        File::options().write(true).open(&path).unwrap().set_modified(old).unwrap();
+        let content = Digest::sha256_of("a");
+        let file = Unfinished::resume(scene.folder.path(), "app.tar".as_ref(), &content, SMALLEST).unwrap();
+        assert!(file.record().is_some() && found(&file).is_empty());
     }
 
     #[test]
@@ -301,9 +321,9 @@ mod tests {
         for is_link in [true, false] {
             fs::rename(&path, &other).unwrap();
             if is_link {
-                symlink(&other, &path).unwrap()
+                symlink(&other, &path).unwrap();
             } else {
-                fs::hard_link(&other, &path).unwrap()
+                fs::hard_link(&other, &path).unwrap();
             }
             assert!(scene.resume("app.tar", "a").record().is_none(), "{is_link}");
             fs::remove_file(&path).unwrap();

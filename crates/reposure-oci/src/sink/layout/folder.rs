@@ -28,7 +28,7 @@ use crate::{
         atomic_file::{is_temporary, temporary},
         plan::LAYOUT,
         room::reserve,
-        unfinished::Unfinished,
+        unfinished::{Unfinished, sweep},
     },
 };
 
@@ -115,6 +115,9 @@ impl Folder {
         blobs: Vec<Descriptor>,
         stop: &Stop,
     ) -> Result<Vec<Descriptor>, LayoutWriteError> {
+        for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
+            sweep(&self.root.join(BLOBS).join(algorithm.as_str()));
+        }
         let mut missing = Vec::new();
         for blob in blobs {
             if !self.holds(&blob, stop)? {
