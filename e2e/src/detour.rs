@@ -53,15 +53,19 @@ impl Detour {
 
 /// The API server of a kubeconfig.
 #[derive(Debug)]
-pub(crate) struct Server {
+pub struct Server {
     /// What the kubeconfig calls its cluster.
     name: String,
-    pub(crate) address: SocketAddr,
+    address: SocketAddr,
     path: String,
 }
 
 impl Server {
-    pub(crate) fn of(stage: &Stage, kubeconfig: &Path) -> Result<Self> {
+    /// Finds the API server of a kubeconfig.
+    ///
+    /// # Errors
+    /// When it names none.
+    pub fn of(stage: &Stage, kubeconfig: &Path) -> Result<Self> {
         let view = ["config", "view", "--minify", "-o", "json"];
         let view = stage.kubectl(&view).env("KUBECONFIG", kubeconfig).ok()?;
         let view: Value = serde_json::from_slice(&view.stdout)?;
@@ -69,6 +73,11 @@ impl Server {
             |path: &str| view.pointer(path).and_then(Value::as_str).context("no cluster in the kubeconfig");
         let (address, path) = resolve(text("/clusters/0/cluster/server")?)?;
         Ok(Self { name: text("/clusters/0/name")?.into(), address, path: path.into() })
+    }
+
+    /// Returns where it listens.
+    pub const fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// Copies the kubeconfig, with what listens at `by` in place of the API server, and with more options of its cluster.

@@ -30,8 +30,8 @@ impl Interception {
     pub fn start_for(stage: &Stage, of: &Path) -> Result<Self> {
         let server = Server::of(stage, of)?;
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-        let middle_box = runtime.block_on(MiddleBox::start(server.address))?;
-        let authority = stage.path("middle-box.crt");
+        let middle_box = runtime.block_on(MiddleBox::start(server.address()))?;
+        let authority = stage.path(&format!("{}.crt", middle_box.address().port()));
         fs::write(&authority, middle_box.authority())?;
         let trust = format!("--certificate-authority={}", authority.display());
         let kubeconfig = server.replaced(stage, of, middle_box.address(), &[&trust, "--embed-certs=true"])?;

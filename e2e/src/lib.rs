@@ -15,7 +15,7 @@ mod stage;
 
 pub use command::{Output, Run};
 pub use daemons::TestDaemon;
-pub use detour::Detour;
+pub use detour::{Detour, Server};
 pub use environment::Environment;
 pub use forward::Forward;
 pub use images::{SourceImage, random_bytes};

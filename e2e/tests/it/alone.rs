@@ -156,8 +156,3 @@ fn cert_manager_makes_the_certificate_where_it_is_there() -> Result<()> {
 fn openshift_s_registry_is_found_and_takes_images() -> Result<()> {
     Stage::play_bare("openshift", crate::openshift::with_registry)
 }
-
-#[test]
-fn nothing_is_silent_for_as_long_as_a_slow_registry_takes() -> Result<()> {
-    Stage::play_bare("slow-registry", crate::links::a_slow_registry)
-}

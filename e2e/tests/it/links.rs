@@ -2,7 +2,6 @@
 
 use std::{
     fs::File,
-    path::PathBuf,
     thread,
     time::{Duration, Instant},
 };
@@ -10,15 +9,16 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use reposure_e2e::{Detour, Stage};
 use reposure_testing::{
-    MemoryRegistry, Options, RandomImage,
+    RandomImage,
     relay::{Link, Relay},
 };
 
 use crate::middle::{MEBIBYTE, assert_pulled};
 
 const CHANNELS: [&str; 3] = ["proxy", "port-forward", "exec"];
-/// By when a dead link is found out and what was under way is done; the deadlines of a slow one would take more than twice as long.
-const FOUND_OUT: Duration = Duration::from_secs(90);
+/// By when a dead link is found out and what was under way is done: some 40 s for a chunk, and 30 s for each connection beside it that was
+/// idle. With the deadlines of a slow link it would be 158 s for the chunk alone.
+const FOUND_OUT: Duration = Duration::from_secs(140);
 
 /// Runs something for each channel, all at once.
 fn each_channel(act: impl Fn(&str) -> Result<()> + Sync) -> Result<()> {
@@ -91,35 +91,5 @@ fn a_pull_goes_on_when_its_connections_are_dead() -> Result<()> {
             ensure!(died.elapsed() < FOUND_OUT, "it took {:?}", died.elapsed());
             assert_pulled(stage, &pulled, &image)
         })
-    })
-}
-
-/// Middle boxes cut what is silent for 20 s; a registry may take longer to store a blob. It is on this machine, so that it can be slow.
-pub(crate) fn a_slow_registry(stage: &Stage) -> Result<()> {
-    /// The machine, as the nodes of the local cluster see it.
-    const MACHINE: &str = "10.89.0.1:0";
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    let options = Options { listen: MACHINE.parse()?, ..Options::default() };
-    let registry = runtime.block_on(MemoryRegistry::start(options))?;
-    // A commit takes 25 s.
-    registry.change_quirks(|quirks| quirks.drain_rate = Some(400 << 10));
-    stage.install_operator()?;
-    let create =
-        ["registry", "create", "slow", "--scheme=http", "--host", &registry.host(), "--wait", "--timeout=2m"];
-    stage.reposure(&create).ok()?;
-    each_channel(|channel| {
-        let image = RandomImage::new(100 + channel.len() as u64, 1, 10 << 20)?;
-        let archive: PathBuf = stage.path(&format!("{channel}.tar"));
-        image.write_oci_archive("v1", File::create(&archive)?)?;
-        let idle = Some(Duration::from_secs(12));
-        let detour = Detour::start(stage, Link { idle, ..Link::default() })?;
-        let (name, archive) = (format!("{channel}:v1"), archive.display().to_string());
-        let args = ["-v", "image", "push", "slow", &name, &archive, "--channel", channel];
-        let began = Instant::now();
-        let pushed = detour.reposure(stage, &args).ok()?;
-        ensure!(pushed.text() == image.digest(), "{pushed}");
-        ensure!(began.elapsed() > Duration::from_secs(13), "nothing was slow");
-        ensure!(channel != "exec" || detour.relay.counts().cuts == 0, "a session was silent: {pushed}");
-        Ok(())
     })
 }

@@ -23,6 +23,7 @@ mod operator;
 mod oracles;
 mod places;
 mod policies;
+mod proxies;
 mod resilience;
 mod rights;
 mod secured;

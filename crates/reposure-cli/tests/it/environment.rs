@@ -16,7 +16,7 @@ use reposure_parcel::{
 use reposure_surrogate::Surrogate;
 use reposure_testing::{
     Auth, Cluster, FakeApiServer, ForwardProxy, ImageStreamApi, MemoryRegistry, Options, Quirks, RandomImage,
-    Rule, api_server::Behaviour,
+    Rule, SocksProxy, api_server::Behaviour,
 };
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -126,6 +126,16 @@ impl TestEnvironment {
     /// Starts a proxy that leads to `target`, or refuses everything.
     pub(crate) fn forward_proxy(&self, target: Option<SocketAddr>) -> ForwardProxy {
         self.runtime.block_on(ForwardProxy::start(target)).unwrap()
+    }
+
+    /// Starts the same over TLS.
+    pub(crate) fn forward_proxy_over_tls(&self, target: Option<SocketAddr>) -> ForwardProxy {
+        self.runtime.block_on(ForwardProxy::start_over_tls(target)).unwrap()
+    }
+
+    /// Starts a proxy that speaks SOCKS 5, and leads to `target` or refuses everything.
+    pub(crate) fn socks_proxy(&self, target: Option<SocketAddr>) -> SocksProxy {
+        self.runtime.block_on(SocksProxy::start(target, false)).unwrap()
     }
 
     /// Ends the registry; the surrogate stays.

@@ -22,7 +22,8 @@ const SHORTEST: u64 = 256 << 10;
 pub(super) struct Pace(AtomicU64);
 
 impl Pace {
-    /// Takes note of how long the answer to a body took. A slow one counts at once, a quick one bit by bit.
+    /// Takes note of how long the answer to a body took. A slow one counts at once, a quick one bit by bit: what is there already is
+    /// answered before it has come.
     pub(super) fn note(&self, length: usize, took: Duration) {
         let length = length as u64;
         if length < SHORTEST {
@@ -30,8 +31,7 @@ impl Pace {
         }
         let nanoseconds = took.as_nanos().max(1);
         let pace = u64::try_from(u128::from(length) * 1_000_000_000 / nanoseconds).unwrap_or(u64::MAX);
-        let next =
-            |before: u64| Some(if before == 0 { pace } else { pace.min(before.saturating_mul(2)) }.max(1));
+        let next = |before: u64| Some(pace.min(before.max(SLOWEST * SLACK).saturating_mul(2)));
         // It never says no.
         let _ = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
     }
@@ -60,11 +60,13 @@ mod tests {
         let pace = Pace::default();
         assert_eq!(pace.patience(CHUNK), ANSWER_DEADLINE + SECOND * 128);
         assert_eq!(pace.patience(0), ANSWER_DEADLINE);
-        pace.note(CHUNK, SECOND / 10);
-        assert_eq!(pace.patience(CHUNK), ANSWER_DEADLINE + SECOND);
+        for after in [64, 32, 16, 8, 4, 2, 1, 1] {
+            pace.note(CHUNK, SECOND / 10);
+            assert_eq!(pace.patience(CHUNK), ANSWER_DEADLINE + SECOND * after);
+        }
         pace.note(CHUNK, SECOND * 4);
         assert_eq!(pace.patience(CHUNK), ANSWER_DEADLINE + SECOND * 16, "a slow one counts");
-        for after in [8, 4, 2, 1, 1] {
+        for after in [8, 4, 2, 1] {
             pace.note(CHUNK, SECOND / 10);
             assert_eq!(pace.patience(CHUNK), ANSWER_DEADLINE + SECOND * after);
         }
@@ -82,6 +84,9 @@ mod tests {
             let took = SECOND * 64 * at_once;
             pace.note(CHUNK, took);
             assert_eq!(pace.patience(CHUNK), ANSWER_DEADLINE + SECOND * 128);
+            // One that is there already: this one has its 64 s all the same.
+            pace.note(CHUNK, SECOND / 1000);
+            assert!(pace.patience(CHUNK) >= SECOND * 64, "{:?}", pace.patience(CHUNK));
         }
     }
 }
