@@ -39,24 +39,61 @@ impl Detour {
     /// # Errors
     /// As [`start`](Self::start).
     pub fn start_for(stage: &Stage, of: &Path, link: Link) -> Result<Self> {
-        let view = ["config", "view", "--minify", "-o", "json"];
-        let view = stage.kubectl(&view).env("KUBECONFIG", of).ok()?;
-        let view: Value = serde_json::from_slice(&view.stdout)?;
-        let text =
-            |path: &str| view.pointer(path).and_then(Value::as_str).context("no cluster in the kubeconfig");
-        let (name, server) = (text("/clusters/0/name")?, text("/clusters/0/cluster/server")?);
-        let (address, path) = resolve(server)?;
-        let relay = Relay::start(address, link)?;
-        let kubeconfig = stage.path(&format!("through-{}.kubeconfig", relay.address().port()));
-        fs::copy(of, &kubeconfig)?;
-        let server = format!("--server=https://{}{path}", relay.address());
-        stage.kubectl(&["config", "set-cluster", name, &server]).env("KUBECONFIG", &kubeconfig).ok()?;
+        let server = Server::of(stage, of)?;
+        let relay = Relay::start(server.address, link)?;
+        let kubeconfig = server.replaced(stage, of, relay.address(), &[])?;
         Ok(Self { relay, kubeconfig })
     }
 
     /// Runs `reposure` on a stage, through the relay.
     pub fn reposure(&self, stage: &Stage, args: &[&str]) -> Run {
         stage.reposure(args).env("KUBECONFIG", &self.kubeconfig)
+    }
+}
+
+/// The API server of a kubeconfig.
+#[derive(Debug)]
+pub struct Server {
+    /// What the kubeconfig calls its cluster.
+    name: String,
+    address: SocketAddr,
+    path: String,
+}
+
+impl Server {
+    /// Finds the API server of a kubeconfig.
+    ///
+    /// # Errors
+    /// When it names none.
+    pub fn of(stage: &Stage, kubeconfig: &Path) -> Result<Self> {
+        let view = ["config", "view", "--minify", "-o", "json"];
+        let view = stage.kubectl(&view).env("KUBECONFIG", kubeconfig).ok()?;
+        let view: Value = serde_json::from_slice(&view.stdout)?;
+        let text =
+            |path: &str| view.pointer(path).and_then(Value::as_str).context("no cluster in the kubeconfig");
+        let (address, path) = resolve(text("/clusters/0/cluster/server")?)?;
+        Ok(Self { name: text("/clusters/0/name")?.into(), address, path: path.into() })
+    }
+
+    /// Returns where it listens.
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Copies the kubeconfig, with what listens at `by` in place of the API server, and with more options of its cluster.
+    pub(crate) fn replaced(
+        &self,
+        stage: &Stage,
+        kubeconfig: &Path,
+        by: SocketAddr,
+        more: &[&str],
+    ) -> Result<PathBuf> {
+        let copy = stage.path(&format!("through-{}.kubeconfig", by.port()));
+        fs::copy(kubeconfig, &copy)?;
+        let server = format!("--server=https://{by}{}", self.path);
+        let set = ["config", "set-cluster", &self.name, &server];
+        stage.kubectl(&set).args(more).env("KUBECONFIG", &copy).ok()?;
+        Ok(copy)
     }
 }
 

@@ -9,14 +9,16 @@ mod detour;
 mod environment;
 mod forward;
 mod images;
+mod interception;
 mod running;
 mod stage;
 
 pub use command::{Output, Run};
 pub use daemons::TestDaemon;
-pub use detour::Detour;
+pub use detour::{Detour, Server};
 pub use environment::Environment;
 pub use forward::Forward;
 pub use images::{SourceImage, random_bytes};
+pub use interception::Interception;
 pub use running::Running;
 pub use stage::Stage;

@@ -30,6 +30,9 @@ pub use place::{Place, fetch_each, fetch_into};
 pub use stream::stream_blob;
 pub use tree::{AttachedTree, Tree, fetch_referrers, fetch_tree};
 
+/// A part of a blob, by offsets in it.
+type Extent = std::ops::Range<u64>;
+
 /// How long a range is tried again, since it last got further.
 const PATIENCE: Duration = Duration::from_secs(120);
 

@@ -4,6 +4,7 @@ mod answer;
 mod early;
 mod error;
 mod line;
+mod pace;
 mod probe;
 mod round_trip;
 mod scouted;
@@ -124,7 +125,8 @@ impl Session {
         right: Right,
         ahead: Option<&Ahead>,
     ) -> Result<Self, SessionError> {
-        let line = Line { channel, tokens, right, round_trip: Arc::new(RoundTrip::unknown()) };
+        let line =
+            Line { channel, tokens, right, round_trip: Arc::new(RoundTrip::unknown()), pace: Arc::default() };
         let early = Early::default();
         let hello = Self::ask_first(&line, &early, ahead).await?;
         let clear = line.channel.clear().filter(|_| hello.can(ticket::CAPABILITY));

@@ -3,9 +3,9 @@
 //! Like the real one it strips `Authorization`, asks for gzip where no encoding is named, prefixes `Location`, answers by
 //! itself with a `Status` when the pod is away, and does not verify the pod's certificate.
 
-mod behaviour;
+pub(crate) mod behaviour;
 mod exec;
-mod forward;
+pub(crate) mod forward;
 mod objects;
 mod port_forward;
 mod spdy;

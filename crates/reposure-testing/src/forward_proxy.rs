@@ -1,4 +1,4 @@
-//! A proxy for all that goes out, as companies have one: HTTP/1.1 `CONNECT`.
+//! A proxy for all that goes out, as companies have one: HTTP/1.1 `CONNECT`, over TCP or over TLS.
 
 use std::{
     io,
@@ -7,10 +7,13 @@ use std::{
 };
 
 use tokio::{
-    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
+    io::{AsyncBufRead, AsyncBufReadExt as _, AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader},
     net::{TcpListener, TcpStream},
     task::{AbortHandle, JoinSet},
 };
+use tokio_rustls::TlsAcceptor;
+
+use crate::registry::tls::Identity;
 
 /// The most that is read of a request, in lines.
 const LINES: usize = 100;
@@ -28,6 +31,7 @@ pub struct Asked {
 #[derive(Debug)]
 pub struct ForwardProxy {
     address: SocketAddr,
+    authority: Option<String>,
     asked: Arc<Mutex<Vec<Asked>>>,
     task: AbortHandle,
 }
@@ -39,16 +43,40 @@ impl ForwardProxy {
     /// When it cannot listen.
     pub async fn start(target: Option<SocketAddr>) -> io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
+        Self::listen(listener, None, target)
+    }
+
+    /// Does the same over TLS, with a certificate of an [`authority`](Self::authority) made at start.
+    ///
+    /// # Errors
+    /// When it cannot listen.
+    pub async fn start_over_tls(target: Option<SocketAddr>) -> io::Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let identity = Identity::new(listener.local_addr()?, &[])?;
+        Self::listen(listener, Some(identity), target)
+    }
+
+    fn listen(
+        listener: TcpListener,
+        identity: Option<Identity>,
+        target: Option<SocketAddr>,
+    ) -> io::Result<Self> {
         let (address, asked) = (listener.local_addr()?, Arc::new(Mutex::default()));
         let theirs = Arc::clone(&asked);
+        let (tls, authority) = identity.map(|identity| (identity.acceptor, identity.authority)).unzip();
         let task = tokio::spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
-                connections.spawn(serve(stream, target, Arc::clone(&theirs)));
+                connections.spawn(welcome(stream, tls.clone(), target, Arc::clone(&theirs)));
                 while connections.try_join_next().is_some() {}
             }
         });
-        Ok(Self { address, asked, task: task.abort_handle() })
+        Ok(Self { address, authority, asked, task: task.abort_handle() })
+    }
+
+    /// Returns the PEM of the authority, where it speaks TLS.
+    pub fn authority(&self) -> Option<&str> {
+        self.authority.as_deref()
     }
 
     /// Returns `host:port`.
@@ -68,8 +96,20 @@ impl Drop for ForwardProxy {
     }
 }
 
-async fn serve(
+async fn welcome(
     stream: TcpStream,
+    tls: Option<TlsAcceptor>,
+    target: Option<SocketAddr>,
+    asked: Arc<Mutex<Vec<Asked>>>,
+) -> io::Result<()> {
+    match tls {
+        Some(tls) => serve(tls.accept(stream).await?, target, asked).await,
+        None => serve(stream, target, asked).await,
+    }
+}
+
+async fn serve(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
     target: Option<SocketAddr>,
     asked: Arc<Mutex<Vec<Asked>>>,
 ) -> io::Result<()> {
@@ -85,7 +125,7 @@ async fn serve(
     tokio::io::copy_bidirectional(&mut client, &mut server).await.map(drop)
 }
 
-async fn read(client: &mut BufReader<TcpStream>) -> io::Result<Asked> {
+async fn read(client: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Asked> {
     let mut asked = Asked::default();
     client.read_line(&mut asked.line).await?;
     asked.line.truncate(asked.line.trim_end().len());

@@ -7,13 +7,16 @@
 mod any_certificate;
 pub mod api_server;
 mod forward_proxy;
+mod middle_box;
 pub mod random;
 mod raw_server;
 pub mod registry;
 pub mod relay;
+mod socks_proxy;
 
 pub use api_server::FakeApiServer;
 pub use forward_proxy::{Asked, ForwardProxy};
+pub use middle_box::{MiddleBox, Passed};
 pub use random::RandomImage;
 pub use raw_server::{RawAnswer, RawServer, When};
 pub use registry::sha256 as digest_of;
@@ -22,3 +25,4 @@ pub use registry::{
     Injection, Judge, LocationForm, MemoryRegistry, Options, Quirks, Rule, TagDelete, Users,
 };
 pub use relay::Relay;
+pub use socks_proxy::{SocksProxy, SocksTarget, Wanted};

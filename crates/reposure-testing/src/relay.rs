@@ -73,6 +73,12 @@ impl Relay {
         self.shared.forget();
     }
 
+    /// Lets all connections lead nowhere for good, as a middle box does that has lost its other side: what is sent on them is
+    /// taken and acknowledged. Others go as before. It may return a moment before.
+    pub fn swallow(&self) {
+        self.shared.swallow();
+    }
+
     /// Returns what was counted.
     pub fn counts(&self) -> Counts {
         self.shared.counts()

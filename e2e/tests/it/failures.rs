@@ -8,6 +8,9 @@ use std::{
 use anyhow::{Result, ensure};
 use reposure_e2e::Stage;
 use reposure_testing::random::RandomImage;
+use serde_json::json;
+
+use crate::middle::assert_pulled;
 
 #[test]
 fn a_bad_source_is_named_and_leaves_no_tag() -> Result<()> {
@@ -89,5 +92,38 @@ fn what_is_not_there_is_named() -> Result<()> {
             stage.reposure(&["image", "list", "default"]).env("KUBECONFIG", "/nonexistent").output()?;
         ensure!(output.code != Some(0), "{output}");
         Ok(())
+    })
+}
+
+/// What does not fit is said to be so, leaves no tag, and takes no room from what does.
+#[test]
+fn a_registry_whose_disk_is_full_is_named() -> Result<()> {
+    /// What images have in the registry, in bytes.
+    const DISK: usize = 16 << 20;
+    Stage::play("full-disk", |stage| {
+        let volumes = "jsonpath={.spec.template.spec.volumes[?(@.emptyDir)].name}";
+        let names = stage.kubectl(&["get", "deployment/reposure-simple", "-o", volumes]).ok()?.text();
+        let disk = json!({"medium": "Memory", "sizeLimit": DISK.to_string()});
+        let volumes: Vec<_> =
+            names.split_whitespace().map(|name| json!({"name": name, "emptyDir": disk})).collect();
+        ensure!(!volumes.is_empty(), "the registry has no such volume");
+        let patch = json!({"spec": {"template": {"spec": {"volumes": volumes}}}}).to_string();
+        stage.kubectl(&["patch", "deployment/reposure-simple", "-p", &patch]).ok()?;
+        stage.kubectl(&["rollout", "status", "deployment/reposure-simple", "--timeout=90s"]).ok()?;
+        stage.kubectl(&["wait", "--for=condition=Ready", "registry/default", "--timeout=120s"]).ok()?;
+
+        let large = RandomImage::new(64, 1, 2 * DISK)?;
+        large.write_oci_archive("v1", File::create(stage.path("large.tar"))?)?;
+        let refused = stage.reposure(&["image", "push", "default", "large:v1", "large.tar"]).output()?;
+        ensure!(refused.code.is_some_and(|code| code != 0), "it fits: {refused}");
+        ensure!(refused.stderr.contains("registry"), "the hop is not named: {refused}");
+        let listed = stage.reposure(&["image", "list", "default"]).ok()?;
+        ensure!(listed.text().is_empty(), "a tag is left: {listed}");
+
+        let small = RandomImage::new(65, 1, DISK / 2)?;
+        small.write_oci_archive("v1", File::create(stage.path("small.tar"))?)?;
+        stage.reposure(&["image", "push", "default", "small:v1", "small.tar"]).ok()?;
+        stage.reposure(&["image", "pull", "default", "small:v1", "pulled.tar"]).ok()?;
+        assert_pulled(stage, "pulled.tar", &small)
     })
 }

@@ -14,6 +14,7 @@ pub(crate) const MEBIBYTE: u64 = 1 << 20;
 pub(crate) const SLOW: Link = Link {
     round_trip: Duration::ZERO,
     bandwidth: Some(16 << 10),
+    total: None,
     blackhole: false,
     idle: None,
     cuts: None,

@@ -193,7 +193,7 @@ fn of_pull(error: &PullError) -> Option<Kind> {
             _ => None,
         },
         PullError::Image(error) => of_image(error),
-        PullError::Blob { .. } => Some(Kind::Verification),
+        PullError::Blob { .. } | PullError::Damaged(_) => Some(Kind::Verification),
         PullError::Ask { .. }
         | PullError::Range { .. }
         | PullError::Write(_)

@@ -16,7 +16,7 @@ use reposure_parcel::{
 use reposure_surrogate::Surrogate;
 use reposure_testing::{
     Auth, Cluster, FakeApiServer, ForwardProxy, ImageStreamApi, MemoryRegistry, Options, Quirks, RandomImage,
-    Rule, api_server::Behaviour,
+    Rule, SocksProxy, api_server::Behaviour,
 };
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -112,15 +112,30 @@ impl TestEnvironment {
 
     /// Starts a stand-in for an API server, before the surrogate.
     pub(crate) fn api_server_before_surrogate(&self) -> FakeApiServer {
-        let surrogate = self.scene.as_ref().unwrap().surrogate.address();
-        let server = self.runtime.block_on(FakeApiServer::start(surrogate, Behaviour::default())).unwrap();
+        let server = FakeApiServer::start(self.surrogate(), Behaviour::default());
+        let server = self.runtime.block_on(server).unwrap();
         server.lead_sessions(&sessions(self.folder.path()), &greeting("test"), &[COPIED]);
         server
+    }
+
+    /// Returns where the surrogate listens.
+    pub(crate) fn surrogate(&self) -> SocketAddr {
+        self.scene.as_ref().unwrap().surrogate.address()
     }
 
     /// Starts a proxy that leads to `target`, or refuses everything.
     pub(crate) fn forward_proxy(&self, target: Option<SocketAddr>) -> ForwardProxy {
         self.runtime.block_on(ForwardProxy::start(target)).unwrap()
+    }
+
+    /// Starts the same over TLS.
+    pub(crate) fn forward_proxy_over_tls(&self, target: Option<SocketAddr>) -> ForwardProxy {
+        self.runtime.block_on(ForwardProxy::start_over_tls(target)).unwrap()
+    }
+
+    /// Starts a proxy that speaks SOCKS 5, and leads to `target` or refuses everything.
+    pub(crate) fn socks_proxy(&self, target: Option<SocketAddr>) -> SocksProxy {
+        self.runtime.block_on(SocksProxy::start(target, false)).unwrap()
     }
 
     /// Ends the registry; the surrogate stays.

@@ -22,6 +22,7 @@ mod pulls;
 mod readers;
 mod reference;
 mod referrers;
+mod resumed;
 mod shells;
 mod simple;
 mod sources;

@@ -176,3 +176,41 @@ fn a_proxy_that_refuses_is_named_without_its_user() {
     assert_eq!(output.code, 2, "{output}");
     assert!(output.stderr.contains("HTTP_PROXY") && !output.stderr.contains("hunter2"), "{output}");
 }
+
+/// What it shows is trusted as what the API server shows is, as with kubectl.
+#[test]
+fn a_proxy_may_speak_tls_or_socks() {
+    let scene = Scene::new();
+    let target = Some(scene.api_server.address());
+    let (tls, socks) =
+        (scene.environment.forward_proxy_over_tls(target), scene.environment.socks_proxy(target));
+    scene.environment.write("proxy.crt", tls.authority().unwrap());
+    let server = format!("http://{ADDRESS}:{}", scene.port());
+    for (proxy, is_tls) in [
+        (format!("https://{}", tls.host()), true),
+        (format!("socks5://{}", socks.host()), false),
+        (format!("socks5h://{}", socks.host()), false),
+    ] {
+        for by_kubeconfig in [true, false] {
+            let mut cluster =
+                json!({"server": server, "certificate-authority": scene.environment.path("proxy.crt")});
+            if by_kubeconfig {
+                cluster["proxy-url"] = proxy.clone().into();
+            }
+            scene.write_kubeconfig(&cluster);
+            let variable = (!by_kubeconfig).then_some(("HTTP_PROXY", &proxy));
+            let output = scene.list(|command| command.envs(variable));
+            assert_eq!(output.code, 0, "{proxy}: {output}");
+            let used = (!tls.asked().is_empty(), !socks.wanted().is_empty());
+            assert_eq!(used, (is_tls, !is_tls), "{proxy}");
+        }
+    }
+    // Of an authority that nobody knows.
+    let proxy = format!("https://me:hunter2@{}", tls.host());
+    scene.write_kubeconfig(&json!({"server": server, "proxy-url": proxy}));
+    let output = scene.list(|command| command);
+    assert_eq!(output.code, 5, "{output}");
+    assert!(output.stderr.contains(&format!("the proxy https://{}", tls.host())), "{output}");
+    assert!(!output.stderr.contains("hunter2"), "{output}");
+    assert!(tls.asked().is_empty(), "it was shown a password");
+}

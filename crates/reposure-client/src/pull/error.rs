@@ -71,6 +71,9 @@ pub enum PullError {
         #[source]
         source: BlobError,
     },
+    /// The same, where some of it was there at first: that may be what is wrong, and to fetch all of it may do.
+    #[error("what an earlier pull left does not fit what the manifest names")]
+    Damaged(#[source] Box<Self>),
     /// The sink does not take a piece.
     #[error("cannot write what was pulled")]
     Sink(#[source] BoxError),
@@ -88,6 +91,14 @@ impl PullError {
         Self::Blob { path: blob_path(repository, blob), source }
     }
 
+    /// Takes wrong bytes for those that were there at first.
+    pub(super) fn of_what_was_found(self) -> Self {
+        match self {
+            Self::Blob { .. } => Self::Damaged(Box::new(self)),
+            error => error,
+        }
+    }
+
     /// Returns how long the same request is to wait, if the API server or the registry said so.
     pub(super) fn retry_after(&self) -> Option<Duration> {
         match self {
@@ -98,7 +109,7 @@ impl PullError {
     }
 
     /// Tells whether the same request may succeed later.
-    pub(super) fn is_transient(&self) -> bool {
+    pub fn is_transient(&self) -> bool {
         match self {
             Self::Range { source, .. } => source.is_transient(),
             // The registry, or what is before it, is short of something.

@@ -7,12 +7,12 @@ use std::{
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use http::StatusCode;
-use reposure_oci::{Body, Descriptor, ImageName};
+use reposure_oci::{Body, Descriptor, ImageName, sink::Record};
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{
-    PATIENCE, PullError, PullOptions,
+    Extent, PATIENCE, PullError, PullOptions,
     batch::Batch,
     began,
     check::{Blobs, Check},
@@ -39,12 +39,25 @@ pub struct Place {
     pub start: u64,
     /// Whether what is written goes to the disk at once, so that little is left to be synced in the end.
     pub durable: bool,
+    /// What is in the file already, which is verified and not fetched, and where to note what is written.
+    pub record: Option<Arc<Record>>,
+}
+
+impl Place {
+    /// Returns what is there of the blob already, by offsets in it.
+    fn found(&self) -> Vec<Extent> {
+        let Some(record) = &self.record else { return Vec::new() };
+        let within = |offset: u64| offset.saturating_sub(self.start).min(self.blob.size);
+        let found = record.found().into_iter().map(|range| within(range.start)..within(range.end));
+        found.filter(|range| !range.is_empty()).collect()
+    }
 }
 
 /// Fetches blobs of the repository of `name` into their places, several ranges at once, and verifies each.
 ///
 /// # Errors
-/// When a blob cannot be had or written, or is not what its descriptor says. The places hold anything then.
+/// When a blob cannot be had or written, or is not what its descriptor says; [`PullError::Damaged`] where that may be due to what was
+/// there at first. The places hold anything then, but for what was noted in their records.
 ///
 /// # Cancel safety
 /// Dropping the future ends every exchange; a write that has begun is completed.
@@ -77,15 +90,23 @@ pub async fn fetch_each(
 ) -> Result<(), PullError> {
     let blobs: Vec<Descriptor> = places.iter().map(|place| place.blob.clone()).collect();
     began(&blobs, progress);
+    let found: Vec<Vec<Extent>> = places.iter().map(Place::found).collect();
     let (jobs, shortest) = options.flight(session);
-    let length = segment(&blobs, jobs, shortest, options.longest_range);
+    let length = segment(left_of(&blobs, &found), jobs, shortest, options.longest_range);
     let tickets = session.tickets(&name.repository, &blobs, options.near).await.map(Arc::new);
     let checked = Arc::new(Blobs::new(&name.repository, &places));
     let (check, fetched) = Check::start(checked.clone(), progress, finished);
+    let goes_on = found.iter().any(|found| !found.is_empty());
+    let queue = Queue::new(&name.repository, blobs, &found, length);
+    for range in queue.found(&found) {
+        progress.send(Event::Advanced { part: range.blob, bytes: range.length() });
+        // It is listened to: the check ends with a sender.
+        let _ = fetched.send(range);
+    }
     let fetch = Fetch {
         session: session.clone(),
         tickets,
-        queue: Arc::new(Queue::new(&name.repository, blobs, length)),
+        queue: Arc::new(queue),
         places: places.into(),
         checked,
         progress: progress.clone(),
@@ -99,12 +120,19 @@ pub async fn fetch_each(
             .try_collect::<()>()
             .await
     };
-    tokio::try_join!(fetching, check.done()).map(drop)
+    let done = tokio::try_join!(fetching, check.done()).map(drop);
+    done.map_err(|error| if goes_on { error.of_what_was_found() } else { error })
+}
+
+/// Returns how many bytes there are to fetch.
+fn left_of(blobs: &[Descriptor], found: &[Vec<Extent>]) -> u64 {
+    let total = blobs.iter().fold(0_u64, |total, blob| total.saturating_add(blob.size));
+    let found = found.iter().flatten().map(|range| range.end - range.start).sum();
+    total.saturating_sub(found)
 }
 
 /// Returns the length of the ranges: long ones cost the registry least, but every connection should have its share to the end.
-fn segment(blobs: &[Descriptor], jobs: usize, shortest: u64, longest: u64) -> u64 {
-    let total = blobs.iter().fold(0_u64, |total, blob| total.saturating_add(blob.size));
+fn segment(total: u64, jobs: usize, shortest: u64, longest: u64) -> u64 {
     let share = total / (2 * jobs.max(1) as u64);
     share.clamp(shortest, longest.max(shortest))
 }
@@ -190,9 +218,12 @@ impl Fetch {
     async fn write(&self, left: &mut Range, batch: Batch) -> Result<(), PullError> {
         let (blob, start, checked) = (left.blob, left.start, self.checked.clone());
         let (file, at) = (self.places[blob].file.clone(), self.places[blob].start + start);
-        let length = batch.length();
+        let (length, record) = (batch.length(), self.places[blob].record.clone());
         let written = tokio::task::spawn_blocking(move || {
             batch.write_at(&file, at).map_err(PullError::Write)?;
+            if let Some(record) = record {
+                record.note(&(at..at + length));
+            }
             // Only now: what is checked may be taken for whole.
             checked.written(blob, start, batch.pieces())
         });

@@ -1,10 +1,13 @@
 //! Which range is fetched next.
 
-use std::sync::{Mutex, PoisonError};
+use std::{
+    collections::VecDeque,
+    sync::{Mutex, PoisonError},
+};
 
 use reposure_oci::{Descriptor, RepositoryName};
 
-use super::range::Range;
+use super::{Extent, range::Range};
 
 /// What is left of the blobs of a pull.
 ///
@@ -12,51 +15,87 @@ use super::range::Range;
 /// written; who finds nothing there begins a blob, and when all are begun he helps with the largest rest, at its end.
 pub(super) struct Queue {
     rows: Mutex<Vec<Row>>,
+    /// All of each blob.
+    whole: Vec<Range>,
     length: u64,
 }
 
 struct Row {
-    /// What nobody has taken yet.
-    left: Range,
+    /// What nobody has taken yet, in order.
+    left: VecDeque<Range>,
     is_begun: bool,
 }
 
 impl Queue {
-    /// All of `blobs`, in ranges of `length` bytes. An empty blob gives an empty range, so that its end is seen.
-    pub(super) fn new(repository: &RepositoryName, blobs: Vec<Descriptor>, length: u64) -> Self {
-        let row =
-            |(blob, descriptor)| Row { left: Range::whole(repository, blob, descriptor), is_begun: false };
-        Self { rows: Mutex::new(blobs.into_iter().enumerate().map(row).collect()), length: length.max(1) }
+    /// All of `blobs` but what was `found` of each, in ranges of `length` bytes. An empty blob gives an empty range, so that its end is
+    /// seen.
+    pub(super) fn new(
+        repository: &RepositoryName,
+        blobs: Vec<Descriptor>,
+        found: &[Vec<Extent>],
+        length: u64,
+    ) -> Self {
+        let whole = |(blob, descriptor)| Range::whole(repository, blob, descriptor);
+        let whole: Vec<_> = blobs.into_iter().enumerate().map(whole).collect();
+        let rows = whole.iter().zip(found).map(|(whole, found)| Row::new(whole, found)).collect();
+        Self { rows: Mutex::new(rows), whole, length: length.max(1) }
+    }
+
+    /// Returns what was found, as ranges of the blobs.
+    pub(super) fn found(&self, found: &[Vec<Extent>]) -> Vec<Range> {
+        let of = |(whole, found): (&Range, &Vec<Extent>)| -> Vec<Range> {
+            found.iter().map(|found| whole.part(found.start, found.end)).collect()
+        };
+        self.whole.iter().zip(found).flat_map(of).collect()
     }
 
     /// Takes a range, for one who has fetched a range of the blob `last`.
     pub(super) fn take(&self, last: Option<usize>) -> Option<Range> {
         let mut rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(row) = last.and_then(|blob| rows.get_mut(blob)).filter(|row| row.left.length() > 0) {
-            return Some(row.take_first(self.length));
+        if let Some(row) = last.and_then(|blob| rows.get_mut(blob)).filter(|row| row.length() > 0) {
+            return row.take_first(self.length);
         }
         if let Some(row) = rows.iter_mut().find(|row| !row.is_begun) {
-            return Some(row.take_first(self.length));
+            return row.take_first(self.length);
         }
-        let largest = rows.iter_mut().max_by_key(|row| row.left.length())?;
-        (largest.left.length() > 0).then(|| largest.take_last(self.length))
+        let largest = rows.iter_mut().max_by_key(|row| row.length())?;
+        if largest.length() > 0 { largest.take_last(self.length) } else { None }
     }
 }
 
 impl Row {
-    fn take_first(&mut self, length: u64) -> Range {
-        self.is_begun = true;
-        let (start, end) = (self.left.start, self.left.end);
-        let border = end.min(start.saturating_add(length));
-        self.left.start = border;
-        self.left.part(start, border)
+    fn new(whole: &Range, found: &[Extent]) -> Self {
+        let starts = std::iter::once(whole.start).chain(found.iter().map(|found| found.end));
+        let ends = found.iter().map(|found| found.start).chain([whole.end]);
+        let gaps = starts.zip(ends).filter(|(start, end)| start < end);
+        let mut left: VecDeque<_> = gaps.map(|(start, end)| whole.part(start, end)).collect();
+        if whole.length() == 0 {
+            left.push_back(whole.clone());
+        }
+        Self { is_begun: left.is_empty(), left }
     }
 
-    fn take_last(&mut self, length: u64) -> Range {
-        let (start, end) = (self.left.start, self.left.end);
-        let border = start.max(end.saturating_sub(length));
-        self.left.end = border;
-        self.left.part(border, end)
+    fn length(&self) -> u64 {
+        self.left.iter().map(Range::length).sum()
+    }
+
+    fn take_first(&mut self, length: u64) -> Option<Range> {
+        self.is_begun = true;
+        let first = self.left.pop_front()?;
+        let border = first.end.min(first.start.saturating_add(length));
+        if border < first.end {
+            self.left.push_front(first.part(border, first.end));
+        }
+        Some(first.part(first.start, border))
+    }
+
+    fn take_last(&mut self, length: u64) -> Option<Range> {
+        let last = self.left.pop_back()?;
+        let border = last.start.max(last.end.saturating_sub(length));
+        if last.start < border {
+            self.left.push_back(last.part(last.start, border));
+        }
+        Some(last.part(border, last.end))
     }
 }
 
@@ -70,8 +109,12 @@ mod tests {
     use super::*;
 
     fn queue(sizes: &[u64], length: u64) -> Queue {
+        queue_behind(sizes, &vec![Vec::new(); sizes.len()], length)
+    }
+
+    fn queue_behind(sizes: &[u64], found: &[Vec<Extent>], length: u64) -> Queue {
         let blob = |size: &u64| Descriptor::new(MediaType::OCTET_STREAM, Digest::sha256_of(b""), *size);
-        Queue::new(&"app".parse().unwrap(), sizes.iter().map(blob).collect(), length)
+        Queue::new(&"app".parse().unwrap(), sizes.iter().map(blob).collect(), found, length)
     }
 
     fn taken(queue: &Queue, last: Option<usize>) -> Option<(usize, u64, u64)> {
@@ -86,6 +129,18 @@ mod tests {
         assert_eq!(taken(&queue, Some(1)), Some((2, 0, 0)));
         assert_eq!(taken(&queue, Some(2)), Some((0, 15, 25)));
         assert_eq!(taken(&queue, Some(0)), Some((0, 10, 15)));
+        assert_eq!(taken(&queue, Some(0)), None);
+    }
+
+    #[test]
+    fn what_was_found_is_not_fetched() {
+        let found = [vec![0..10, 15..20], vec![0..2, 2..5], vec![], vec![7..8, 8..9]];
+        let queue = queue_behind(&[25, 5, 0, 9], &found, 10);
+        let parts: Vec<_> =
+            queue.found(&found).iter().map(|range| (range.blob, range.start, range.end)).collect();
+        assert_eq!(parts, [(0, 0, 10), (0, 15, 20), (1, 0, 2), (1, 2, 5), (3, 7, 8), (3, 8, 9)]);
+        let ranges: Vec<_> = std::iter::from_fn(|| taken(&queue, None)).collect();
+        assert_eq!(ranges, [(0, 10, 15), (2, 0, 0), (3, 0, 7), (0, 20, 25)]);
         assert_eq!(taken(&queue, Some(0)), None);
     }
 

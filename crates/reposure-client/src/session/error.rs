@@ -102,9 +102,10 @@ impl SessionError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Channel { source, .. } => source.hop != Hop::Credentials,
-            Self::ApiServer { status, .. } => {
+            Self::ApiServer { status, message, .. } => {
                 // 404: the pod is deleted, and comes back under its name. 500, 502, 503, 504: it is away, or the API server is.
                 matches!(status.as_u16(), 404 | 408 | 429 | 500 | 502 | 503 | 504)
+                    || *status == StatusCode::BAD_REQUEST && is_of_new_pod(message)
             }
             Self::Problem { problem, .. } => problem.transient,
             Self::Broken { .. } | Self::Timeout { .. } => true,
@@ -156,5 +157,29 @@ impl SessionError {
                 "surrogate"
             }
         }
+    }
+}
+
+/// Tells whether the API server speaks of a pod that is new: one that has no address yet, for its proxy, or no node, for the rest.
+fn is_of_new_pod(message: &str) -> bool {
+    message == "address not allowed" || message.ends_with("does not have a host assigned")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pod_that_is_new_is_waited_for() {
+        let answer = |status: u16, message: &str| SessionError::ApiServer {
+            path: "/".into(),
+            status: StatusCode::from_u16(status).unwrap(),
+            message: message.into(),
+            retry_after: None,
+        };
+        assert!(answer(400, "address not allowed").is_transient());
+        assert!(answer(400, "pod reposure-surrogate-default-0 does not have a host assigned").is_transient());
+        assert!(!answer(400, "the request is malformed").is_transient());
+        assert!(!answer(403, "address not allowed").is_transient());
     }
 }

@@ -12,13 +12,11 @@ use reposure_parcel::{
 use secrecy::ExposeSecret as _;
 use tokio::time::{Instant, timeout};
 
-use super::{Answer, SessionError, answer, request, round_trip::RoundTrip};
+use super::{Answer, SessionError, answer, pace::Pace, request, round_trip::RoundTrip};
 use crate::{channel::Channel, token::TokenSource};
 
 /// How long any answer may take to begin: a surrogate answers within `limits::SILENCE` once a request is there whole.
 pub(super) const ANSWER_DEADLINE: Duration = Duration::from_secs(30);
-/// The slowest link on which a request's body still arrives in time, in bytes a second: a poor mobile link.
-const SLOWEST_LINK: u64 = 32 << 10;
 
 /// A channel, and who speaks over it.
 #[derive(Debug)]
@@ -27,13 +25,14 @@ pub(super) struct Line {
     pub(super) tokens: Arc<dyn TokenSource>,
     pub(super) right: Right,
     pub(super) round_trip: Arc<RoundTrip>,
+    pub(super) pace: Arc<Pace>,
 }
 
 impl Line {
     /// Returns the same over another channel.
     pub(super) fn over(&self, channel: Arc<dyn Channel>) -> Self {
-        let (tokens, right, round_trip) = (self.tokens.clone(), self.right, self.round_trip.clone());
-        Self { channel, tokens, right, round_trip }
+        let (tokens, right) = (self.tokens.clone(), self.right);
+        Self { channel, tokens, right, round_trip: self.round_trip.clone(), pace: self.pace.clone() }
     }
 
     /// Asks who is there, and checks that there is a version that both speak.
@@ -86,13 +85,19 @@ impl Line {
         let path = request.uri().path().to_owned();
         // The API server's HTTP client asks for gzip where no encoding is named, and unpacks it: a digest would not fit.
         request.headers_mut().insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        let patience = ANSWER_DEADLINE + Duration::from_secs(request.body().len() as u64 / SLOWEST_LINK);
-        let began = Instant::now();
-        let response = timeout(patience, self.channel.send(request))
-            .await
-            .map_err(|_| SessionError::Timeout { path: path.clone(), waited: patience })?
-            .map_err(|source| SessionError::Channel { channel: self.channel.name(), path, source })?;
+        let length = request.body().len();
+        let (patience, began) = (self.pace.patience(length), Instant::now());
+        let Ok(answered) = timeout(patience, self.channel.send(request)).await else {
+            self.pace.forget();
+            return Err(SessionError::Timeout { path, waited: patience });
+        };
+        let response = answered.map_err(|source| SessionError::Channel {
+            channel: self.channel.name(),
+            path,
+            source,
+        })?;
         self.round_trip.note(began.elapsed());
+        self.pace.note(length, began.elapsed());
         Ok(response)
     }
 

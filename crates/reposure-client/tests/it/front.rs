@@ -1,16 +1,19 @@
 //! What stands before an API server: those who say when to come back, and those who speak HTTP/2 alone.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use reposure_client::{
     progress::Progress,
     pull::PullOptions,
     push::{PushOptions, push},
-    session::SessionError,
+    session::{Session, SessionError},
 };
 use reposure_parcel::wire::Right;
 use reposure_testing::{
-    ForwardProxy, RandomImage,
+    ForwardProxy, RandomImage, SocksProxy, SocksTarget, Wanted,
     api_server::{Behaviour, Failure, How},
 };
 use tokio::task::JoinSet;
@@ -95,22 +98,99 @@ async fn a_proxy_leads_to_what_speaks_http_2_alone_and_to_what_does_not() {
         let scene = Scene::with(Behaviour { http2_only, ..Behaviour::default() }).await;
         let proxy = ForwardProxy::start(Some(scene.api_server.address())).await.unwrap();
         let layers = RandomImage::new(seed, 2, 6 << 20).unwrap();
-        let artifact = scene.open(scene.write_oci_archive(&layers)).await;
         scene.fail("/4194304", How::CutAfter);
         let at = format!("http://me:p%40ss@{}", proxy.host());
-        let session = scene.session_behind(&at, Right::Push).await.unwrap();
-        push(session.clone(), &artifact, &image("app:v1"), PushOptions::default(), Progress::none())
-            .await
-            .unwrap();
-        scene.assert_holds(&layers, "app", "v1");
-        let pulled = pull::pull_into_file_over(&session, "app:v1", PullOptions::default()).await.unwrap();
-        assert!(pulled == layers.blobs());
+        there_and_back(&scene, &scene.session_behind(&at, Right::Push).await.unwrap(), &layers).await;
         let asked = proxy.asked();
         let line = format!("CONNECT {0} HTTP/1.1", scene.api_server.address());
         assert!(!asked.is_empty() && asked.iter().all(|asked| asked.line == line), "{asked:?}");
         let user = Some("Basic bWU6cEBzcw==".to_owned());
         assert!(asked.iter().all(|asked| asked.authorization == user), "{asked:?}");
     }
+}
+
+/// A proxy of either kind; over TLS, it may be shown a password.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_may_speak_tls_itself() {
+    let scene = Scene::new().await;
+    let proxy = ForwardProxy::start_over_tls(Some(scene.api_server.address())).await.unwrap();
+    let layers = RandomImage::new(124, 2, 6 << 20).unwrap();
+    let at = format!("https://me:p%40ss@{}", proxy.host());
+    there_and_back(&scene, &scene.session_behind(&at, Right::Push).await.unwrap(), &layers).await;
+    let asked = proxy.asked();
+    let user = Some("Basic bWU6cEBzcw==".to_owned());
+    assert!(!asked.is_empty() && asked.iter().all(|asked| asked.authorization == user), "{asked:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_may_speak_socks_5() {
+    for (seed, scheme, user) in
+        [(125, "socks5", None), (126, "socks5h", Some(("me".to_owned(), "p@ss".to_owned())))]
+    {
+        let scene = Scene::new().await;
+        let address = scene.api_server.address();
+        let proxy = SocksProxy::start(Some(address), user.is_some()).await.unwrap();
+        let layers = RandomImage::new(seed, 2, 6 << 20).unwrap();
+        let shown = user.as_ref().map_or("", |_| "me:p%40ss@");
+        let at = format!("{scheme}://{shown}{}", proxy.host());
+        there_and_back(&scene, &scene.session_behind(&at, Right::Push).await.unwrap(), &layers).await;
+        let wanted = proxy.wanted();
+        let expected = Wanted { target: SocksTarget::Address(address), user };
+        assert!(!wanted.is_empty() && wanted.iter().all(|wanted| *wanted == expected), "{wanted:?}");
+    }
+}
+
+/// An address goes as an address, in either version of IP, and a name as a name, which the proxy alone may know.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_that_speaks_socks_5_gets_addresses_and_names() {
+    let scene = Scene::new().await;
+    let proxy = SocksProxy::start(Some(scene.api_server.address()), true).await.unwrap();
+    // As long as those of cloud providers. Together they may not be longer than what hyper-util has room for, 262 bytes.
+    let name = format!("{}.gr7.eu-west-1.eks.example", "ABCDEF0123456789".repeat(2));
+    let password = "x".repeat(100);
+    for (host, target) in [
+        ("[fd00::1]", SocksTarget::Address("[fd00::1]:6443".parse().unwrap())),
+        ("10.1.2.3", SocksTarget::Address("10.1.2.3:6443".parse().unwrap())),
+        (&name, SocksTarget::Name(name.to_lowercase(), 6443)),
+    ] {
+        let at = format!("socks5://me:{password}@{}", proxy.host());
+        let url = format!("http://{host}:6443");
+        scene.session_to(&url, &at, Right::Pull).await.unwrap();
+        let user = Some(("me".to_owned(), password.clone()));
+        let wanted = proxy.wanted();
+        let expected = Wanted { target, user };
+        assert!(!wanted.is_empty() && wanted.iter().all(|wanted| *wanted == expected), "{wanted:?}");
+    }
+}
+
+/// Those who lead nowhere, and those who want to know more.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_that_speaks_socks_5_and_refuses_is_named() {
+    let scene = Scene::new().await;
+    let refusing = SocksProxy::start(None, true).await.unwrap();
+    let asking = SocksProxy::start(Some(scene.api_server.address()), true).await.unwrap();
+    for (proxy, user) in [(&refusing, "me:hunter2@"), (&asking, "")] {
+        let at = format!("socks5://{user}{}", proxy.host());
+        let text = causes(&scene.session_behind(&at, Right::Pull).await.unwrap_err());
+        assert!(text.contains(&format!("the proxy socks5://{}", proxy.host())), "{text}");
+        assert!(!text.contains("hunter2"), "{text}");
+    }
+}
+
+/// Pushes an image and pulls it again.
+async fn there_and_back(scene: &Scene, session: &Arc<Session>, layers: &RandomImage) {
+    let artifact = scene.open(scene.write_oci_archive(layers)).await;
+    let wanted = image("app:v1");
+    push(session.clone(), &artifact, &wanted, PushOptions::default(), Progress::none()).await.unwrap();
+    scene.assert_holds(layers, "app", "v1");
+    let pulled = pull::pull_into_file_over(session, "app:v1", PullOptions::default()).await.unwrap();
+    assert!(pulled == layers.blobs());
+}
+
+/// Returns an error with all its causes.
+fn causes(error: &SessionError) -> String {
+    let causes = std::iter::successors(Some(error as &dyn std::error::Error), |error| (*error).source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 /// It is named, and what it was shown is not.
@@ -120,8 +200,7 @@ async fn a_proxy_that_refuses_is_named() {
     let proxy = ForwardProxy::start(None).await.unwrap();
     let at = format!("http://me:hunter2@{}", proxy.host());
     let error = scene.session_behind(&at, Right::Pull).await.unwrap_err();
-    let causes = std::iter::successors(Some(&error as &dyn std::error::Error), |error| (*error).source());
-    let text = causes.map(ToString::to_string).collect::<Vec<_>>().join(": ");
+    let text = causes(&error);
     assert!(text.contains(&format!("the proxy http://{}", proxy.host())), "{text}");
     assert!(!text.contains("hunter2"), "{text}");
     // The token came another way.

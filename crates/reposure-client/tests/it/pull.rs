@@ -54,7 +54,7 @@ fn places(file: &Arc<File>, blobs: &[Descriptor]) -> Vec<Place> {
     let mut start = 0;
     let place = |blob: &Descriptor| {
         start += 1000;
-        let place = Place { blob: blob.clone(), file: file.clone(), start, durable: true };
+        let place = Place { blob: blob.clone(), file: file.clone(), start, durable: true, record: None };
         start += blob.size;
         place
     };

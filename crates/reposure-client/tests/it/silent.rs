@@ -29,6 +29,7 @@ const FOUND_OUT: Duration = Duration::from_secs(75);
 const SLOW: Link = Link {
     round_trip: Duration::ZERO,
     bandwidth: Some(2 << 20),
+    total: None,
     blackhole: false,
     idle: None,
     cuts: None,
@@ -42,11 +43,15 @@ fn relay(scene: &Scene, link: Link) -> Arc<Relay> {
 
 /// Waits until so much has gone through a relay, lets it forget all connections that there are, and makes it as fast as it can be.
 async fn forget_after(relay: Arc<Relay>, bytes: u64) {
+    wait_for(&relay, bytes).await;
+    relay.forget();
+    relay.set(Link::default());
+}
+
+async fn wait_for(relay: &Relay, bytes: u64) {
     while relay.counts().up + relay.counts().down < bytes {
         sleep(Duration::from_millis(5)).await;
     }
-    relay.forget();
-    relay.set(Link::default());
 }
 
 /// A balancer or a firewall that has forgotten a connection says nothing to anyone: bytes are not even acknowledged.
@@ -98,6 +103,40 @@ async fn a_pull_goes_on_when_its_connections_are_half_open() {
     }
     while let Some(done) = tasks.join_next().await {
         done.expect("a pull ends well");
+    }
+}
+
+/// What is sent to a middle box that has lost its other side is acknowledged, so that TCP sees nothing wrong. How long a chunk takes is known
+/// by then, since others have arrived.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_push_goes_on_when_its_connections_lead_nowhere() {
+    let mut tasks = JoinSet::new();
+    for channel in 0..3 {
+        tasks.spawn(async move {
+            let scene = Scene::new().await;
+            let layers = RandomImage::new(150 + channel as u64, 2, 24 << 20).unwrap();
+            let artifact = scene.open(scene.write_oci_archive(&layers)).await;
+            let relay = relay(&scene, SLOW);
+            let session = scene.sessions_through(&relay, Right::Push).await[channel].clone();
+            let name = session.channel_name();
+            let theirs = relay.clone();
+            let swallow = tokio::spawn(async move {
+                wait_for(&theirs, 36 << 20).await;
+                theirs.swallow();
+                theirs.set(Link::default());
+            });
+            let wanted = image("app:v1");
+            let began = Instant::now();
+            let pushed = push(session, &artifact, &wanted, PushOptions::default(), Progress::none());
+            let pushed = timeout(FOUND_OUT, pushed).await;
+            pushed.unwrap_or_else(|_| panic!("{name}: it takes too long")).unwrap();
+            assert!(swallow.is_finished(), "{name}: it ended before");
+            assert!(began.elapsed() > Duration::from_secs(20), "{name}: nothing led nowhere");
+            scene.assert_holds(&layers, "app", "v1");
+        });
+    }
+    while let Some(done) = tasks.join_next().await {
+        done.expect("a push ends well");
     }
 }
 

@@ -140,7 +140,17 @@ impl Scene {
         proxy: &str,
         right: Right,
     ) -> Result<Arc<Session>, SessionError> {
-        let mut config = config(&self.api_server.url());
+        self.session_to(&self.api_server.url(), proxy, right).await
+    }
+
+    /// Does the same to an address that the proxy may have its own view of. The token comes another way.
+    pub(crate) async fn session_to(
+        &self,
+        url: &str,
+        proxy: &str,
+        right: Right,
+    ) -> Result<Arc<Session>, SessionError> {
+        let mut config = config(url);
         config.proxy_url = Some(proxy.parse().unwrap());
         let api_server = ApiServer::new(config).unwrap();
         self.session_over(Proxy::new(api_server, "ns", POD, 10250), right).await

@@ -6,10 +6,17 @@ use std::{
     io,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use tempfile::NamedTempFile;
 use tokio::task::JoinError;
+
+use super::{
+    Record,
+    unfinished::{Unfinished, sweep_beside},
+};
+use crate::digest::Digest;
 
 /// The permission bits that are asked for; the process's umask takes from them, as for any new file.
 const MODE: u32 = 0o666;
@@ -65,7 +72,7 @@ pub enum Durability {
 /// A file that is written beside its target and takes its name in [`commit`](Self::commit). Dropped before, it leaves nothing.
 #[derive(Debug)]
 pub struct AtomicFile {
-    file: NamedTempFile,
+    file: Unfinished,
     target: PathBuf,
 }
 
@@ -76,7 +83,25 @@ impl AtomicFile {
     /// # Errors
     /// When the target is there but no file, or no file can be made beside it.
     pub fn create(target: impl AsRef<Path>) -> Result<Self, AtomicFileError> {
-        let target = target.as_ref();
+        Self::make(target.as_ref(), Unfinished::own)
+    }
+
+    /// Goes on with what another process has left of a file that was to be `target`, with `size` bytes of content that this digest
+    /// tells from others, or makes one: see [`record`](Self::record). This blocks, for as long as it takes to look into the folder.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create).
+    pub fn resume(target: impl AsRef<Path>, content: &Digest, size: u64) -> Result<Self, AtomicFileError> {
+        Self::make(target.as_ref(), |folder, name| {
+            sweep_beside(folder, name, content);
+            Unfinished::resume(folder, name, content, size)
+        })
+    }
+
+    fn make(
+        target: &Path,
+        make: impl FnOnce(&Path, &OsStr) -> io::Result<Unfinished>,
+    ) -> Result<Self, AtomicFileError> {
         let target = target.canonicalize().unwrap_or_else(|_| target.into());
         let replaced = target.metadata().ok();
         if replaced.as_ref().is_some_and(|metadata| !metadata.is_file()) {
@@ -84,11 +109,11 @@ impl AtomicFile {
         }
         let name = target.file_name().ok_or_else(|| AtomicFileError::NoName(target.clone()))?;
         let folder = folder(&target);
-        let file = temporary(folder, name)
-            .map_err(|source| AtomicFileError::Create { folder: folder.into(), source })?;
+        let file =
+            make(folder, name).map_err(|source| AtomicFileError::Create { folder: folder.into(), source })?;
         if let Some(replaced) = replaced {
             // Who may not read the old file is not to read the new one. File systems without permissions refuse to set them.
-            let set = file.as_file().set_permissions(replaced.permissions());
+            let set = file.file().set_permissions(replaced.permissions());
             let is_none = |error: &io::Error| error.kind() == io::ErrorKind::Unsupported;
             set.or_else(|error| if is_none(&error) { Ok(()) } else { Err(error) })
                 .map_err(|source| AtomicFileError::Create { folder: folder.into(), source })?;
@@ -98,7 +123,17 @@ impl AtomicFile {
 
     /// Returns the file.
     pub fn file(&self) -> &File {
-        self.file.as_file()
+        self.file.file()
+    }
+
+    /// Returns what is in the file, and where to note what is written; none where no other process could go on with it.
+    pub fn record(&self) -> Option<Arc<Record>> {
+        self.file.record()
+    }
+
+    /// Leaves the file for another process to go on with, if anything was noted of it, and returns where it is then.
+    pub fn leave(self) -> Option<PathBuf> {
+        self.file.leave()
     }
 
     /// Returns the path that the file will have.
@@ -122,10 +157,11 @@ impl AtomicFile {
     fn commit_now(self, durability: Durability) -> Result<(), AtomicFileError> {
         let Self { file, target } = self;
         let failed = |source| AtomicFileError::Commit { path: target.clone(), source };
+        file.close().map_err(failed)?;
         if durability == Durability::Machine {
-            file.as_file().sync_all().map_err(failed)?;
+            file.file().sync_all().map_err(failed)?;
         }
-        file.persist(&target).map_err(|error| failed(error.error))?;
+        file.persist(&target).map_err(failed)?;
         if durability == Durability::Machine {
             // The name is on the disk when the folder is. Not every file system can do that, and the file is complete anyway.
             let _ = File::open(folder(&target)).and_then(|folder| folder.sync_all());

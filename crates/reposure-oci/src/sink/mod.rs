@@ -7,7 +7,7 @@
 //! - [`Plan`] lays the tar out: everything but the blobs, and where these go.
 //! - [`ArchiveWriter`] writes it in order and checks every blob; [`write_artifact`] does that for an [`Artifact`].
 //! - [`LayoutFolder`] is an OCI layout in a folder, which images are added to.
-//! - [`AtomicFile`] is a file that gets its name when it is complete.
+//! - [`AtomicFile`] is a file that gets its name when it is complete; its [`Record`] says what an earlier process left of it.
 //! - [`unpack_layer`] gives the file in a layer.
 //!
 //! [`Artifact`]: crate::image::Artifact
@@ -19,7 +19,9 @@ mod listing;
 mod name;
 mod plan;
 mod reached;
+mod record;
 mod room;
+mod unfinished;
 mod unpack;
 mod writer;
 
@@ -31,5 +33,6 @@ pub use copy::{CopyError, write_artifact};
 pub use layout::{LayoutAddition, LayoutFolder, LayoutWriteError, NewBlob};
 pub use name::ArchiveName;
 pub use plan::{ArchiveForm, Plan, PlanError, PlannedBlob, SavedImage};
+pub use record::Record;
 pub use unpack::{UnpackError, unpack_layer};
 pub use writer::{ArchiveWriter, WriteError};

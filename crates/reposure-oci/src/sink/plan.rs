@@ -15,7 +15,7 @@ use crate::{
         docker::MANIFEST_FILE,
         layout::{INDEX_FILE, LAYOUT_FILE, blob_path},
     },
-    digest::{Algorithm, Digest},
+    digest::{Algorithm, Digest, Digester},
     manifest::{Descriptor, INDEX_DEPTH_LIMIT, MANIFESTS_LIMIT, ManifestError, RawManifest},
     tarball,
 };
@@ -180,7 +180,16 @@ impl Plan {
         std::iter::once((0, self.prelude.as_slice())).chain(headers)
     }
 
-    /// Writes all but the blobs' contents to an empty file, and gives it its size and the room for it.
+    /// Returns a digest that tells this archive from others: of all that its bytes follow from.
+    pub fn digest(&self) -> Digest {
+        let mut hasher = Digester::new(Algorithm::Sha256);
+        self.fixed().for_each(|(_, bytes)| hasher.update(bytes));
+        self.blobs.iter().for_each(|blob| hasher.update(blob.descriptor.digest.to_string().as_bytes()));
+        hasher.update(&self.size.to_le_bytes());
+        hasher.finish()
+    }
+
+    /// Writes all but the blobs' contents to a file that is empty but for such contents, and gives it its size and the room for it.
     ///
     /// # Errors
     /// When the file cannot be written to, or cannot be that large, or the disk has no room for it.

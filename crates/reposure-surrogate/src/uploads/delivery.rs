@@ -20,6 +20,7 @@ use super::{
     form::{Form, Forms},
     pool::SEGMENT,
     prepared::Prepared,
+    resume,
     upload::Upload,
 };
 use crate::{
@@ -205,8 +206,14 @@ pub(super) fn cancel(registry: Client, session: Session) {
 }
 
 /// Cancels an upload at the registry, within the deadline of its client.
-pub(super) async fn cancelled(registry: &Client, session: Session) {
-    if let Err(error) = registry.cancel_upload(session).await {
+pub(super) async fn cancelled(registry: &Client, mut session: Session) {
+    let mut done = registry.cancel_upload(session.clone()).await;
+    // Distribution 3 deletes no upload by an address that does not say how much of it there is, and of a request that was cut nobody has
+    // been told. What stays there would keep a full disk full for a week.
+    if done.is_err() && resume::settled(registry, &mut session).await.is_ok() {
+        done = registry.cancel_upload(session).await;
+    }
+    if let Err(error) = done {
         tracing::debug!(error = answer::chain(&error), "an upload stays open at the registry");
     }
 }

@@ -45,7 +45,10 @@ pub(super) async fn resume(registry: &Client, wish: &Open) -> Result<Option<Sess
 }
 
 /// Asks how many bytes the registry has, until it says the same twice.
-async fn settled(registry: &Client, session: &mut Session) -> Result<u64, reposure_oci::registry::Error> {
+pub(super) async fn settled(
+    registry: &Client,
+    session: &mut Session,
+) -> Result<u64, reposure_oci::registry::Error> {
     let mut before = registry.upload_status(session).await?;
     for _ in 1..QUESTIONS {
         sleep(PAUSE).await;

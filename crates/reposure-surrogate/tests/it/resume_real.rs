@@ -98,3 +98,45 @@ async fn a_killed_surrogate_costs_little() {
     let answer = client.commit(&opened.id, &Digest::sha256_of(&blob), blob.len()).await;
     assert_eq!(answer.status, 201, "{answer:?}");
 }
+
+/// Distribution deletes no upload by an address that is not the newest. What is left would take room for a week.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_that_is_given_up_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_registry, registry) = start_registry(&folder).await;
+    let address = free_address();
+    let _surrogate = start_surrogate(&folder, registry, address).await;
+    let client = SurrogateClient::at(address);
+    let blob = bytes(2, 64 * CHUNK);
+    let opened = client.open(&blob).await;
+    for start in (0..48 * CHUNK).step_by(CHUNK) {
+        let answer = client.put(&opened.id, start, &blob[start..start + CHUNK]).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+    }
+    let stored = || stored(&folder.path().join("storage/docker/registry/v2/repositories"));
+    let some = async {
+        while stored() == 0 {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(START, some).await.expect("the registry has some of it");
+    let answer = client.cancel(&opened.id).await;
+    assert!(answer.status < 300, "{answer:?}");
+    let none = async {
+        while stored() > 0 {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(START, none).await.expect("nothing of it is left");
+}
+
+/// Returns how many bytes there are below a folder.
+fn stored(folder: &Path) -> u64 {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let size = |path: PathBuf| match fs::metadata(&path) {
+        Ok(metadata) if metadata.is_dir() => stored(&path),
+        Ok(metadata) if path.ends_with("data") => metadata.len(),
+        _ => 0,
+    };
+    entries.map(|entry| size(entry.path())).sum()
+}

@@ -94,7 +94,7 @@ impl Failure {
 }
 
 /// Takes the failure that is due for `path`, if any.
-pub(super) fn due(failures: &mut Vec<Failure>, path: &str) -> Option<How> {
+pub(crate) fn due(failures: &mut Vec<Failure>, path: &str) -> Option<How> {
     let position = failures.iter().position(|failure| path.contains(&failure.path))?;
     let failure = &mut failures[position];
     if failure.after > 0 {

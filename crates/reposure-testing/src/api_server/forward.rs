@@ -26,8 +26,8 @@ use tokio_rustls::TlsConnector;
 use super::{Seen, Shared, behaviour, behaviour::How};
 use crate::any_certificate;
 
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
-type Body = UnsyncBoxBody<Bytes, BoxError>;
+pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
+pub(crate) type Body = UnsyncBoxBody<Bytes, BoxError>;
 
 pub(super) async fn answer(
     shared: Arc<Shared>,
@@ -79,7 +79,7 @@ pub(super) async fn answer(
 }
 
 /// Answers as an API server does that has no time, or nobody to ask.
-fn refusal(how: How) -> Option<Response<Body>> {
+pub(crate) fn refusal(how: How) -> Option<Response<Body>> {
     let (code, after) = match how {
         How::Status(code) => return Some(status(code, "no endpoints available")),
         How::RetryAfter(code, seconds) => (code, seconds.to_string()),
@@ -157,7 +157,7 @@ where
     Ok(sender.send_request(request).await?)
 }
 
-fn finish(
+pub(crate) fn finish(
     response: Response<Incoming>,
     failure: Option<How>,
     prefix: &str,
@@ -194,7 +194,7 @@ fn finish(
 }
 
 /// Passes on a body with another bit at this offset.
-fn flip(body: Body, offset: usize) -> Body {
+pub(crate) fn flip(body: Body, offset: usize) -> Body {
     let mut left = Some(offset);
     let flip = move |frame: Frame<Bytes>| frame.map_data(|data| flip_bit(&data, &mut left));
     body.map_frame(flip).boxed_unsync()
@@ -242,7 +242,7 @@ fn status(code: u16, message: &str) -> Response<Body> {
     response
 }
 
-fn html(status: StatusCode) -> Response<Body> {
+pub(crate) fn html(status: StatusCode) -> Response<Body> {
     let mut response = Response::new(full(format!("<html><body>{status}</body></html>")));
     *response.status_mut() = status;
     response

@@ -30,6 +30,8 @@ pub(super) enum End {
     Broken,
     /// Forgotten by the relay.
     Forgotten,
+    /// Taken by the relay, which passes nothing on.
+    Swallowed,
 }
 
 impl From<io::Error> for End {
@@ -41,11 +43,12 @@ impl From<io::Error> for End {
 /// Serves a connection to its end.
 pub(super) async fn serve(shared: Arc<Shared>, mut client: TcpStream, mut cut: watch::Receiver<()>) {
     let planned = shared.opened();
-    let (mut server, mut forgotten) = (None, shared.forgotten());
+    let (mut server, mut forgotten, mut swallowed) = (None, shared.forgotten(), shared.swallowed());
     let done = tokio::select! {
         biased;
         _ = cut.changed() => Err(End::Cut),
         _ = forgotten.changed() => Err(End::Forgotten),
+        _ = swallowed.changed() => Err(End::Swallowed),
         done = forward(&shared, &mut client, &mut server, planned) => done,
     };
     let by_reset = match done {
@@ -56,6 +59,7 @@ pub(super) async fn serve(shared: Arc<Shared>, mut client: TcpStream, mut cut: w
             planned.is_none_or(|cut| cut.by_reset)
         }
         Err(End::Forgotten) => return silence(&client, cut).await,
+        Err(End::Swallowed) => return swallow(&mut client, cut).await,
     };
     if by_reset {
         for stream in server.iter().chain([&client]) {
@@ -104,6 +108,15 @@ async fn silent_for(limit: Option<Duration>, mut heard: watch::Receiver<()>) {
 pub(super) async fn open_way(link: &mut watch::Receiver<Link>) {
     // The sender lives as long as the relay.
     let _ = link.wait_for(|link| !link.blackhole).await;
+}
+
+/// Takes all that comes on a connection, and passes nothing on, until it is cut or ends.
+async fn swallow(client: &mut TcpStream, mut cut: watch::Receiver<()>) {
+    let mut nowhere = tokio::io::sink();
+    tokio::select! {
+        _ = tokio::io::copy(client, &mut nowhere) => {}
+        _ = cut.changed() => {}
+    }
 }
 
 /// Keeps a connection of which nothing comes any more, until it is cut.

@@ -84,6 +84,7 @@ async fn take(
         let permit = room.clone().acquire_many_owned(permits).await.map_err(|_| End::Broken)?;
         let link = link.borrow();
         free = free.max(Instant::now()) + link.time(length);
+        free = free.max(lane.shared.occupy(lane.direction, link.shared_time(length)).into());
         let piece = |what| Piece { due: free + link.round_trip / 2, what };
         // Whoever gives ends only after the last piece, or with both.
         if length > 0 {

@@ -18,6 +18,8 @@ pub struct Link {
     pub round_trip: Duration,
     /// Bytes per second, in each connection and direction.
     pub bandwidth: Option<u64>,
+    /// Bytes per second, in each direction of all connections together.
+    pub total: Option<u64>,
     /// Whether connections are accepted and nothing is forwarded, in none of them.
     pub blackhole: bool,
     /// After how much silence, of both directions together, a connection is cut.
@@ -66,8 +68,12 @@ impl Link {
 
     /// How long it takes until so many bytes are on their way.
     pub(super) fn time(&self, bytes: usize) -> Duration {
-        let time = |bandwidth| Duration::from_nanos(bytes as u64 * 1_000_000_000 / u64::max(bandwidth, 1));
-        self.bandwidth.map_or(Duration::ZERO, time)
+        time(self.bandwidth, bytes)
+    }
+
+    /// How long the bytes of all other connections wait for these.
+    pub(super) fn shared_time(&self, bytes: usize) -> Duration {
+        time(self.total, bytes)
     }
 
     /// The source of the cuts.
@@ -80,6 +86,11 @@ impl Link {
         let after = self.cuts.as_ref()?.after.clone();
         Some(Cut { after: random.random_range(after), by_reset: random.random() })
     }
+}
+
+fn time(bandwidth: Option<u64>, bytes: usize) -> Duration {
+    let time = |bandwidth| Duration::from_nanos(bytes as u64 * 1_000_000_000 / u64::max(bandwidth, 1));
+    bandwidth.map_or(Duration::ZERO, time)
 }
 
 #[cfg(test)]

@@ -39,6 +39,8 @@ pub(super) struct Shared {
     refused: watch::Sender<Instant>,
     /// Each change of it makes all connections silent that there are.
     forgotten: watch::Sender<()>,
+    /// Each change of it makes all connections lead nowhere that there are.
+    swallowed: watch::Sender<()>,
     state: Mutex<State>,
 }
 
@@ -49,6 +51,8 @@ struct State {
     /// At how many bytes there is an outage, and for how long.
     outage: Option<(u64, Duration)>,
     returned: Option<Instant>,
+    /// From when on the link is free for bytes of any connection, up and down.
+    free: [Instant; 2],
 }
 
 impl State {
@@ -62,11 +66,17 @@ impl State {
 
 impl Shared {
     pub(super) fn new(target: SocketAddr, link: Link) -> Self {
-        let mut state =
-            State { counts: Counts::default(), random: link.random(), outage: None, returned: None };
+        let mut state = State {
+            counts: Counts::default(),
+            random: link.random(),
+            outage: None,
+            returned: None,
+            free: [Instant::now(); 2],
+        };
         state.plan(&link);
         let (link, refused) = (watch::Sender::new(link), watch::Sender::new(Instant::now()));
-        Self { target, link, refused, forgotten: watch::Sender::new(()), state: Mutex::new(state) }
+        let (forgotten, swallowed) = (watch::Sender::new(()), watch::Sender::new(()));
+        Self { target, link, refused, forgotten, swallowed, state: Mutex::new(state) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -99,6 +109,14 @@ impl Shared {
         self.forgotten.subscribe()
     }
 
+    pub(super) fn swallow(&self) {
+        self.swallowed.send_replace(());
+    }
+
+    pub(super) fn swallowed(&self) -> watch::Receiver<()> {
+        self.swallowed.subscribe()
+    }
+
     pub(super) fn counts(&self) -> Counts {
         self.state().counts
     }
@@ -121,6 +139,14 @@ impl Shared {
     /// Counts a cut.
     pub(super) fn was_cut(&self) {
         self.state().counts.cuts += 1;
+    }
+
+    /// Takes so much time of the link for bytes of one connection, and says from when on they are on their way.
+    pub(super) fn occupy(&self, direction: Direction, time: Duration) -> Instant {
+        let mut state = self.state();
+        let free = &mut state.free[usize::from(direction == Direction::Down)];
+        *free = (*free).max(Instant::now()) + time;
+        *free
     }
 
     /// Counts bytes, and cuts all connections if that is due.

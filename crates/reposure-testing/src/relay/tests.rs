@@ -11,6 +11,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const LINK: Link = Link {
     round_trip: Duration::ZERO,
     bandwidth: None,
+    total: None,
     blackhole: false,
     idle: None,
     cuts: None,
@@ -119,6 +120,18 @@ fn bandwidth_is_of_each_connection_and_direction() {
     assert!(start.elapsed() >= Duration::from_millis(250));
     relay.set(LINK);
     assert_eq!(send(&relay, &bytes(50_000_000)).unwrap().len(), 50_000_000);
+}
+
+#[test]
+fn a_total_is_shared_by_all_connections_of_a_direction() {
+    let relay = echo(Link { total: Some(2 << 20), ..LINK });
+    let began = Instant::now();
+    thread::scope(|scope| {
+        let sent = [1, 2, 3, 4].map(|_| scope.spawn(|| send(&relay, &bytes(256 << 10)).unwrap().len()));
+        assert!(sent.into_iter().all(|sent| sent.join().unwrap() == 256 << 10));
+    });
+    // A MiB in all, which comes back while the rest is on its way there.
+    assert!(began.elapsed() >= Duration::from_millis(500), "{:?}", began.elapsed());
 }
 
 #[test]
@@ -245,4 +258,24 @@ fn what_is_forgotten_is_silent_and_what_comes_then_is_not() {
     forgotten.set_read_timeout(Some(PATIENCE)).unwrap();
     assert_eq!(forgotten.read(&mut [0]).unwrap_err().kind(), io::ErrorKind::TimedOut);
     assert_eq!(send(&relay, b"abc").unwrap(), b"abc");
+}
+
+#[test]
+fn what_is_swallowed_is_taken_and_leads_nowhere() {
+    let (relay, received) = sink(LINK);
+    let mut stream = connect(&relay);
+    stream.write_all(&bytes(100)).unwrap();
+    assert_eq!(received.recv_timeout(PATIENCE).unwrap(), 100);
+    relay.swallow();
+    sleep(Duration::from_millis(200));
+    // More than any buffer on the way holds, so that the last of it is written once the first is taken.
+    let (done, taken) = mpsc::channel();
+    thread::spawn(move || {
+        stream.write_all(&bytes(64 << 20)).unwrap();
+        let _ = done.send(stream);
+    });
+    let _open = taken.recv_timeout(PATIENCE).expect("it is taken");
+    assert!(received.recv_timeout(Duration::from_millis(200)).is_err(), "it came to the server");
+    connect(&relay).write_all(&bytes(7)).unwrap();
+    assert_eq!(received.recv_timeout(PATIENCE).unwrap(), 7);
 }

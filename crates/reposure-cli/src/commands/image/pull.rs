@@ -5,6 +5,7 @@ mod daemon;
 mod layout;
 mod platform;
 mod remote;
+mod resume;
 mod sink;
 mod target;
 mod unpack;

@@ -28,6 +28,7 @@ use crate::{
         atomic_file::{is_temporary, temporary},
         plan::LAYOUT,
         room::reserve,
+        unfinished::{Unfinished, sweep},
     },
 };
 
@@ -114,6 +115,9 @@ impl Folder {
         blobs: Vec<Descriptor>,
         stop: &Stop,
     ) -> Result<Vec<Descriptor>, LayoutWriteError> {
+        for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
+            sweep(&self.root.join(BLOBS).join(algorithm.as_str()));
+        }
         let mut missing = Vec::new();
         for blob in blobs {
             if !self.holds(&blob, stop)? {
@@ -144,8 +148,8 @@ impl Folder {
     pub(super) fn create(&self, blob: &Descriptor) -> Result<NewBlob, LayoutWriteError> {
         let folder = self.folder(blob.digest.algorithm())?;
         let path = folder.join(blob.digest.hex());
-        let file = temporary(&folder, blob.digest.hex())
-            .and_then(|file| reserve(file.as_file(), blob.size).map(|()| file))
+        let file = Unfinished::resume(&folder, blob.digest.hex().as_ref(), &blob.digest, blob.size)
+            .and_then(|file| reserve(file.file(), blob.size).map(|()| file))
             .map_err(|source| LayoutWriteError::Write { path: path.clone(), source })?;
         Ok(NewBlob { file, path })
     }
