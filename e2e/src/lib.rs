@@ -9,7 +9,9 @@ mod detour;
 mod environment;
 mod forward;
 mod images;
+pub mod processor;
 mod running;
+mod scale;
 mod stage;
 
 pub use command::{Output, Run};
@@ -19,4 +21,5 @@ pub use environment::Environment;
 pub use forward::Forward;
 pub use images::{SourceImage, random_bytes};
 pub use running::Running;
+pub use scale::Scale;
 pub use stage::Stage;
