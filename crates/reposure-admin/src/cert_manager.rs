@@ -105,7 +105,6 @@ async fn remove_ours(client: &Client, plan: &Plan, kept: bool) -> Result<Vec<App
         };
         let orphans = policy == PropagationPolicy::Orphan && matches!(object, Object::Certificate(_));
         match delete_ours(client, &object.resource(), &name, Some(policy)).await {
-            Ok(None) => {}
             Ok(Some(removed)) => {
                 deleted.push(removed);
                 if orphans {
@@ -113,7 +112,7 @@ async fn remove_ours(client: &Client, plan: &Plan, kept: bool) -> Result<Vec<App
                 }
             }
             // Whoever may not see them has not made them.
-            Err(AdminError::Denied { .. }) => {}
+            Ok(None) | Err(AdminError::Denied { .. }) => {}
             Err(error) => return Err(error),
         }
     }

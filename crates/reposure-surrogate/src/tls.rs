@@ -84,10 +84,10 @@ pub(crate) fn may_be_trusted(authorities: &[u8], certificates: &[u8]) -> bool {
     let chain: Vec<_> = CertificateDer::pem_slice_iter(certificates).filter_map(Result::ok).collect();
     let Some((shown, between)) = chain.split_first() else { return true };
     let name = ServerName::IpAddress(Ipv4Addr::LOCALHOST.into());
-    let verified = verifier.verify_server_cert(shown, between, &name, &[], UnixTime::now());
+    let found = verifier.verify_server_cert(shown, between, &name, &[], UnixTime::now());
     // Authorities of one name differ by their keys. Whatever else is wrong, the name above first of all, does not get better by waiting.
     let unknown = [CertificateError::UnknownIssuer, CertificateError::BadSignature];
-    !matches!(verified, Err(Error::InvalidCertificate(why)) if unknown.contains(&why))
+    !matches!(found, Err(Error::InvalidCertificate(why)) if unknown.contains(&why))
 }
 
 /// Returns the authorities in `pem`.

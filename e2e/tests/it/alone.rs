@@ -86,7 +86,7 @@ fn owner_references_may_be_enforced_and_the_api_server_restarted() -> Result<()>
         stage.install_operator()?;
         stage.reposure(&["simple", "install", "--ephemeral", "--wait", "--timeout=2m"]).ok()?;
         let owner = owner(stage)?;
-        own(stage, "before", &owner)?.ok().context("it is refused without the plugin")?;
+        own(stage, "before", &owner).ok().context("it is refused without the plugin")?;
         stage.environment.restart_apiserver_with(plugin)?;
         let done = enforced(stage, &owner);
         // With its usual plugins, and so away in between.
@@ -110,7 +110,7 @@ fn config_map_is_back(stage: &Stage) -> Result<()> {
 
 /// What the operator does while owner references need rights, and what somebody may not who lacks them.
 fn enforced(stage: &Stage, owner: &Value) -> Result<()> {
-    let refused = own(stage, "after", owner)?.output()?;
+    let refused = own(stage, "after", owner).output()?;
     ensure!(refused.stderr.contains("cannot set blockOwnerDeletion"), "the plugin is not on: {refused}");
     stage.reposure(&["registry", "create", "default", "--provider=simple", "--wait", "--timeout=2m"]).ok()?;
     let path = "jsonpath={.metadata.ownerReferences[0].blockOwnerDeletion}";
@@ -124,10 +124,13 @@ fn enforced(stage: &Stage, owner: &Value) -> Result<()> {
     let alone =
         ["registry", "create", "alone", "--standalone", "--provider=simple", "--wait", "--timeout=2m"];
     stage.reposure(&alone).args(stage.environment.image_args()).ok()?;
-    stage.reposure(&["registry", "adopt", "alone", "--timeout=60s"]).ok().map(drop)
+    stage.reposure(&["registry", "adopt", "alone", "--timeout=60s"]).ok()?;
+    // A scheduler that loses the API server while it binds a pod ends by itself.
+    let all = ["wait", "--for=condition=Ready", "registry/default", "registry/alone", "--timeout=120s"];
+    stage.kubectl(&all).ok().map(drop)
 }
 
-/// Makes a Registry that may own things, and lets somebody make ConfigMaps, but change no finalizer of a Registry.
+/// Makes a `Registry` that may own things, and lets somebody make `ConfigMaps`, but change no finalizer of a `Registry`.
 fn owner(stage: &Stage) -> Result<Value> {
     stage.kubectl(&["create", "role", "maker", "--verb=create,get", "--resource=configmaps"]).ok()?;
     stage.kubectl(&["create", "rolebinding", "maker", "--role=maker", "--user=maker"]).ok()?;
@@ -138,13 +141,13 @@ fn owner(stage: &Stage) -> Result<Value> {
     Ok(serde_json::from_str(&text)?)
 }
 
-/// Has that one make a ConfigMap that blocks the deletion of its owner.
-fn own(stage: &Stage, name: &str, owner: &Value) -> Result<Run> {
+/// Has that one make a `ConfigMap` that blocks the deletion of its owner.
+fn own(stage: &Stage, name: &str, owner: &Value) -> Run {
     let reference = json!({"apiVersion": owner["apiVersion"], "kind": "Registry", "name": "owner",
         "uid": owner["metadata"]["uid"], "blockOwnerDeletion": true});
     let object = json!({"apiVersion": "v1", "kind": "ConfigMap",
         "metadata": {"name": name, "ownerReferences": [reference]}});
-    Ok(stage.kubectl(&["create", "--as=maker", "-f", "-"]).stdin(object.to_string()))
+    stage.kubectl(&["create", "--as=maker", "-f", "-"]).stdin(object.to_string())
 }
 
 #[test]

@@ -212,7 +212,6 @@ pub(crate) fn pushes_go_on_until_shown(stage: &Stage, first: &str, certificate: 
             .with_context(|| format!("{first} first, after {:?} and {pushes} pushes", changed.elapsed()))?;
         pushes += 1;
     }
-    eprintln!("{first} first: shown after {:?} and {pushes} pushes", changed.elapsed());
     push_another(stage)
 }
 

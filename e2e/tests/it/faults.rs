@@ -138,8 +138,8 @@ fn an_operator_that_is_killed_at_any_step_is_followed_by_one_that_ends_in_the_sa
         for word in ["/configmaps/", "/serviceaccounts/", "/statefulsets/", "/events", "/status"] {
             ensure!(is_written(word), "nothing is written of {word}: {steps:#?}");
         }
-        let stops = steps.iter().flat_map(|step| [(step, false), (step, true)]);
-        for (run, ((at, step), done)) in stops.enumerate() {
+        let all = steps.iter().flat_map(|step| [(step, false), (step, true)]);
+        for (run, ((at, step), done)) in all.enumerate() {
             let why = || format!("killed at step {at}, {step}, done: {done}");
             let found = killed_at(stage, &name(run + 1), Stop { at: *at, done }).with_context(why)?;
             expected.assert(&found).with_context(why)?;
@@ -170,10 +170,10 @@ fn killed_at(stage: &Stage, name: &str, stop: Stop) -> Result<State> {
     );
     first.kill()?;
     let second = Operator::start(stage, None)?;
-    let state = settled(stage, name)?;
+    let found = settled(stage, name)?;
     second.kill()?;
     delete(stage, name)?;
-    Ok(state)
+    Ok(found)
 }
 
 /// Deletes a registry, so that the next operator has but one to see to. Its objects go by themselves meanwhile.

@@ -58,8 +58,8 @@ impl Lost {
         stage.until("the pod is there", || Ok(uid(stage)?.is_some()))?;
         let binding = json!({"apiVersion": "v1", "kind": "Binding", "metadata": {"name": POD},
             "target": {"apiVersion": "v1", "kind": "Node", "name": self.name}});
-        let path = format!("/api/v1/namespaces/{}/pods/{POD}/binding", stage.namespace);
-        stage.kubectl(&["create", "--raw", &path, "-f", "-"]).stdin(binding.to_string()).ok()?;
+        let place = format!("/api/v1/namespaces/{}/pods/{POD}/binding", stage.namespace);
+        stage.kubectl(&["create", "--raw", &place, "-f", "-"]).stdin(binding.to_string()).ok()?;
         let now = Timestamp::now().strftime("%FT%TZ").to_string();
         let conditions: Vec<Value> = ["PodScheduled", "Initialized", "ContainersReady", "Ready"]
             .iter()

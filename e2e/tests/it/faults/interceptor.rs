@@ -14,7 +14,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use bytes::Bytes;
 use http::{Request, Response, StatusCode, Uri};
-use http_body_util::{BodyExt as _, Full, combinators::UnsyncBoxBody};
+use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
@@ -133,7 +133,7 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respo
     parts.uri = Uri::try_from(format!("http://{}{path}", shared.upstream)).unwrap_or_default();
     parts.headers.remove(http::header::HOST);
     let answer = match shared.client.request(Request::from_parts(parts, Full::new(body))).await {
-        Ok(answer) => answer.map(|body| body.boxed_unsync()),
+        Ok(answer) => answer.map(BodyExt::boxed_unsync),
         Err(error) => return Ok(unavailable(&error.to_string())),
     };
     if stop.is_some_and(|stop| stop.done) {
