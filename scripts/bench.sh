@@ -17,7 +17,6 @@ if [ "$what" = cluster ] || [ "$what" = wan ]; then
 fi
 if [ "$what" = operator ]; then
   make cluster build
-  e2e/cluster/build.sh kwok
 fi
 if [ "$what" = archives ]; then
   cargo build --release --locked -q -p reposure-oci --example push_archive

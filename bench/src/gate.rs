@@ -8,6 +8,7 @@ use bytes::Bytes;
 use clap::Args;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use http_body_util::BodyExt as _;
+use reposure_e2e::processor;
 use reposure_oci::{
     Digest, DirectOptions, DirectTransport, RepositoryName, TrustAnchors,
     auth::{Credentials, FixedCredentials},
@@ -17,7 +18,6 @@ use reposure_oci::{
 use tempfile::TempDir;
 
 use crate::{
-    processor,
     scene::{Process, free_ports, start},
     table::median,
 };

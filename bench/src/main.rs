@@ -11,7 +11,6 @@ mod gate;
 mod lists;
 mod memory;
 mod peer;
-mod processor;
 mod race;
 mod scale;
 mod scene;

@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
 # Builds everything that the cluster and the tests run and that no package brings, from Go modules into build/bin.
 # Each tool has a module of its own below build/src, so that their dependencies never meet. What is there in the right
-# version is left alone: a second run takes a second. With the argument registry3, helm, cert-manager or kwok, that alone; the last
-# fakes nodes, for the benchmark of the operator.
+# version is left alone: a second run takes a second. With the argument registry3, helm or cert-manager, that alone.
 set -euo pipefail
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -120,6 +119,10 @@ build_helm() {
 	build_tool helm helm.sh/helm/v3 "$HELM_VERSION" helm=/cmd/helm
 }
 
+build_kwok() {
+	build_tool kwok sigs.k8s.io/kwok "$KWOK_VERSION" kwok=/cmd/kwok
+}
+
 build_others() {
 	build_our_tools
 	build_tool containerd github.com/containerd/containerd/v2 "$CONTAINERD_VERSION" \
@@ -131,6 +134,7 @@ build_others() {
 	build_tool oras oras.land/oras "$ORAS_VERSION" oras=/cmd/oras
 	build_tool regctl github.com/regclient/regclient "$REGCTL_VERSION" regctl=/cmd/regctl
 	build_helm
+	build_kwok
 }
 
 mkdir -p "$BIN" "$SRC"
@@ -144,10 +148,6 @@ if [[ ${1:-} == helm ]]; then
 fi
 if [[ ${1:-} == cert-manager ]]; then
 	build_cert_manager
-	exit
-fi
-if [[ ${1:-} == kwok ]]; then
-	build_tool kwok sigs.k8s.io/kwok "$KWOK_VERSION" kwok=/cmd/kwok
 	exit
 fi
 # Side by side, since linking and downloading leave processors idle. Both end before this does, whatever becomes of one.

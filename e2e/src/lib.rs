@@ -10,7 +10,9 @@ mod environment;
 mod forward;
 mod images;
 mod interception;
+pub mod processor;
 mod running;
+mod scale;
 mod stage;
 
 pub use command::{Output, Run};
@@ -21,4 +23,5 @@ pub use forward::Forward;
 pub use images::{SourceImage, random_bytes};
 pub use interception::Interception;
 pub use running::Running;
+pub use scale::Scale;
 pub use stage::Stage;

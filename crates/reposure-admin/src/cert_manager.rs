@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::{
-    Api, Client,
-    api::{DynamicObject, PropagationPolicy},
+    Api, Client, ResourceExt as _,
+    api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, PropagationPolicy},
 };
 use reposure_api::names::{SIMPLE_AUTHENTICATION, SIMPLE_AUTHORITY};
 
 use crate::{
-    apply::{Applied, ApplyOptions, api, apply_all, delete_ours},
+    apply::{Applied, ApplyOptions, Change, api, apply_all, delete_ours},
     error::{AdminError, Verb},
     object::{Object, ObjectName},
     plan::{self, CERT_MANAGER, CERT_MANAGER_VERSION, CertificateNames, IssuerRef, OF_CERTIFICATE, Plan},
@@ -103,18 +103,50 @@ async fn remove_ours(client: &Client, plan: &Plan, kept: bool) -> Result<Vec<App
         } else {
             PropagationPolicy::Background
         };
+        let orphans = policy == PropagationPolicy::Orphan && matches!(object, Object::Certificate(_));
         match delete_ours(client, &object.resource(), &name, Some(policy)).await {
-            Ok(removed) => deleted.extend(removed),
+            Ok(Some(removed)) => {
+                deleted.push(removed);
+                if orphans {
+                    deleted.extend(remove_requests(client, &name).await?);
+                }
+            }
             // Whoever may not see them has not made them.
-            Err(AdminError::Denied { .. }) => {}
+            Ok(None) | Err(AdminError::Denied { .. }) => {}
             Err(error) => return Err(error),
         }
     }
     Ok(deleted)
 }
 
+/// Deletes the requests that a `Certificate` has left which took nothing with it: they would be in the way of those of another one of its name.
+async fn remove_requests(client: &Client, certificate: &ObjectName) -> Result<Vec<Applied>, AdminError> {
+    let kind = GroupVersionKind::gvk(CERT_MANAGER, CERT_MANAGER_VERSION, "CertificateRequest");
+    let resource = ApiResource::from_gvk(&kind);
+    let requests = api(client, &resource, certificate.namespace.as_deref());
+    let named = |name: &str| ObjectName::new(&resource, certificate.namespace.as_deref(), name);
+    let found = match requests.list_metadata(&ListParams::default()).await {
+        Ok(found) => found,
+        Err(error) => return Err(AdminError::new(Verb::List, &named("*"), error)),
+    };
+    let mut deleted = Vec::new();
+    for request in &found.items {
+        if request.annotations().get(OF_CERTIFICATE) != Some(&certificate.name) {
+            continue;
+        }
+        let object = named(&request.name_any());
+        match requests.delete(&object.name, &DeleteParams::default()).await {
+            Ok(_) => deleted.push(Applied { object, change: Change::Deleted, resource_version: None }),
+            Err(kube::Error::Api(status)) if status.code == 404 => {}
+            Err(error) => return Err(AdminError::new(Verb::Delete, &object, error)),
+        }
+    }
+    Ok(deleted)
+}
+
 /// Returns what becomes of what belongs to a `Certificate` whose Secret stays: it goes, or else the requests that stay are in the way of
-/// those of another `Certificate` of the same name. But where cert-manager makes a `Certificate` the owner of its Secret, all stays.
+/// those of another `Certificate` of the same name. But where cert-manager makes a `Certificate` the owner of its Secret
+/// (`--enable-certificate-owner-ref`), nothing goes by itself.
 async fn policy(client: &Client, namespace: Option<&str>) -> Result<PropagationPolicy, AdminError> {
     let api = Api::<Secret>::namespaced(client.clone(), namespace.unwrap_or_default());
     for name in [SIMPLE_AUTHENTICATION, SIMPLE_AUTHORITY] {

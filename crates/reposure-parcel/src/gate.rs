@@ -20,6 +20,8 @@ pub const READY: &str = "/ready";
 pub const CERTIFICATE_FILE: &str = "tls.crt";
 /// The file of its private key, in the same folder.
 pub const KEY_FILE: &str = "tls.key";
+/// The file of the authorities that those who read the same Secret trust, in the same folder; it may be missing.
+pub const AUTHORITIES_FILE: &str = "ca.crt";
 /// The file of those who may do everything, in the folder of users; it has to be there.
 pub const USERS_FILE: &str = "htpasswd";
 /// The file of those who may but pull, in the same folder.

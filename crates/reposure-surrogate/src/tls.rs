@@ -1,14 +1,15 @@
 //! TLS: the surrogate's own certificate, and trust in others.
 
-use std::sync::Arc;
+use std::{net::Ipv4Addr, sync::Arc};
 
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
 use reposure_oci::cryptography;
 use rustls::{
-    ClientConfig, RootCertStore, ServerConfig,
+    CertificateError, ClientConfig, Error, RootCertStore, ServerConfig,
+    client::{WebPkiServerVerifier, danger::ServerCertVerifier as _},
     crypto::{CryptoProvider, ring},
 };
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject};
 
 /// The sessions that may be resumed from memory; tickets need none.
 const SESSIONS: usize = 1024;
@@ -73,16 +74,35 @@ fn serving(
     Ok(Arc::new(config))
 }
 
-/// Returns the configuration of a client that trusts the certificates in `pem` alone.
-pub(crate) fn client(pem: &[u8]) -> Result<ClientConfig, TlsError> {
+/// Tells whether who trusts the `authorities`, and no others, may trust the first of `certificates`, which the rest leads up to. Where no
+/// authority is named, nobody looks there for one.
+pub(crate) fn may_be_trusted(authorities: &[u8], certificates: &[u8]) -> bool {
+    let Ok(roots) = roots(authorities) else { return true };
+    let Ok(verifier) = WebPkiServerVerifier::builder_with_provider(roots.into(), provider()).build() else {
+        return true;
+    };
+    let chain: Vec<_> = CertificateDer::pem_slice_iter(certificates).filter_map(Result::ok).collect();
+    let Some((shown, between)) = chain.split_first() else { return true };
+    let name = ServerName::IpAddress(Ipv4Addr::LOCALHOST.into());
+    let found = verifier.verify_server_cert(shown, between, &name, &[], UnixTime::now());
+    // Authorities of one name differ by their keys. Whatever else is wrong, the name above first of all, does not get better by waiting.
+    let unknown = [CertificateError::UnknownIssuer, CertificateError::BadSignature];
+    !matches!(found, Err(Error::InvalidCertificate(why)) if unknown.contains(&why))
+}
+
+/// Returns the authorities in `pem`.
+fn roots(pem: &[u8]) -> Result<RootCertStore, TlsError> {
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(pem) {
         // An authority that is malformed vouches for nothing, and does not take the others with it.
         let _ = roots.add(certificate.map_err(TlsError::Pem)?);
     }
-    if roots.is_empty() {
-        return Err(TlsError::NoAuthority);
-    }
+    if roots.is_empty() { Err(TlsError::NoAuthority) } else { Ok(roots) }
+}
+
+/// Returns the configuration of a client that trusts the certificates in `pem` alone.
+pub(crate) fn client(pem: &[u8]) -> Result<ClientConfig, TlsError> {
+    let roots = roots(pem)?;
     let builder = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .map_err(TlsError::Configuration)?;

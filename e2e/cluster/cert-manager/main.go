@@ -39,6 +39,7 @@ func main() {
 	var options controller.ContextOptions
 	flag.StringVar(&options.Kubeconfig, "kubeconfig", os.Getenv("KUBECONFIG"), "the cluster")
 	flag.StringVar(&options.ClusterResourceNamespace, "cluster-resource-namespace", "kube-system", "where the Secrets of a ClusterIssuer are")
+	flag.BoolVar(&options.EnableOwnerRef, "enable-certificate-owner-ref", false, "whether a Certificate owns its Secret")
 	flag.Parse()
 	options.CopiedAnnotationPrefixes = []string{"*", "-kubectl.kubernetes.io/", "-fluxcd.io/", "-argocd.argoproj.io/"}
 	options.CertificateRequestMinimumBackoffDuration = minimumBackoff

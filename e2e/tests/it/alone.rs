@@ -2,11 +2,15 @@
 
 use std::{fs::File, thread::sleep, time::Duration};
 
-use anyhow::{Result, ensure};
-use reposure_e2e::{Detour, Stage};
+use anyhow::{Context as _, Result, ensure};
+use reposure_e2e::{Detour, Run, Scale, Stage};
 use reposure_testing::{RandomImage, relay::Link};
+use serde_json::{Value, json};
 
-use crate::middle::{MEBIBYTE, assert_pulled, stop_at};
+use crate::{
+    lifecycle::{STAYS, nothing_is_left, what_stays_is_there, with_volume},
+    middle::{MEBIBYTE, assert_pulled, stop_at},
+};
 
 #[test]
 fn a_push_survives_the_crash_of_the_api_server() -> Result<()> {
@@ -79,25 +83,113 @@ fn in_a_quiet_cluster_nothing_is_written_but_the_lease() -> Result<()> {
 fn owner_references_may_be_enforced_and_the_api_server_restarted() -> Result<()> {
     Stage::play_bare("owners", |stage| {
         let plugin = "--enable-admission-plugins=OwnerReferencesPermissionEnforcement";
+        stage.install_operator()?;
+        stage.reposure(&["simple", "install", "--ephemeral", "--wait", "--timeout=2m"]).ok()?;
+        let owner = owner(stage)?;
+        own(stage, "before", &owner).ok().context("it is refused without the plugin")?;
         stage.environment.restart_apiserver_with(plugin)?;
-        let done = (|| {
-            stage.install_operator()?;
-            stage.reposure(&["simple", "install", "--ephemeral", "--wait", "--timeout=2m"]).ok()?;
-            let create = ["registry", "create", "default", "--provider=simple", "--wait", "--timeout=2m"];
-            stage.reposure(&create).ok().map(drop)
-        })();
+        let done = enforced(stage, &owner);
         // With its usual plugins, and so away in between.
         stage.environment.restart_apiserver_with("")?;
         done?;
         stage.kubectl(&["delete", "configmap", "reposure-surrogate-default"]).ok()?;
-        stage.until("the ConfigMap is back", || {
-            let args = ["get", "configmap", "reposure-surrogate-default", "-o", "name", "--ignore-not-found"];
-            Ok(!stage.kubectl(&args).ok()?.text().is_empty())
-        })?;
+        config_map_is_back(stage)?;
         let path = "jsonpath={.items[*].status.containerStatuses[0].restartCount}";
         let pods = ["get", "pods", "-l", "app.kubernetes.io/name=reposure-operator", "-o", path];
         ensure!(stage.kubectl(&pods).ok()?.text() == "0", "the operator was started again");
         Ok(())
+    })
+}
+
+fn config_map_is_back(stage: &Stage) -> Result<()> {
+    stage.until("the ConfigMap is back", || {
+        let args = ["get", "configmap", "reposure-surrogate-default", "-o", "name", "--ignore-not-found"];
+        Ok(!stage.kubectl(&args).ok()?.text().is_empty())
+    })
+}
+
+/// What the operator does while owner references need rights, and what somebody may not who lacks them.
+fn enforced(stage: &Stage, owner: &Value) -> Result<()> {
+    let refused = own(stage, "after", owner).output()?;
+    ensure!(refused.stderr.contains("cannot set blockOwnerDeletion"), "the plugin is not on: {refused}");
+    stage.reposure(&["registry", "create", "default", "--provider=simple", "--wait", "--timeout=2m"]).ok()?;
+    let path = "jsonpath={.metadata.ownerReferences[0].blockOwnerDeletion}";
+    let set = ["get", "statefulset", "reposure-surrogate-default", "-o", path];
+    ensure!(stage.kubectl(&set).ok()?.text() == "true", "nothing is asked of the plugin");
+    // A reference that somebody has taken away comes back, though that is no new object.
+    let none = r#"[{"op": "remove", "path": "/metadata/ownerReferences"}]"#;
+    stage.kubectl(&["patch", "statefulset", "reposure-surrogate-default", "--type=json", "-p", none]).ok()?;
+    stage.until("the reference is back", || Ok(stage.kubectl(&set).ok()?.text() == "true"))?;
+    // What was made without an operator is another owner's until one takes it over.
+    let alone =
+        ["registry", "create", "alone", "--standalone", "--provider=simple", "--wait", "--timeout=2m"];
+    stage.reposure(&alone).args(stage.environment.image_args()).ok()?;
+    stage.reposure(&["registry", "adopt", "alone", "--timeout=60s"]).ok()?;
+    // A scheduler that loses the API server while it binds a pod ends by itself.
+    let all = ["wait", "--for=condition=Ready", "registry/default", "registry/alone", "--timeout=120s"];
+    stage.kubectl(&all).ok().map(drop)
+}
+
+/// Makes a `Registry` that may own things, and lets somebody make `ConfigMaps`, but change no finalizer of a `Registry`.
+fn owner(stage: &Stage) -> Result<Value> {
+    stage.kubectl(&["create", "role", "maker", "--verb=create,get", "--resource=configmaps"]).ok()?;
+    stage.kubectl(&["create", "rolebinding", "maker", "--role=maker", "--user=maker"]).ok()?;
+    let registry = json!({"apiVersion": "reposure.puccini.cloud/v1alpha1", "kind": "Registry", "metadata": {"name": "owner"},
+        "spec": {"type": "oci", "direct": {"host": "registry.example:5000"}}});
+    stage.kubectl(&["create", "-f", "-"]).stdin(registry.to_string()).ok()?;
+    let text = stage.kubectl(&["get", "registry", "owner", "-o", "json"]).ok()?.text();
+    Ok(serde_json::from_str(&text)?)
+}
+
+/// Has that one make a `ConfigMap` that blocks the deletion of its owner.
+fn own(stage: &Stage, name: &str, owner: &Value) -> Run {
+    let reference = json!({"apiVersion": owner["apiVersion"], "kind": "Registry", "name": "owner",
+        "uid": owner["metadata"]["uid"], "blockOwnerDeletion": true});
+    let object = json!({"apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": {"name": name, "ownerReferences": [reference]}});
+    stage.kubectl(&["create", "--as=maker", "-f", "-"]).stdin(object.to_string())
+}
+
+#[test]
+fn with_all_an_uninstallation_takes_the_registries_and_their_definition() -> Result<()> {
+    Stage::play_bare("all", |stage| {
+        with_volume(stage)?;
+        // Those of namespaces that are still going are none of this one's business.
+        let others = ["get", "registries", "-A", "-o", "jsonpath={.items[*].metadata.namespace}"];
+        stage.until("no other registry is there", || {
+            Ok(stage.kubectl(&others).ok()?.text() == stage.namespace)
+        })?;
+        let elsewhere = Stage::new("all-elsewhere")?;
+        let create = ["registry", "create", "other", "--host=registry.example:5000"];
+        elsewhere.reposure(&create).ok()?;
+        let all = ["operator", "uninstall", "--all", "--wait", "--timeout=2m"];
+        let removed = stage.reposure(&all).ok()?;
+        // One that it does not see to is left, and what it needs.
+        ensure!(
+            removed
+                .stderr
+                .contains(&format!("what stays: the definition of Registry with its roles, {STAYS}")),
+            "{removed}"
+        );
+        elsewhere.kubectl(&["get", "registry", "other"]).ok()?;
+        ensure!(
+            stage.kubectl(&["get", "registries", "-o", "name"]).ok()?.text().is_empty(),
+            "a registry is left"
+        );
+        nothing_is_left(stage)?;
+        what_stays_is_there(stage)?;
+
+        elsewhere.reposure(&["registry", "delete", "other", "--wait"]).ok()?;
+        let removed = stage.reposure(&all).ok()?;
+        let stays = removed.stderr.lines().find_map(|line| line.strip_prefix("what stays: "));
+        ensure!(stays == Some(STAYS), "{removed}");
+        let definition = ["get", "crd,clusterroles", "-o", "name"];
+        stage.until("the definition is gone", || {
+            let left = stage.environment.kubectl().args(definition).ok()?.text();
+            Ok(!left.contains("registries.reposure") && !left.contains("/reposure-"))
+        })?;
+        nothing_is_left(stage)?;
+        what_stays_is_there(stage)
     })
 }
 
@@ -153,6 +245,23 @@ fn cert_manager_makes_the_certificate_where_it_is_there() -> Result<()> {
 }
 
 #[test]
+fn secrets_that_a_certificate_owns_stay_where_they_have_to() -> Result<()> {
+    Stage::play_bare("certowner", crate::cert_manager::keeps_secrets_that_a_certificate_owns)
+}
+
+#[test]
 fn openshift_s_registry_is_found_and_takes_images() -> Result<()> {
     Stage::play_bare("openshift", crate::openshift::with_registry)
+}
+
+/// How long an operator is watched while nothing happens: it looks at each registry once in that time.
+const QUIET: Duration = Duration::from_secs(60);
+
+#[test]
+fn an_operator_bears_five_hundred_registries() -> Result<()> {
+    Stage::play_bare("scale", |stage| {
+        let scale = Scale::measure(stage, 500, QUIET)?;
+        eprintln!("{scale}");
+        scale.check()
+    })
 }

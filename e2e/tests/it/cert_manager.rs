@@ -3,6 +3,8 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    thread::sleep,
+    time::Duration,
 };
 
 use anyhow::{Context as _, Result, ensure};
@@ -11,7 +13,7 @@ use reposure_e2e::{Run, Stage};
 use serde_json::{Value, json};
 
 use crate::{
-    certificates::{AUTHORITY, CERTIFICATE, install, pem},
+    certificates::{AUTHORITY, CERTIFICATE, install, pem, pushes_go_on_until_shown},
     secured::{CREATE, ask, authority, secret, shown, touch},
 };
 
@@ -22,22 +24,23 @@ const WANTED: [&str; 5] = ["get", "certificates.cert-manager.io", "reposure-simp
 
 /// Plays a test while cert-manager is there: in the cluster what it serves, and on this machine its controller. All who install a registry
 /// with TLS turn to it in this time.
-fn with_cert_manager(stage: &Stage, act: impl FnOnce() -> Result<()>) -> Result<()> {
+fn with_cert_manager(stage: &Stage, args: &[&str], act: impl FnOnce() -> Result<()>) -> Result<()> {
     let definitions = stage.environment.root.join("build/bin/cert-manager.yaml");
     let kubectl =
         |args: &[&str]| stage.environment.kubectl().args(args).args([Path::new("-f"), &definitions]).ok();
     // They are too large for the annotation in which others than the server keep what was applied.
     let done = kubectl(&["apply", "--server-side"])
         .and_then(|_| kubectl(&["wait", "--for=condition=Established", "--timeout=60s"]))
-        .and_then(|_| beside_controller(stage, act));
+        .and_then(|_| beside_controller(stage, args, act));
     kubectl(&["delete", "--ignore-not-found", "--timeout=60s"])?;
     done
 }
 
-fn beside_controller(stage: &Stage, act: impl FnOnce() -> Result<()>) -> Result<()> {
+fn beside_controller(stage: &Stage, args: &[&str], act: impl FnOnce() -> Result<()>) -> Result<()> {
     let controller = Run::new(stage.environment.tool("cert-manager"))
         .env("KUBECONFIG", &stage.environment.kubeconfig)
         .args(["--cluster-resource-namespace", &stage.namespace])
+        .args(args)
         .start()?;
     let done = act();
     let said = controller.kill()?;
@@ -46,7 +49,7 @@ fn beside_controller(stage: &Stage, act: impl FnOnce() -> Result<()>) -> Result<
 }
 
 pub(crate) fn makes_the_certificate(stage: &Stage) -> Result<()> {
-    with_cert_manager(stage, || {
+    with_cert_manager(stage, &[], || {
         stage.install_operator()?;
         install(stage, &[])?;
         signed_by_an_authority_of_its_own(stage)?;
@@ -61,6 +64,34 @@ pub(crate) fn makes_the_certificate(stage: &Stage) -> Result<()> {
         signed_by_an_authority_of_its_own(stage)?;
         leaves_nothing(stage)
     })
+}
+
+/// Where a `Certificate` owns its Secret, which then goes with it: what has to stay stays all the same, and nothing else.
+pub(crate) fn keeps_secrets_that_a_certificate_owns(stage: &Stage) -> Result<()> {
+    with_cert_manager(stage, &["--enable-certificate-owner-ref"], || {
+        stage.install_operator()?;
+        install(stage, &[])?;
+        signed_by_an_authority_of_its_own(stage)?;
+        ensure!(owners(stage)? == "Certificate", "the Secret belongs to {:?}", owners(stage)?);
+        stage.reposure(&CREATE).ok()?;
+        push(stage)?;
+        without_it_from_now_on(stage)?;
+        stage.until("the Secret belongs to nobody", || Ok(owners(stage)?.is_empty()))?;
+        // The garbage collector looks at once at what an owner leaves; what it would take is gone by then.
+        sleep(Duration::from_secs(5));
+        push(stage)?;
+        // A `Certificate` of the same name makes requests of the same names.
+        leaves_nothing(stage)?;
+        install(stage, &[])?;
+        signed_by_an_authority_of_its_own(stage)?;
+        leaves_nothing(stage)
+    })
+}
+
+/// Returns the kinds of what owns the Secret of the certificate.
+fn owners(stage: &Stage) -> Result<String> {
+    let path = "jsonpath={.metadata.ownerReferences[*].kind}";
+    Ok(stage.kubectl(&["get", "secret", CERTIFICATE, "-o", path]).ok()?.text())
 }
 
 /// Looks whether what is shown is what cert-manager has signed, by the authority that it was asked for.
@@ -164,14 +195,12 @@ fn by_an_issuer_of_the_users(stage: &Stage) -> Result<()> {
     let made = pem(stage, "tls.crt")?;
     ensure!(made == issued(stage)?, "it is not what cert-manager has signed");
     verify(stage)?;
+    // Nobody was told of the other authority before.
+    pushes_go_on_until_shown(stage, "simple", &made)?;
     is_shown(stage, &made)?;
     let left = stage.kubectl(&kept).ok()?.text();
     ensure!(left == "certificate.cert-manager.io/reposure-simple", "{left}");
-    // The surrogate sees the other authority when its kubelet does.
-    stage.until("a push under the other authority", || {
-        touch(stage)?;
-        Ok(push(stage).is_ok())
-    })
+    Ok(())
 }
 
 /// Takes an authority of our own: cert-manager's certificate is shown until all know it.

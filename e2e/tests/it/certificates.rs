@@ -1,6 +1,10 @@
 //! The certificates of the simple registry over time: renewed, by whom, and what that does to pushes.
 
-use std::{fs, fs::File, time::Duration};
+use std::{
+    fs,
+    fs::File,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context as _, Result, ensure};
 use jiff::{SignedDuration, Timestamp};
@@ -13,7 +17,7 @@ use serde_json::Value;
 
 use crate::{
     middle::{MEBIBYTE, assert_pulled},
-    secured::{CREATE, ask, authority, issue, secret, shown, touch},
+    secured::{CREATE, ask, authority, issue, secret, shown, touch, touch_those},
 };
 
 pub(crate) const CERTIFICATE: &str = "reposure-simple-authentication";
@@ -168,6 +172,52 @@ fn an_authority_that_follows_another_breaks_no_push() -> Result<()> {
         let trusts = ["-sS", "--cacert", &stage.path("before.crt").display().to_string(), &url];
         stage.environment.on_node("node2", "curl").args(trusts).ok().map(drop)
     })
+}
+
+/// As cert-manager does with another issuer, and whoever brings a certificate of his own: it comes along with its authority, which nobody was told
+/// of before.
+#[test]
+fn an_authority_in_place_of_another_breaks_no_push_whoever_learns_of_it_first() -> Result<()> {
+    Stage::play_bare("other-authority", |stage| {
+        stage.install_operator()?;
+        authority(stage)?;
+        // The Service's address is in no certificate before there is a Service.
+        stage.reposure(&["simple", "install", "--ephemeral"]).ok()?;
+        issue(stage)?;
+        install(stage, &[])?;
+        stage.reposure(&CREATE).ok()?;
+        for first in ["simple", "surrogate"] {
+            authority(stage)?;
+            issue(stage)?;
+            pushes_go_on_until_shown(stage, first, &fs::read_to_string(stage.path("tls.crt"))?)?;
+        }
+        Ok(())
+    })
+}
+
+/// How long it takes at most until a certificate of another authority is shown: 90 s until it comes, and 100 s that the gate waits for others.
+const SHOWN: Duration = Duration::from_secs(200);
+/// How long one pod is made to look for changes, as its kubelet does by itself now and then.
+const ALONE: Duration = Duration::from_secs(16);
+
+/// Pushes until the gate shows a certificate, while pods of the application `first` learn of it before all others. None fails.
+pub(crate) fn pushes_go_on_until_shown(stage: &Stage, first: &str, certificate: &str) -> Result<()> {
+    let (changed, mut pushes) = (Instant::now(), 0);
+    while !shown(stage)?.contains(certificate.trim()) {
+        ensure!(changed.elapsed() < SHOWN, "the certificate is not shown");
+        if changed.elapsed() < ALONE {
+            touch_those(stage, &format!("app.kubernetes.io/name=reposure-{first}"))?;
+        }
+        push_another(stage)
+            .with_context(|| format!("{first} first, after {:?} and {pushes} pushes", changed.elapsed()))?;
+        pushes += 1;
+    }
+    push_another(stage)
+}
+
+fn push_another(stage: &Stage) -> Result<()> {
+    fs::write(stage.path("file"), reposure_e2e::random_bytes(1 << 20))?;
+    stage.reposure(&["image", "push", "default", "app", "file"]).ok().map(drop)
 }
 
 fn ago(time: SignedDuration) -> Timestamp {

@@ -4,7 +4,7 @@ use std::{env, fs, fs::File, ops::Range, str::FromStr, thread::sleep, time::Dura
 
 use anyhow::{Result, ensure};
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng, seq::IndexedRandom as _};
-use reposure_e2e::{Detour, Output, Stage};
+use reposure_e2e::{Detour, Output, Running, Stage};
 use reposure_testing::{
     RandomImage,
     relay::{Cuts, Link},
@@ -139,6 +139,81 @@ fn a_push_goes_on_when_its_surrogate_is_lost() -> Result<()> {
     })
 }
 
+/// One ends what the surrogate still waits for, and one takes longer than that.
+#[test]
+fn pushes_end_or_go_on_when_their_surrogate_is_told_to_end() -> Result<()> {
+    Stage::play("told-to-end", |stage| {
+        let quick =
+            Upload::start(stage, "quick", 8, Link { bandwidth: Some(4 * MEBIBYTE), ..Link::default() })?;
+        let slow = Upload::start(stage, "slow", 9, Link { bandwidth: Some(MEBIBYTE), ..Link::default() })?;
+        for upload in [&quick, &slow] {
+            stop_at(&upload.detour, |counts| counts.up >= 40 * MEBIBYTE)?;
+        }
+        let uid = ["get", "pod", SURROGATE, "-o", "jsonpath={.metadata.uid}", "--ignore-not-found"];
+        let first = stage.kubectl(&uid).ok()?.text();
+        // With the time that it asks for itself.
+        stage.kubectl(&["delete", "pod", SURROGATE, "--wait=false"]).ok()?;
+        let sent = quick.detour.relay.counts().up;
+        quick.detour.relay.set(Link::default());
+        stage.until("the quick one is sent", || Ok(quick.detour.relay.counts().up >= LAYER as u64))?;
+        ensure!(stage.kubectl(&uid).ok()?.text() == first, "the surrogate has not waited");
+        let again = quick.end(stage)?;
+        let most = again.total.saturating_sub(sent) + OVERHEAD;
+        ensure!(
+            again.sent - sent <= most,
+            "{} bytes were sent after {sent}, and {most} should do",
+            again.sent - sent
+        );
+
+        stage.until("another surrogate", || {
+            let now = stage.kubectl(&uid).ok()?.text();
+            Ok(!now.is_empty() && now != first)
+        })?;
+        slow.detour.relay.set(Link::default());
+        slow.end(stage).map(drop)
+    })
+}
+
+/// What of an image takes its time, in bytes.
+const LAYER: usize = 64 << 20;
+
+/// A push that is under way.
+struct Upload {
+    image: RandomImage,
+    name: String,
+    detour: Detour,
+    push: Running,
+}
+
+/// What a push has sent.
+struct Sent {
+    sent: u64,
+    total: u64,
+}
+
+impl Upload {
+    fn start(stage: &Stage, name: &str, seed: u64, link: Link) -> Result<Self> {
+        let image = RandomImage::new(seed, 1, LAYER)?;
+        image.write_oci_archive("v1", File::create(stage.path(&format!("{name}.tar")))?)?;
+        let detour = Detour::start(stage, link)?;
+        let args = ["image", "push", "default", &format!("{name}:v1"), &format!("{name}.tar")];
+        let push = detour.reposure(stage, &args).start()?;
+        Ok(Self { image, name: name.into(), detour, push })
+    }
+
+    /// Waits for the end, and looks at what was pushed.
+    fn end(self, stage: &Stage) -> Result<Sent> {
+        let Self { image, name, detour, push } = self;
+        let pushed = push.output()?;
+        ensure!(pushed.text() == image.digest(), "{pushed}");
+        let sent = detour.relay.counts().up;
+        let (pulled, total) =
+            (format!("{name}-pulled.tar"), image.blobs().iter().map(|blob| blob.len() as u64).sum());
+        stage.reposure(&["image", "pull", "default", &format!("{name}:v1"), &pulled]).ok()?;
+        assert_pulled(stage, &pulled, &image)?;
+        Ok(Sent { sent, total })
+    }
+}
 /// What a registry on a volume has taken is there when it comes back; what it had begun to take may have to come again.
 #[test]
 fn a_push_outlives_its_registry() -> Result<()> {

@@ -193,7 +193,8 @@ pub(crate) fn touch(stage: &Stage) -> Result<()> {
     touch_those(stage, "app.kubernetes.io/part-of=reposure")
 }
 
-fn touch_those(stage: &Stage, labels: &str) -> Result<()> {
+/// Has the kubelets look at the Secrets of pods with these labels, which they do when a pod changes.
+pub(crate) fn touch_those(stage: &Stage, labels: &str) -> Result<()> {
     let now = format!("touched={}", std::time::UNIX_EPOCH.elapsed()?.as_millis());
     stage.kubectl(&["annotate", "pods", "-l", labels, "--overwrite", &now]).ok().map(drop)
 }

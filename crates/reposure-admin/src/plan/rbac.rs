@@ -11,7 +11,9 @@ use super::operator::{OperatorOptions, Scope, metadata};
 use crate::object::Object;
 
 const READ: [&str; 3] = ["get", "list", "watch"];
-const KEEP: [&str; 5] = ["get", "list", "watch", "create", "patch"];
+/// What it keeps is deleted by the garbage collector, by owner references. Where `OwnerReferencesPermissionEnforcement` is on, only
+/// whoever may delete an object may change those: of one that somebody else has made, when the operator takes it over.
+const KEEP: [&str; 6] = ["get", "list", "watch", "create", "patch", "delete"];
 /// The role for the Lease, which is in the operator's own namespace whatever it sees to.
 const ELECTION: &str = "reposure-operator-election";
 
@@ -46,7 +48,8 @@ fn in_namespace(options: &OperatorOptions, namespace: &str) -> Vec<Object> {
 
 fn in_cluster(options: &OperatorOptions) -> Vec<Object> {
     let mut rules = rules(options);
-    rules.extend(lost_node_rules());
+    // To see that a node is lost. Nodes belong to the cluster, and so does this right.
+    rules.push(rule("", &["nodes"], &["get"]));
     let metadata = clustered(options, names::OPERATOR);
     let mut objects = vec![
         ClusterRole { metadata, rules: Some(rules), aggregation_rule: None }.into(),
@@ -70,6 +73,8 @@ fn rules(options: &OperatorOptions) -> Vec<PolicyRule> {
         rule("apps", &["statefulsets"], &KEEP),
         rule("", &["configmaps", "serviceaccounts"], &KEEP),
         rule("", &["services", "pods"], &READ),
+        // To take a surrogate off a node that is lost.
+        rule("", &["pods"], &["delete"]),
         // Why a pod was refused stands nowhere else.
         rule("", &["events"], &["list"]),
         rule("events.k8s.io", &["events"], &["create", "patch"]),
@@ -78,11 +83,6 @@ fn rules(options: &OperatorOptions) -> Vec<PolicyRule> {
         rules.push(rule("networking.k8s.io", &["networkpolicies"], &KEEP));
     }
     rules
-}
-
-/// To see that a node is lost, and to take the surrogate off it. Nodes belong to the cluster, and so do these rights.
-fn lost_node_rules() -> [PolicyRule; 2] {
-    [rule("", &["nodes"], &["get"]), rule("", &["pods"], &["delete"])]
 }
 
 fn election_rules() -> Vec<PolicyRule> {

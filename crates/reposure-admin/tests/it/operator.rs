@@ -39,8 +39,8 @@ fn has_named_rights_only() {
         "statefulsets",
         "configmaps",
         "serviceaccounts",
-        "events",
         "pods",
+        "events",
     ];
     assert_eq!(written, expected);
 }
@@ -104,7 +104,9 @@ fn has_rights_in_each_of_several_namespaces_and_the_lease_at_home() {
     let election = &objects[1]["rules"];
     assert_eq!(election[0]["resourceNames"], json!(["reposure-operator"]));
     assert_eq!(election[1]["verbs"], json!(["create"]));
-    assert!(!objects[3]["rules"].to_string().contains("delete"), "pods are deleted for the cluster alone");
+    let rules = objects[3]["rules"].to_string();
+    assert!(!rules.contains("nodes"), "nodes are the cluster's: {rules}");
+    assert_eq!(rules.matches("delete").count(), 3, "what it keeps, and pods on lost nodes: {rules}");
     let deployment = &objects[8]["spec"];
     assert_eq!(deployment["replicas"], 2);
     assert_eq!(deployment["template"]["spec"]["containers"][0]["args"][1], "a,b");

@@ -32,11 +32,12 @@ pub(super) async fn read_if_there(path: &Path) -> io::Result<SecretSlice<u8>> {
     }
 }
 
-/// Returns what stands for two files.
-pub(super) fn mark(one: &SecretSlice<u8>, other: &SecretSlice<u8>) -> Mark {
+/// Returns what stands for files.
+pub(super) fn mark(files: &[&SecretSlice<u8>]) -> Mark {
     let mut hash = Sha256::new();
-    hash.update((one.expose_secret().len() as u64).to_be_bytes());
-    hash.update(one.expose_secret());
-    hash.update(other.expose_secret());
+    for file in files {
+        hash.update((file.expose_secret().len() as u64).to_be_bytes());
+        hash.update(file.expose_secret());
+    }
     hash.finalize().into()
 }

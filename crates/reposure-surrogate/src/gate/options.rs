@@ -24,7 +24,7 @@ pub struct GateOptions {
     /// The port of the registry on loopback
     #[arg(long, value_name = "PORT", default_value_t = REGISTRY_PORT)]
     pub registry_port: u16,
-    /// The folder with tls.crt and tls.key; without it, plain HTTP is spoken
+    /// The folder with tls.crt, tls.key and, where others trust what it says, ca.crt; without it, plain HTTP is spoken
     #[arg(long, value_name = "FOLDER")]
     pub tls: Option<PathBuf>,
     /// The folder with htpasswd and htpasswd-pull; without it, nobody is asked for a password

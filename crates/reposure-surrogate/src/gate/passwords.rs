@@ -95,7 +95,7 @@ impl Passwords {
             }
         };
         let before = self.state();
-        if before.mark != file::mark(&all, &pull) {
+        if before.mark != file::mark(&[&all, &pull]) {
             let state = State::new(&all, &pull, &before.users);
             *self.state.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(state);
         }
@@ -142,7 +142,7 @@ impl State {
     fn new(all: &SecretSlice<u8>, pull: &SecretSlice<u8>, before: &Users) -> Self {
         let users = Users::new(parse(all, USERS_FILE), parse(pull, PULL_USERS_FILE), before, Instant::now());
         tracing::info!(users = users.len(), "users read");
-        Self { users, memory: Memory::new(), mark: file::mark(all, pull) }
+        Self { users, memory: Memory::new(), mark: file::mark(&[all, pull]) }
     }
 
     fn recall(&self, shown: &Shown) -> Option<Verdict> {

@@ -1,6 +1,10 @@
 //! A running gate.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use http::{Method, Request, StatusCode};
 use http_body_util::BodyExt as _;
@@ -186,7 +190,7 @@ async fn look_after(door: Arc<Door>, mut certificate: Option<Certificate>) {
     loop {
         ticks.tick().await;
         if let Some(certificate) = &mut certificate {
-            certificate.refresh().await;
+            certificate.refresh(Instant::now()).await;
         }
         if let Some(passwords) = &door.passwords {
             passwords.refresh().await;

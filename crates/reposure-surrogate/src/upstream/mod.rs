@@ -1,5 +1,6 @@
 //! The registry: how it is reached, whether it is well, and what its errors mean.
 
+mod authorities;
 mod fixed;
 mod health;
 mod reference;

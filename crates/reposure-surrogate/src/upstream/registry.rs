@@ -1,10 +1,11 @@
-//! The way to the registry, made anew when the authorities that are trusted change.
+//! The way to the registry, made anew when the authorities that are trusted change. Those before are trusted for a while, since the registry may
+//! learn of the change later.
 
 use std::{
     io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use futures::future::BoxFuture;
@@ -19,6 +20,8 @@ use reposure_parcel::config::{self, UpstreamConfig};
 use secrecy::{ExposeSecret as _, SecretSlice};
 use tokio::io::AsyncReadExt;
 use url::Url;
+
+use super::authorities::Authorities;
 
 /// The largest file of certificates, in bytes: what a ConfigMap or a Secret can hold.
 const LARGEST: u64 = 1 << 20;
@@ -72,6 +75,7 @@ struct Material {
 #[derive(Debug)]
 struct State {
     material: Material,
+    before: Authorities,
     /// The transport, or why there is none.
     transport: Result<Arc<DirectTransport>, Arc<RegistryError>>,
 }
@@ -99,24 +103,35 @@ impl Registry {
         let credentials_folder = config.credentials.clone();
         let material = read(authority_file.as_deref(), credentials_folder.as_deref()).await;
         let certificate = Arc::default();
-        let state = Mutex::new(State::new(material, &endpoint, realm.as_ref(), &credentials, &certificate));
+        let before = Authorities::default();
+        let state = State::new(material, before, &endpoint, realm.as_ref(), &credentials, &certificate);
+        let state = Mutex::new(state);
         Ok(Self { endpoint, realm, authority_file, credentials_folder, credentials, certificate, state })
     }
 
     /// Reads the certificates again; to be called every few seconds. Requests under way go on as they began.
     pub(crate) async fn refresh(&self) {
         let read = read(self.authority_file.as_deref(), self.credentials_folder.as_deref()).await;
+        self.take(read, Instant::now());
+    }
+
+    fn take(&self, read: Result<Material, RegistryError>, now: Instant) {
         let mut state = self.lock();
         let is_well = state.transport.is_ok();
+        let mut before = state.before.clone();
+        let has_forgotten = before.forget(now);
+        if let Ok(material) = &read {
+            before.follow(&state.material.trust, &material.trust, now);
+        }
         // A file that cannot be read just now takes nothing away from what was read before.
         let unchanged = match &read {
             Ok(material) => is_well && *material == state.material,
             Err(_) => is_well,
         };
         let is_old = self.certificate.seen().is_some_and(|(time, _)| time.elapsed() > CERTIFICATE_SEEN);
-        if !unchanged || (is_old && read.is_ok()) {
-            let new =
-                State::new(read, &self.endpoint, self.realm.as_ref(), &self.credentials, &self.certificate);
+        if !unchanged || ((is_old || has_forgotten) && read.is_ok()) {
+            let (realm, certificate) = (self.realm.as_ref(), &self.certificate);
+            let new = State::new(read, before, &self.endpoint, realm, &self.credentials, certificate);
             // Nor does a certificate whose key is not there yet.
             if new.transport.is_ok() || !is_well {
                 *state = new;
@@ -138,6 +153,7 @@ impl Registry {
 impl State {
     fn new(
         material: Result<Material, RegistryError>,
+        before: Authorities,
         endpoint: &Endpoint,
         realm: Option<&Url>,
         credentials: &Arc<dyn CredentialsSource>,
@@ -145,7 +161,7 @@ impl State {
     ) -> Self {
         let made = material.and_then(|material| {
             let mut options = DirectOptions::new(endpoint.clone());
-            options.trust = material.trust.clone();
+            options.trust = before.beside(&material.trust);
             options.identity.clone_from(&material.identity);
             options.realm = realm.cloned();
             options.credentials = credentials.clone();
@@ -153,8 +169,8 @@ impl State {
             DirectTransport::new(options).map(|transport| (material, transport)).map_err(RegistryError::Tls)
         });
         match made {
-            Ok((material, transport)) => Self { material, transport: Ok(Arc::new(transport)) },
-            Err(error) => Self { material: Material::default(), transport: Err(Arc::new(error)) },
+            Ok((material, transport)) => Self { material, before, transport: Ok(Arc::new(transport)) },
+            Err(error) => Self { material: Material::default(), before, transport: Err(Arc::new(error)) },
         }
     }
 }
@@ -226,7 +242,50 @@ impl Transport for Registry {
 
 #[cfg(test)]
 mod tests {
+    use http_body_util::{BodyExt as _, Empty};
+    use reposure_parcel::config::{Kind, UploadStrategy};
+    use reposure_testing::{MemoryRegistry, Options};
+
     use super::*;
+
+    /// Tells whether a registry answers.
+    async fn answers(way: &Registry) -> bool {
+        let body = Empty::new().map_err(|never| match never {}).boxed_unsync();
+        way.send(Request::get("/v2/").body(body).unwrap()).await.is_ok()
+    }
+
+    #[tokio::test]
+    async fn a_registry_that_learns_of_another_authority_late_is_trusted_until_then() {
+        let start = || MemoryRegistry::start(Options { tls: true, ..Options::default() });
+        let (registry, other) = (start().await.unwrap(), start().await.unwrap());
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("ca.crt");
+        std::fs::write(&file, registry.authority().unwrap()).unwrap();
+        let config = UpstreamConfig {
+            host: registry.host(),
+            image_host: None,
+            scheme: config::Scheme::Https,
+            authority_file: Some(file.clone()),
+            credentials: None,
+            upload: UploadStrategy::Auto,
+            kind: Kind::Distribution,
+            realm: None,
+        };
+        let way = Registry::new(&config).await.unwrap();
+        assert!(answers(&way).await);
+        std::fs::write(&file, other.authority().unwrap()).unwrap();
+        let (now, again) = (Instant::now(), async || read(Some(&file), None).await);
+        way.take(again().await, now);
+        assert!(answers(&way).await, "it may show what the authority before has signed");
+        way.take(again().await, now + Duration::from_secs(200));
+        assert!(answers(&way).await);
+        way.take(again().await, now + Duration::from_secs(240));
+        assert!(!answers(&way).await, "it is trusted for good");
+        assert!(
+            !answers(&Registry::new(&config).await.unwrap()).await,
+            "whoever comes later knows nothing of it"
+        );
+    }
 
     #[tokio::test]
     async fn a_secret_for_tls_is_shown_to_the_registry_and_changes_with_its_files() {

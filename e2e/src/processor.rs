@@ -8,7 +8,10 @@ use anyhow::{Context as _, Result};
 const TICKS: f64 = 100.0;
 
 /// Returns the seconds of a processor that a process has taken.
-pub(crate) fn seconds(pid: u32) -> Result<f64> {
+///
+/// # Errors
+/// When there is no such process.
+pub fn seconds(pid: u32) -> Result<f64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
     // The name before may hold anything; utime and stime are fields 14 and 15.
     let fields = stat.rsplit_once(')').context("no stat")?.1.split_whitespace();

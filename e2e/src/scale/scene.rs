@@ -1,0 +1,155 @@
+//! Nodes that kwok fakes, a server that answers for all pods on them, and an operator.
+
+use std::{
+    fs,
+    io::{Read as _, Write as _},
+    net::{TcpListener, TcpStream},
+    process::{Child, Command},
+    thread,
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, ensure};
+
+use crate::{Environment, Stage};
+
+/// Where kwok puts pods; nothing else is there.
+const PODS: &str = "10.99.0.0/16";
+const FIRST_POD: &str = "10.99.0.1/16";
+/// What kwok makes of nodes and pods.
+const STAGES: &str = include_str!("stages.yaml");
+/// Nodes whose Lease is not renewed are taken for lost after 40 s, and their pods for not ready.
+const LEASES: &str = "--node-lease-duration-seconds=40";
+/// The status port of surrogates, `reposure_parcel::wire::STATUS_PORT`.
+const STATUS_PORT: u16 = 10251;
+
+/// Faked nodes, what answers for their pods, and the operator.
+pub(super) struct Scene {
+    environment: Environment,
+    /// In the order of their start; the last one is the operator.
+    children: Vec<Child>,
+}
+
+impl Scene {
+    pub(super) fn set(stage: &Stage) -> Result<Self> {
+        let mut scene = Self { environment: stage.environment.clone(), children: Vec::new() };
+        // What was begun is undone whatever fails after it.
+        scene.build(stage)?;
+        Ok(scene)
+    }
+
+    fn build(&mut self, stage: &Stage) -> Result<()> {
+        let environment = &self.environment;
+        let definition = environment.root.join("deploy/crd.yaml");
+        let apply = ["apply", "--server-side", "--force-conflicts", "-f"];
+        environment.kubectl().args(apply).args([definition]).ok()?;
+        // Whatever is sent to a pod of theirs arrives here.
+        ip(&["route", "replace", "local", PODS, "dev", "lo"])?;
+        answer_for_all()?;
+        fs::write(stage.path("stages.yaml"), STAGES)?;
+        let kwok = Command::new(environment.tool("kwok"))
+            .arg("--kubeconfig")
+            .arg(&environment.kubeconfig)
+            .arg("--config")
+            .arg(stage.path("stages.yaml"))
+            .args([
+                "--manage-nodes-with-annotation-selector=kwok.x-k8s.io/node=fake",
+                "--cidr",
+                FIRST_POD,
+                LEASES,
+            ])
+            .stdout(fs::File::create(stage.path("kwok.log"))?)
+            .stderr(fs::File::create(stage.path("kwok.err"))?)
+            .spawn()
+            .context("cannot start kwok: make cluster-build")?;
+        self.children.push(kwok);
+        environment.kubectl().args(["cordon", "node1", "node2"]).ok()?;
+        fs::write(stage.path("nodes.json"), nodes())?;
+        stage.kubectl(&["apply", "-f", "nodes.json"]).ok()?;
+        let nodes = ["wait", "--for=condition=Ready", "node", "fake0", "fake1", "fake2", "--timeout=60s"];
+        stage.kubectl(&nodes).ok()?;
+        let operator = Command::new(environment.root.join("target/release/reposure-operator"))
+            .env("KUBECONFIG", &environment.kubeconfig)
+            .args(["--namespace", &stage.namespace, "--health-port", "18080", "--pod-name", &stage.namespace])
+            .stderr(fs::File::create(stage.path("operator.log"))?)
+            .spawn()
+            .context("cannot start the operator: make build")?;
+        self.children.push(operator);
+        Ok(())
+    }
+
+    pub(super) fn operator(&self) -> u32 {
+        self.children.last().map_or(0, Child::id)
+    }
+
+    /// Returns the most memory that the operator has had, in MiB.
+    pub(super) fn peak_memory(&self) -> Result<f64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.operator()))?;
+        let line = status.lines().find(|line| line.starts_with("VmHWM:")).context("no VmHWM")?;
+        let kibibytes: f64 = line.split_whitespace().nth(1).context("no size")?.parse()?;
+        Ok(kibibytes / 1024.0)
+    }
+
+    /// Removes everything while the faked nodes still let their pods go.
+    pub(super) fn clear(&self, stage: &Stage) -> Result<()> {
+        stage.kubectl(&["delete", "registries", "--all", "--wait=false"]).ok()?;
+        self.environment.kubectl().args(["delete", "namespace", &stage.namespace, "--timeout=300s"]).ok()?;
+        Ok(())
+    }
+}
+
+impl Drop for Scene {
+    fn drop(&mut self) {
+        for child in self.children.iter_mut().rev() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        let commands: [&[&str]; 3] = [
+            &["delete", "node", "fake0", "fake1", "fake2", "--wait=false"],
+            &["uncordon", "node1", "node2"],
+            &["delete", "lease", "reposure-operator", "--namespace=default", "--ignore-not-found"],
+        ];
+        for command in commands {
+            let _ = self.environment.kubectl().args(command).output();
+        }
+        let _ = ip(&["route", "del", "local", PODS, "dev", "lo"]);
+    }
+}
+
+fn ip(args: &[&str]) -> Result<()> {
+    let status = Command::new("ip").args(args).status().context("cannot run ip")?;
+    ensure!(status.success(), "ip {} failed", args.join(" "));
+    Ok(())
+}
+
+fn nodes() -> String {
+    let node = |number: usize| {
+        let room = r#"{"cpu": "1000", "memory": "1000Gi", "pods": "1000"}"#;
+        format!(
+            r#"{{"apiVersion": "v1", "kind": "Node", "metadata": {{"name": "fake{number}",
+                "annotations": {{"kwok.x-k8s.io/node": "fake"}},
+                "labels": {{"kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64", "kubernetes.io/hostname": "fake{number}"}}}},
+                "status": {{"allocatable": {room}, "capacity": {room}}}}}"#
+        )
+    };
+    let nodes: Vec<_> = (0..3).map(node).collect();
+    format!(r#"{{"apiVersion": "v1", "kind": "List", "items": [{}]}}"#, nodes.join(","))
+}
+
+/// Answers every question for a surrogate's status: all is well.
+fn answer_for_all() -> Result<()> {
+    let listener = TcpListener::bind(("0.0.0.0", STATUS_PORT)).context("the status port is taken")?;
+    thread::spawn(move || listener.incoming().flatten().for_each(|stream| drop(answer(stream))));
+    Ok(())
+}
+
+fn answer(mut stream: TcpStream) -> Result<()> {
+    stream.set_read_timeout(Some(Duration::from_secs(2)))?;
+    // The question is always the same, and fits.
+    let _read = stream.read(&mut [0; 1024])?;
+    let check = r#"{"reason": "Ok"}"#;
+    let body = format!(r#"{{"build": "fake", "podUid": "", "registry": {check}, "keys": {check}}}"#);
+    let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+    stream.write_all((head + &body).as_bytes())?;
+    Ok(())
+}
