@@ -44,8 +44,8 @@ pub use operator::{
 pub use provider::{ADDON_SERVICE, MICROK8S_NAMESPACE, MINIKUBE_NAMESPACE, Provider};
 pub use registry::{RegistryOptions, registry};
 pub use simple::{
-    PasswordError, S3, SimpleOptions, SimplePasswords, Storage, simple, simple_network_policy,
-    simple_passwords, simple_service,
+    KeysError, PasswordError, S3, S3Keys, SimpleKeys, SimpleOptions, SimplePasswords, Storage, simple,
+    simple_config_map, simple_network_policy, simple_passwords, simple_service, simple_signing_key,
 };
 pub use standalone::{standalone_owner, standalone_registry, standalone_selector, standalone_settings};
 pub use surrogate::{Observed, ServiceState, Settings, SurrogatePlan, surrogate};

@@ -8,7 +8,6 @@ use k8s_openapi::{
         coordination::v1::Lease,
         core::v1::{
             Container, EnvVar, EnvVarSource, ObjectFieldSelector, PodSpec, PodTemplateSpec, ServiceAccount,
-            TopologySpreadConstraint,
         },
     },
     apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta},
@@ -20,7 +19,7 @@ use reposure_api::{
 
 use super::{
     Plan,
-    architecture::affinity,
+    architecture::{affinity, apart},
     exec_policy,
     hardening::{Bounds, container_security, http_probe, patient_probe, pod_security, pull_secrets},
     rbac,
@@ -171,22 +170,8 @@ fn pod(options: &OperatorOptions) -> PodSpec {
         security_context: Some(pod_security(None)),
         containers: vec![container(options)],
         affinity: Some(affinity(&options.architectures)),
-        topology_spread_constraints: (options.replicas > 1).then(|| vec![apart()]),
+        topology_spread_constraints: (options.replicas > 1).then(|| vec![apart(Application::Operator)]),
         ..PodSpec::default()
-    }
-}
-
-/// Asks for another node for each, where there is one.
-fn apart() -> TopologySpreadConstraint {
-    TopologySpreadConstraint {
-        max_skew: 1,
-        topology_key: "kubernetes.io/hostname".into(),
-        when_unsatisfiable: "ScheduleAnyway".into(),
-        label_selector: Some(LabelSelector {
-            match_labels: Some(selector(Application::Operator, None)),
-            match_expressions: None,
-        }),
-        ..TopologySpreadConstraint::default()
     }
 }
 
