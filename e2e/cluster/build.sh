@@ -131,6 +131,7 @@ build_others() {
 	build_tool oras oras.land/oras "$ORAS_VERSION" oras=/cmd/oras
 	build_tool regctl github.com/regclient/regclient "$REGCTL_VERSION" regctl=/cmd/regctl
 	build_helm
+	build_tool versitygw github.com/versity/versitygw "$VERSITYGW_VERSION" versitygw=/cmd/versitygw
 }
 
 mkdir -p "$BIN" "$SRC"

@@ -4,6 +4,7 @@ mod acceptance;
 mod access;
 mod alone;
 mod archives;
+mod buckets;
 mod cert_manager;
 mod certificates;
 mod channels;
