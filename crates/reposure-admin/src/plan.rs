@@ -11,6 +11,7 @@ mod grant;
 mod hardening;
 mod image_streams;
 mod local_hosting;
+mod log_format;
 mod network_policy;
 mod operator;
 pub mod pod;
@@ -37,6 +38,7 @@ pub use grant::{grant_binding, grant_name, grant_role, group, service_account, u
 pub(crate) use grant::{with, without};
 pub use image_streams::image_streams_access;
 pub use local_hosting::{LOCAL_HOSTING, LOCAL_HOSTING_NAMESPACE, LocalHosting, LocalHostingError};
+pub use log_format::{LOG_FORMAT, LogFormat, LogFormatError};
 pub use operator::{
     DEFAULT_IMAGE_HOST, EXEC_POLICY, NETWORK_POLICIES, OperatorOptions, Scope, image, operator,
     operator_exec_policy,

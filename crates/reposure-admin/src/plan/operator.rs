@@ -22,6 +22,7 @@ use super::{
     architecture::{affinity, apart},
     exec_policy,
     hardening::{Bounds, container_security, http_probe, patient_probe, pod_security, pull_secrets},
+    log_format::LogFormat,
     rbac,
     surrogate_pod::port,
 };
@@ -68,6 +69,8 @@ pub struct OperatorOptions {
     pub replicas: u16,
     /// What the image is built for, as nodes name it in the label `kubernetes.io/arch`; any node where it is empty.
     pub architectures: Vec<String>,
+    /// How it and its surrogates write logs; where it is not said, the operator as text and its surrogates as JSON.
+    pub log_format: Option<LogFormat>,
     /// Whether it makes a `NetworkPolicy` for each surrogate.
     pub network_policies: bool,
     /// Whether a policy of the cluster lets nothing but sessions run in the surrogates that it sees to, which takes an administrator of the
@@ -88,6 +91,7 @@ impl OperatorOptions {
             role: None,
             replicas: 1,
             architectures: Vec::new(),
+            log_format: None,
             network_policies: false,
             exec_policy: false,
             crd: true,
@@ -208,6 +212,7 @@ fn arguments(options: &OperatorOptions) -> Vec<String> {
     if options.network_policies {
         arguments.push(NETWORK_POLICIES.into());
     }
+    arguments.extend(LogFormat::arguments(options.log_format));
     // Kubernetes puts the values in.
     let rest = ["--pod-ip", "$(POD_IP)", "--pod-name", "$(POD_NAME)", "--health-port"];
     arguments.extend(rest.map(Into::into));
