@@ -25,5 +25,6 @@ mod rights;
 mod secured;
 mod shells;
 mod standalone;
+mod standalone_access;
 mod surrogate;
 mod traffic;

@@ -27,7 +27,7 @@ fn editor(stage: &Stage) -> Result<PathBuf> {
     stage.kubeconfig_of("editor")
 }
 
-const CREATE: [&str; 7] =
+pub(crate) const CREATE: [&str; 7] =
     ["registry", "create", "default", "--standalone", "--wait", "--timeout=2m", "--provider=simple"];
 
 #[test]
