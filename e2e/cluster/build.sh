@@ -135,6 +135,7 @@ build_others() {
 	build_tool regctl github.com/regclient/regclient "$REGCTL_VERSION" regctl=/cmd/regctl
 	build_helm
 	build_kwok
+	build_tool versitygw github.com/versity/versitygw "$VERSITYGW_VERSION" versitygw=/cmd/versitygw
 }
 
 mkdir -p "$BIN" "$SRC"

@@ -5,7 +5,8 @@ IMAGES=$DIR/images
 # What the hub holds. The nodes have them preloaded, and yet they must be there, too: since 1.35 a kubelet refuses a
 # preloaded image as soon as the same image has also been pulled under another name, and then pulls it itself.
 # shellcheck disable=SC2034 # for hub.sh
-HUB_IMAGES=(busybox:1 registry:3 registry:2.8)
+OBJECT_STORE=versity/versitygw:v$VERSITYGW_VERSION
+HUB_IMAGES=(busybox:1 registry:3 registry:2.8 "$OBJECT_STORE")
 
 image_archive() { echo "$IMAGES/${1//[:\/]/-}.tar"; } # NAME:TAG
 
@@ -117,6 +118,13 @@ make_registry2_image() {
 		\"Entrypoint\":[\"/entrypoint.sh\"],\"Cmd\":[\"/etc/docker/registry/config.yml\"]}"
 }
 
+# An object store. As the official image, it has a shell, and the program where that has it.
+make_versitygw_image() {
+	busybox_root "$1/root"
+	install -D "$BIN/versitygw" "$1/root/usr/local/bin/versitygw"
+	write_image "docker.io/$OBJECT_STORE" "$2" "$1/root" "{\"Env\":[$IMAGE_PATH],\"Entrypoint\":[\"versitygw\"]}"
+}
+
 # make_image NAME:TAG FUNCTION INPUT...: unless the archive is newer than all that goes into it.
 make_image() {
 	local archive work input
@@ -137,5 +145,6 @@ make_images() {
 	make_image coredns:1 make_coredns_image "$BIN/coredns"
 	make_image busybox:1 make_busybox_image "$(command -v busybox)"
 	make_image registry:3 make_registry3_image "$BIN/registry3" "$SRC/distribution/config.yml" "$(command -v busybox)"
+	make_image "$OBJECT_STORE" make_versitygw_image "$BIN/versitygw" "$(command -v busybox)"
 	make_image registry:2.8 make_registry2_image "$(command -v docker-registry)" "$(command -v busybox)"
 }

@@ -19,5 +19,8 @@ HELM_VERSION=${HELM_VERSION:-3.22.0}
 # What makes the registry's certificate where it is there
 CERT_MANAGER_VERSION=${CERT_MANAGER_VERSION:-1.21.2}
 
+# What keeps a registry's images as an object store that speaks S3
+VERSITYGW_VERSION=${VERSITYGW_VERSION:-1.8.0}
+
 # What fakes nodes
 KWOK_VERSION=${KWOK_VERSION:-0.8.0}

@@ -9,7 +9,7 @@ mod lines;
 use crate::{
     manifests::{HEAD, ManifestError, document},
     object::Object,
-    plan::{self, OperatorOptions, Scope},
+    plan::{self, LogFormat, OperatorOptions, Scope},
 };
 
 /// What keeps Helm from deleting an object: with the definition every `Registry` would go.
@@ -22,6 +22,8 @@ const IMAGE: &str = "reposure-chart-image";
 const SECRET: &str = "reposure-chart-secret";
 const ROLE: &str = "reposure-chart-role";
 const ARCHITECTURE: &str = "reposure-chart-architecture";
+/// Of two that there are, one that is the item of no list but the operator's arguments.
+const FORMAT: LogFormat = LogFormat::Json;
 /// What begins all of them.
 const MARK: &str = "reposure-chart-";
 
@@ -31,12 +33,13 @@ struct Choice {
     without: fn(&mut OperatorOptions),
 }
 
-const CHOICES: [Choice; 6] = [
+const CHOICES: [Choice; 7] = [
     Choice { condition: "$.Values.execPolicy", without: |options| options.exec_policy = false },
     Choice { condition: "$.Values.networkPolicies", without: |options| options.network_policies = false },
     Choice { condition: "$.Values.role", without: |options| options.role = None },
     Choice { condition: "$.Values.imagePullSecret", without: |options| options.pull_secret = None },
     Choice { condition: "$.Values.architectures", without: |options| options.architectures.clear() },
+    Choice { condition: "$.Values.logFormat", without: |options| options.log_format = None },
     Choice { condition: "gt (int $.Values.replicas) 1", without: |options| options.replicas = 1 },
 ];
 /// The choice that is a change rather than an addition: everything that is for it, or for single namespaces.
@@ -95,6 +98,7 @@ fn everything(scope: Scope) -> OperatorOptions {
         role: Some(ROLE.into()),
         replicas: 2,
         architectures: vec![ARCHITECTURE.into()],
+        log_format: Some(FORMAT),
         network_policies: true,
         exec_policy: true,
         crd: false,
@@ -183,6 +187,7 @@ fn template(object: &Object, replicas: u16) -> Result<String, ManifestError> {
     for (mark, expression) in [
         (format!("replicas: {replicas}\n"), "replicas: {{ $.Values.replicas }}\n"),
         (format!("- {ARCHITECTURE}\n"), "- {{ join \",\" $.Values.architectures | quote }}\n"),
+        (format!("- {FORMAT}\n"), "- {{ $.Values.logFormat }}\n"),
         (
             format!("- {WATCHED}\n"),
             "- {{ include \"reposure.namespaces\" $ | fromJsonArray | join \",\" | quote }}\n",

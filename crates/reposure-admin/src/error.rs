@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 use crate::{
     object::ObjectName,
-    plan::{CertificateError, PasswordError},
+    plan::{CertificateError, KeysError, PasswordError},
 };
 
 /// What was being done to an object, as roles name it.
@@ -125,6 +125,15 @@ pub enum AdminError {
         /// Why.
         #[source]
         source: PasswordError,
+    },
+    /// A Secret does not hold what is asked of it.
+    #[error("{object} cannot be used")]
+    Keys {
+        /// The Secret.
+        object: Box<ObjectName>,
+        /// Why.
+        #[source]
+        source: KeysError,
     },
     /// What was waited for did not happen in time.
     #[error("{object} is not {goal} after {} s: {last}", waited.as_secs())]

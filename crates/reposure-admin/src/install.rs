@@ -1,5 +1,7 @@
 //! What takes more than one plan, since a later one depends on what the cluster made of an earlier one.
 
+mod keys;
+
 use std::net::IpAddr;
 
 use k8s_openapi::{api::core::v1::Secret, jiff::Timestamp};
@@ -57,7 +59,9 @@ pub enum Renewal {
 
 /// Installs the built-in registry. With TLS it makes an authority and a certificate for the Service's addresses, or renews them, unless the
 /// Secret `reposure-simple-authentication` is somebody else's; with authorization the user `username` and one who may but pull, unless the
-/// Secret `reposure-simple-htpasswd` is there. A `NetworkPolicy` that an earlier installation made, and this one is not to have, is deleted.
+/// Secret `reposure-simple-htpasswd` is there. What opens an object store is read from the Secret that `options` name, and stands in the
+/// registry's own. A `NetworkPolicy` that an earlier installation made, and this one is not to have, is deleted, and the `ConfigMap` with the
+/// configuration that earlier versions made.
 ///
 /// Dropping the future leaves a part installed; the call can be repeated.
 ///
@@ -84,12 +88,17 @@ pub async fn simple(
             installed.user = Some(User { name: made.username, password: made.password });
         }
     }
-    let rest = apply_all(client, &plan::simple(options), apply_options).await?;
+    let keys = keys::find(client, options, apply_options).await?;
+    installed.applied.extend(keys.created);
+    let rest = apply_all(client, &plan::simple(options, &keys.keys), apply_options).await?;
     let is_new = |step: &Applied| installed.applied.iter().all(|before| before.object != step.object);
     let rest: Vec<_> = rest.into_iter().filter(is_new).collect();
     installed.applied.extend(rest);
-    if !options.network_policy && !apply_options.dry_run {
-        installed.applied.extend(remove_simple_network_policy(client, &options.namespace).await?);
+    if !apply_options.dry_run {
+        if !options.network_policy {
+            installed.applied.extend(remove_simple_network_policy(client, &options.namespace).await?);
+        }
+        installed.applied.extend(remove_simple_config_map(client, &options.namespace).await?);
     }
     Ok(installed)
 }
@@ -179,6 +188,21 @@ pub async fn remove_simple_network_policy(
 ) -> Result<Option<Applied>, AdminError> {
     let policy: Object = plan::simple_network_policy(&SimpleOptions::new(namespace)).into();
     match apply::delete_ours(client, &policy.resource(), &policy.name(), None).await {
+        Err(AdminError::Denied { .. }) => Ok(None),
+        done => done,
+    }
+}
+
+/// Deletes the `ConfigMap` with the configuration that earlier versions made of the built-in registry. Who has no rights on it is told of none.
+///
+/// # Errors
+/// [`AdminError`] names the object and the verb.
+pub async fn remove_simple_config_map(
+    client: &Client,
+    namespace: &str,
+) -> Result<Option<Applied>, AdminError> {
+    let before: Object = plan::simple_config_map(&SimpleOptions::new(namespace)).into();
+    match apply::delete_ours(client, &before.resource(), &before.name(), None).await {
         Err(AdminError::Denied { .. }) => Ok(None),
         done => done,
     }

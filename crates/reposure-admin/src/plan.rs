@@ -11,6 +11,7 @@ mod grant;
 mod hardening;
 mod image_streams;
 mod local_hosting;
+mod log_format;
 mod network_policy;
 mod operator;
 pub mod pod;
@@ -37,6 +38,7 @@ pub use grant::{grant_binding, grant_name, grant_role, group, service_account, u
 pub(crate) use grant::{with, without};
 pub use image_streams::image_streams_access;
 pub use local_hosting::{LOCAL_HOSTING, LOCAL_HOSTING_NAMESPACE, LocalHosting, LocalHostingError};
+pub use log_format::{LOG_FORMAT, LogFormat, LogFormatError};
 pub use operator::{
     DEFAULT_IMAGE_HOST, EXEC_POLICY, NETWORK_POLICIES, OperatorOptions, Scope, image, operator,
     operator_exec_policy,
@@ -44,8 +46,8 @@ pub use operator::{
 pub use provider::{ADDON_SERVICE, MICROK8S_NAMESPACE, MINIKUBE_NAMESPACE, Provider};
 pub use registry::{RegistryOptions, registry};
 pub use simple::{
-    PasswordError, S3, SimpleOptions, SimplePasswords, Storage, simple, simple_network_policy,
-    simple_passwords, simple_service,
+    KeysError, PasswordError, S3, S3Keys, SimpleKeys, SimpleOptions, SimplePasswords, Storage, simple,
+    simple_config_map, simple_network_policy, simple_passwords, simple_service, simple_signing_key,
 };
 pub use standalone::{standalone_owner, standalone_registry, standalone_selector, standalone_settings};
 pub use surrogate::{Observed, ServiceState, Settings, SurrogatePlan, surrogate};

@@ -2,8 +2,11 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use reposure_admin::plan::{IssuerChoice, IssuerRef};
+use clap::{
+    Args, Parser, Subcommand, ValueEnum,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
+use reposure_admin::plan::{IssuerChoice, IssuerRef, LogFormat};
 
 use crate::{
     commands::{
@@ -149,6 +152,11 @@ pub(crate) fn parse_bucket(text: &str) -> Result<(String, String), String> {
         return Err("a bucket's name has small letters, digits, dots and dashes".into());
     }
     Ok((bucket.into(), prefix.trim_matches('/').into()))
+}
+
+/// Parses the name of a form that logs have.
+pub(crate) fn log_formats() -> impl TypedValueParser<Value = LogFormat> {
+    PossibleValuesParser::new(LogFormat::ALL.map(LogFormat::as_str)).try_map(|name| name.parse())
 }
 
 /// Parses `90`, `30s`, `5m`, `1h`.

@@ -2,8 +2,14 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use clap::{Parser, ValueEnum};
-use reposure_admin::{Manager, Settings, plan};
+use clap::{
+    Parser,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
+use reposure_admin::{
+    Manager, Settings,
+    plan::{self, LogFormat},
+};
 use tracing_subscriber::EnvFilter;
 
 /// Keeps a surrogate for every Registry.
@@ -50,18 +56,13 @@ pub struct Args {
     #[arg(long, value_name = "FILTER", env = "RUST_LOG", default_value = "info")]
     pub(crate) log: String,
 
-    /// How it is logged
-    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogFormat::Text)]
-    pub(crate) log_format: LogFormat,
+    /// How it is logged, by surrogates too; by default the operator's own log is text, and that of surrogates JSON
+    #[arg(long, value_name = "FORMAT", value_parser = log_formats())]
+    pub(crate) log_format: Option<LogFormat>,
 }
 
-/// How logs are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    /// A line for people.
-    Text,
-    /// An object a line, for programs.
-    Json,
+fn log_formats() -> impl TypedValueParser<Value = LogFormat> {
+    PossibleValuesParser::new(LogFormat::ALL.map(LogFormat::as_str)).try_map(|name| name.parse())
 }
 
 impl Args {
@@ -79,15 +80,16 @@ impl Args {
             pull_secret,
             listen,
             architectures,
+            log_format: self.log_format,
             network_policy: self.network_policies,
             ..Settings::new(self.image.clone(), Manager::Operator)
         }
     }
 }
 
-/// Returns how `args` want logs to be written.
-pub const fn log_format(args: &Args) -> LogFormat {
-    args.log_format
+/// Returns how `args` want the operator's own log to be written.
+pub fn log_format(args: &Args) -> LogFormat {
+    args.log_format.unwrap_or(LogFormat::Text)
 }
 
 /// Returns the filter that `args` ask for; where it is malformed, the default one.
@@ -103,6 +105,7 @@ mod tests {
     fn takes_what_the_plan_of_the_operator_gives() {
         let plan = plan::operator(&reposure_admin::OperatorOptions {
             pull_secret: Some("s".into()),
+            log_format: Some(LogFormat::Json),
             network_policies: true,
             ..reposure_admin::OperatorOptions::new("work")
         });
@@ -116,7 +119,15 @@ mod tests {
         assert_eq!(args.settings().listen, IpAddr::V6(Ipv6Addr::UNSPECIFIED));
         assert_eq!(args.settings().pull_secret.as_deref(), Some("s"));
         assert!(args.settings().network_policy);
+        assert_eq!((log_format(&args), args.settings().log_format), (LogFormat::Json, Some(LogFormat::Json)));
         assert!(Args::try_parse_from(["operator", "--namespace", "a", "--all-namespaces"]).is_err());
+    }
+
+    #[test]
+    fn writes_text_and_has_surrogates_do_as_they_do_unless_it_is_told() {
+        let args = Args::try_parse_from(["operator"]).unwrap();
+        assert_eq!((log_format(&args), args.settings().log_format), (LogFormat::Text, None));
+        assert!(Args::try_parse_from(["operator", "--log-format=xml"]).is_err());
     }
 
     #[test]

@@ -34,5 +34,5 @@ mod standing;
 mod status;
 mod watch;
 
-pub use args::{Args, LogFormat, log_format, tracing_filter};
+pub use args::{Args, log_format, tracing_filter};
 pub use run::run;

@@ -3,7 +3,8 @@
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use reposure_operator::{Args, LogFormat, log_format, run, tracing_filter};
+use reposure_admin::plan::LogFormat;
+use reposure_operator::{Args, log_format, run, tracing_filter};
 use tracing_subscriber::{Layer as _, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
 #[tokio::main]

@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::Context;
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 use reposure_parcel::config::Config;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -40,6 +40,9 @@ enum Command {
         /// The configuration
         #[arg(long, value_name = "PATH", default_value = CONFIG_FILE)]
         config: PathBuf,
+        /// How it is logged; by default as text on a terminal, and as JSON elsewhere
+        #[arg(long, value_name = "FORMAT")]
+        log_format: Option<LogFormat>,
     },
     /// Let a client in through standard input and output
     Session {
@@ -53,10 +56,16 @@ enum Command {
     Version,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum LogFormat {
+    Text,
+    Json,
+}
+
 /// Runs the program and returns its exit code.
 pub fn run(arguments: Arguments) -> ExitCode {
     let done = match arguments.command {
-        Command::Serve { config } => serve(&config),
+        Command::Serve { config, log_format } => serve(&config, log_format),
         Command::Session { config } => join(&config),
         Command::Gate(options) => stand_before(options),
         Command::Version => print_version(),
@@ -82,22 +91,23 @@ fn print_version() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn serve(path: &Path) -> anyhow::Result<()> {
-    log();
+fn serve(path: &Path, log_format: Option<LogFormat>) -> anyhow::Result<()> {
+    log(log_format);
     let config = read(path)?;
     on_threads(serve_until_told(config))
 }
 
 fn stand_before(options: GateOptions) -> anyhow::Result<()> {
-    log();
+    log(None);
     on_threads(stand_until_told(options))
 }
 
-fn log() {
+fn log(format: Option<LogFormat>) {
+    let is_text = format.map_or_else(|| std::io::stderr().is_terminal(), |format| format == LogFormat::Text);
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    if std::io::stderr().is_terminal() {
-        logs.init();
+    if is_text {
+        logs.with_ansi(std::io::stderr().is_terminal()).init();
     } else {
         logs.json().init();
     }

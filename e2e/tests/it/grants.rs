@@ -73,6 +73,10 @@ fn an_editor_can_push_in_his_namespace_and_neither_grant_nor_reach_into_another(
         let seen = editor.reposure(&["registry", "access", "default"]).ok()?;
         ensure!(seen.text().contains("you") && seen.text().contains("admin"), "{seen}");
         ensure!(seen.stderr.contains("only what you may do is shown"), "{seen}");
+        let others = editor.reposure(&["registry", "access", "default", "--user=ann"]).output()?;
+        ensure!(others.code == DENIED && others.stderr.contains("localsubjectaccessreviews"), "{others}");
+        let described = editor.reposure(&["registry", "describe", "default"]).ok()?;
+        ensure!(described.text().contains("others are not shown"), "{described}");
 
         let elsewhere = Stage::new("tenants")?;
         let tenant = User::create(&elsewhere, "tenant")?;
@@ -131,6 +135,38 @@ fn is_shown(stage: &Stage) -> Result<()> {
     }
     let you = lines.last().cloned().unwrap_or_default();
     ensure!(you["subject"] == "you" && you["level"] == "admin", "{shown}");
+    let described = stage.reposure(&["registry", "describe", "default"]).ok()?.text();
+    for said in
+        ["rolebinding/reposure:default:push", "you", "Node:", "Version:", "SurrogateReady", "LAST SEEN"]
+    {
+        ensure!(described.contains(said), "{said} is not in {described}");
+    }
+    is_asked_for(stage)
+}
+
+/// What others may do is asked of the API server, also where it was not granted here.
+fn is_asked_for(stage: &Stage) -> Result<()> {
+    let editor = format!("{}:someone", stage.namespace);
+    let bind = ["create", "rolebinding", "someone", "--clusterrole=edit", "--group=team"];
+    stage.kubectl(&bind).args([format!("--serviceaccount={editor}")]).ok()?;
+    let mut lines = Vec::<Value>::new();
+    stage.until("the right is had", || {
+        let ask = ["registry", "access", "default", "--user=nobody", "--group=team", "-o", "json"];
+        let shown = stage
+            .reposure(&ask)
+            .args([format!("--serviceaccount={editor}"), "--serviceaccount=tenant".into()])
+            .ok()?;
+        lines = serde_json::from_slice(&shown.stdout)?;
+        Ok(lines.iter().filter(|line| line["level"] == "admin").count() == 3)
+    })?;
+    let seen: Vec<(&Value, &Value)> = lines.iter().map(|line| (&line["subject"], &line["level"])).collect();
+    ensure!(seen[0] == (&"User nobody".into(), &"none".into()), "{seen:?}");
+    ensure!(lines[0]["allowed"] == false && lines[1]["via"].is_null(), "{lines:?}");
+    ensure!(
+        lines[1]["channels"] == serde_json::json!(["proxy", "port-forward", "exec"]),
+        "edit opens exec: {lines:?}"
+    );
+    ensure!(lines[3]["channels"] == serde_json::json!(GRANTED), "{lines:?}");
     Ok(())
 }
 
@@ -158,7 +194,7 @@ fn goes_with_the_registry(stage: &Stage) -> Result<()> {
 }
 
 /// Returns the names of the Roles of levels.
-fn roles(stage: &Stage) -> Result<String> {
+pub(crate) fn roles(stage: &Stage) -> Result<String> {
     let names = ["get", "roles", "-o", "jsonpath={range .items[*]}{.metadata.name}{\"\\n\"}{end}"];
     let names = stage.kubectl(&names).ok()?.text();
     let names: Vec<&str> = names.lines().filter(|name| name.starts_with("reposure:")).collect();
@@ -166,26 +202,26 @@ fn roles(stage: &Stage) -> Result<String> {
 }
 
 /// A ServiceAccount with a kubeconfig of its own, and no rights yet.
-struct User<'a> {
+pub(crate) struct User<'a> {
     stage: &'a Stage,
     name: &'a str,
     kubeconfig: PathBuf,
 }
 
 impl<'a> User<'a> {
-    fn create(stage: &'a Stage, name: &'a str) -> Result<Self> {
+    pub(crate) fn create(stage: &'a Stage, name: &'a str) -> Result<Self> {
         stage.kubectl(&["create", "serviceaccount", name]).ok()?;
         Ok(Self { stage, name, kubeconfig: stage.kubeconfig_of(name)? })
     }
 
     /// Gives it a ClusterRole in its namespace.
-    fn bind(&self, role: &str) -> Result<()> {
+    pub(crate) fn bind(&self, role: &str) -> Result<()> {
         let account = format!("--serviceaccount={}:{}", self.stage.namespace, self.name);
         let role = format!("--clusterrole={role}");
         self.stage.kubectl(&["create", "rolebinding", self.name, &role, &account]).ok().map(drop)
     }
 
-    fn reposure(&self, args: &[&str]) -> Run {
+    pub(crate) fn reposure(&self, args: &[&str]) -> Run {
         self.stage.reposure(args).env("KUBECONFIG", &self.kubeconfig)
     }
 
@@ -194,11 +230,11 @@ impl<'a> User<'a> {
     }
 
     /// Waits until the API server has heard of the right.
-    fn may(&self, args: &[&str]) -> Result<()> {
+    pub(crate) fn may(&self, args: &[&str]) -> Result<()> {
         self.stage.until("the right is had", || Ok(self.reposure(args).output()?.code == Some(0)))
     }
 
-    fn is_denied(&self, args: &[&str]) -> Result<()> {
+    pub(crate) fn is_denied(&self, args: &[&str]) -> Result<()> {
         let refused = self.reposure(args).output()?;
         ensure!(refused.code == DENIED, "a right that nobody gave: {args:?}: {refused}");
         Ok(())

@@ -8,6 +8,7 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use reposure_e2e::Stage;
+use serde_json::Value;
 
 const HOLDER: [&str; 5] = ["get", "lease", "reposure-operator", "-o", "jsonpath={.spec.holderIdentity}"];
 /// A name of as many characters as the API takes for one.
@@ -85,6 +86,34 @@ fn one_operator_sees_to_several_namespaces() -> Result<()> {
         let left = other.kubectl(&["get", "roles,rolebindings", "-o", "name"]).ok()?.text();
         ensure!(!left.contains("reposure-operator"), "{left}");
         Ok(())
+    })
+}
+
+/// Of the operator, and of its surrogates.
+#[test]
+fn logs_are_written_as_they_are_asked_for() -> Result<()> {
+    Stage::play_bare("logs", |stage| {
+        simple(stage)?;
+        // A pod that is being replaced has none.
+        let is_json = |logs: &[&str]| -> Result<Option<bool>> {
+            let said = stage.reposure(logs).output()?;
+            let is_object =
+                |line: &str| serde_json::from_str::<Value>(line).is_ok_and(|line| line.is_object());
+            let text = said.text();
+            Ok((said.code == Some(0) && !text.is_empty()).then(|| text.lines().all(is_object)))
+        };
+        let both = || {
+            Ok::<_, anyhow::Error>([
+                is_json(&["operator", "logs"])?,
+                is_json(&["registry", "logs", "default"])?,
+            ])
+        };
+        install(stage, &["--log-format=json"])?;
+        create(stage, "default", &["--wait", "--timeout=2m"])?;
+        ensure!(both()? == [Some(true); 2], "a log is no JSON");
+        install(stage, &["--log-format=text"])?;
+        stage.until("both logs are text", || Ok(both()? == [Some(false); 2]))?;
+        stage.kubectl(&["wait", "--for=condition=Ready", "registry/default", "--timeout=120s"]).ok().map(drop)
     })
 }
 

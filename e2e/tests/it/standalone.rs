@@ -27,7 +27,7 @@ fn editor(stage: &Stage) -> Result<PathBuf> {
     stage.kubeconfig_of("editor")
 }
 
-const CREATE: [&str; 7] =
+pub(crate) const CREATE: [&str; 7] =
     ["registry", "create", "default", "--standalone", "--wait", "--timeout=2m", "--provider=simple"];
 
 #[test]
@@ -102,6 +102,25 @@ fn a_change_is_waited_for() -> Result<()> {
             before = of_set.clone();
         }
         Ok(())
+    })
+}
+
+#[test]
+fn pods_go_where_their_images_run() -> Result<()> {
+    Stage::play_bare("nodes", |stage| {
+        let label = r"jsonpath={.items[0].metadata.labels.kubernetes\.io/arch}";
+        let here = stage.kubectl(&["get", "nodes", "-o", label]).ok()?.text();
+        let architectures = format!("--architectures=s390x,{here}");
+        let simple = ["simple", "install", "--ephemeral", "--wait"];
+        // No node of these tests is a mainframe.
+        let refused = stage.reposure(&simple).args(["--timeout=5s", "--architectures=s390x"]).output()?;
+        ensure!(refused.code != Some(0) && refused.stderr.contains("node affinity"), "{refused}");
+        stage.reposure(&simple).args(["--timeout=2m", &architectures]).ok()?;
+        let create = ["registry", "create", "default", "--standalone", "--provider=simple", "--wait"];
+        let create = || stage.reposure(&create).args(stage.environment.image_args());
+        let refused = create().args(["--timeout=5s", "--architectures=s390x"]).output()?;
+        ensure!(refused.code == Some(5) && refused.stderr.contains("Unschedulable"), "{refused}");
+        create().args(["--timeout=2m", &architectures]).ok().map(drop)
     })
 }
 

@@ -1,8 +1,13 @@
-//! On which nodes an image runs.
+//! On which nodes an image runs, and how several pods of it share them.
 
-use k8s_openapi::api::core::v1::{
-    Affinity, NodeAffinity, NodeSelector, NodeSelectorRequirement, NodeSelectorTerm,
+use k8s_openapi::{
+    api::core::v1::{
+        Affinity, NodeAffinity, NodeSelector, NodeSelectorRequirement, NodeSelectorTerm,
+        TopologySpreadConstraint,
+    },
+    apimachinery::pkg::apis::meta::v1::LabelSelector,
 };
+use reposure_api::labels::{Application, selector};
 
 /// Returns what this program is built for, as nodes name it, and so what the image is built for that it runs in. Empty where
 /// Kubernetes has no name for it. Of the image that a command line tool installs it says nothing.
@@ -33,6 +38,20 @@ pub(crate) fn affinity(architectures: &[String]) -> Affinity {
         ..NodeAffinity::default()
     };
     Affinity { node_affinity: Some(node_affinity), ..Affinity::default() }
+}
+
+/// Asks for another node for each pod of `application`, where there is one.
+pub(crate) fn apart(application: Application) -> TopologySpreadConstraint {
+    TopologySpreadConstraint {
+        max_skew: 1,
+        topology_key: "kubernetes.io/hostname".into(),
+        when_unsatisfiable: "ScheduleAnyway".into(),
+        label_selector: Some(LabelSelector {
+            match_labels: Some(selector(application, None)),
+            match_expressions: None,
+        }),
+        ..TopologySpreadConstraint::default()
+    }
 }
 
 fn is_in(key: &str, values: &[String]) -> NodeSelectorRequirement {

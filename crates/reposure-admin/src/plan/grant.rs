@@ -2,7 +2,10 @@
 
 use k8s_openapi::api::rbac::v1::{PolicyRule, Role, RoleBinding, RoleRef, Subject};
 use kube::Resource as _;
-use reposure_api::{Registry, SurrogateNames};
+use reposure_api::{
+    Registry, SurrogateNames,
+    labels::{CLI_MANAGER, MANAGED_BY},
+};
 use reposure_parcel::wire::{self, Right};
 
 use super::{
@@ -31,7 +34,7 @@ pub fn grant_role(registry: &Registry, level: Right) -> Role {
     let port = registry.spec.surrogate_port.unwrap_or(wire::PORT);
     let proxied = |scheme: &str| vec![format!("{scheme}:{pod}:{port}")];
     let group = Registry::group(&()).into_owned();
-    let rules = vec![
+    let mut rules = vec![
         named(rule("", &["pods/proxy"], proxy_verbs(level)), proxied("https")),
         // Blobs of a registry that is reached by plain HTTP are read and sent without TLS, by tickets: who may not ask for one, as it takes
         // POST, reads them over TLS.
@@ -42,7 +45,16 @@ pub fn grant_role(registry: &Registry, level: Right) -> Role {
         named(rule("", &["serviceaccounts/token"], &["create"]), accounts(&surrogate, level)),
         named(rule(&group, &["registries"], &["get"]), vec![name]),
     ];
+    if is_standalone(registry) {
+        // What keeps it holds no secret; whoever may not read it is told that there is no such registry.
+        rules.push(named(rule("", &["configmaps"], &["get"]), vec![surrogate.config_map().into()]));
+    }
     Role { metadata: grant_metadata(registry, level), rules: Some(rules) }
+}
+
+fn is_standalone(registry: &Registry) -> bool {
+    let labels = registry.metadata.labels.as_ref();
+    labels.and_then(|labels| labels.get(MANAGED_BY)).is_some_and(|manager| manager == CLI_MANAGER)
 }
 
 /// Returns the binding of `subjects` to the Role of [`grant_role`].
@@ -169,6 +181,20 @@ mod tests {
         serviceaccounts/token create reposure-surrogate-default-pull
         registries get default
         ");
+    }
+
+    #[test]
+    fn a_reader_of_a_standalone_registry_reads_what_keeps_it() {
+        let mut registry = registry();
+        let managed = |by: &str| Some([(MANAGED_BY.to_owned(), by.to_owned())].into());
+        registry.metadata.labels = managed(CLI_MANAGER);
+        let rules = lines(&grant_role(&registry, Right::Pull));
+        assert!(
+            rules.ends_with("registries get default\nconfigmaps get reposure-surrogate-default\n"),
+            "{rules}"
+        );
+        registry.metadata.labels = managed("reposure-operator");
+        assert!(!lines(&grant_role(&registry, Right::Pull)).contains("configmaps"));
     }
 
     #[test]

@@ -8,7 +8,6 @@ use k8s_openapi::{
         coordination::v1::Lease,
         core::v1::{
             Container, EnvVar, EnvVarSource, ObjectFieldSelector, PodSpec, PodTemplateSpec, ServiceAccount,
-            TopologySpreadConstraint,
         },
     },
     apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta},
@@ -20,9 +19,10 @@ use reposure_api::{
 
 use super::{
     Plan,
-    architecture::affinity,
+    architecture::{affinity, apart},
     exec_policy,
     hardening::{Bounds, container_security, http_probe, patient_probe, pod_security, pull_secrets},
+    log_format::LogFormat,
     rbac,
     surrogate_pod::port,
 };
@@ -69,6 +69,8 @@ pub struct OperatorOptions {
     pub replicas: u16,
     /// What the image is built for, as nodes name it in the label `kubernetes.io/arch`; any node where it is empty.
     pub architectures: Vec<String>,
+    /// How it and its surrogates write logs; where it is not said, the operator as text and its surrogates as JSON.
+    pub log_format: Option<LogFormat>,
     /// Whether it makes a `NetworkPolicy` for each surrogate.
     pub network_policies: bool,
     /// Whether a policy of the cluster lets nothing but sessions run in the surrogates that it sees to, which takes an administrator of the
@@ -89,6 +91,7 @@ impl OperatorOptions {
             role: None,
             replicas: 1,
             architectures: Vec::new(),
+            log_format: None,
             network_policies: false,
             exec_policy: false,
             crd: true,
@@ -171,22 +174,8 @@ fn pod(options: &OperatorOptions) -> PodSpec {
         security_context: Some(pod_security(None)),
         containers: vec![container(options)],
         affinity: Some(affinity(&options.architectures)),
-        topology_spread_constraints: (options.replicas > 1).then(|| vec![apart()]),
+        topology_spread_constraints: (options.replicas > 1).then(|| vec![apart(Application::Operator)]),
         ..PodSpec::default()
-    }
-}
-
-/// Asks for another node for each, where there is one.
-fn apart() -> TopologySpreadConstraint {
-    TopologySpreadConstraint {
-        max_skew: 1,
-        topology_key: "kubernetes.io/hostname".into(),
-        when_unsatisfiable: "ScheduleAnyway".into(),
-        label_selector: Some(LabelSelector {
-            match_labels: Some(selector(Application::Operator, None)),
-            match_expressions: None,
-        }),
-        ..TopologySpreadConstraint::default()
     }
 }
 
@@ -223,6 +212,7 @@ fn arguments(options: &OperatorOptions) -> Vec<String> {
     if options.network_policies {
         arguments.push(NETWORK_POLICIES.into());
     }
+    arguments.extend(LogFormat::arguments(options.log_format));
     // Kubernetes puts the values in.
     let rest = ["--pod-ip", "$(POD_IP)", "--pod-name", "$(POD_NAME)", "--health-port"];
     arguments.extend(rest.map(Into::into));

@@ -2,6 +2,7 @@
 
 mod config;
 mod gate;
+mod keys;
 mod options;
 mod passwords;
 mod pod;
@@ -9,11 +10,10 @@ mod volumes;
 
 use std::collections::BTreeMap;
 
-use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use k8s_openapi::{
     api::{
         core::v1::{
-            PersistentVolumeClaim, PersistentVolumeClaimSpec, Secret, Service, ServicePort, ServiceSpec,
+            ConfigMap, PersistentVolumeClaim, PersistentVolumeClaimSpec, Service, ServicePort, ServiceSpec,
             VolumeResourceRequirements,
         },
         networking::v1::NetworkPolicy,
@@ -27,22 +27,24 @@ use reposure_api::{
 
 use super::{Plan, Step, network_policy};
 
+pub use keys::{KeysError, S3Keys, SimpleKeys};
 pub(in crate::plan) use options::metadata;
 pub use options::{S3, SimpleOptions, Storage};
 pub use passwords::{PasswordError, SimplePasswords, simple_passwords};
 
-/// The key of what signs the state of uploads.
-const HTTP_SECRET_KEY: &str = "http-secret";
+/// Plans the key of what signs the state of uploads, in the Secret that is to hold the configuration: it is created only where it is
+/// missing, since it must not change while an upload goes on.
+pub fn simple_signing_key(options: &SimpleOptions) -> Plan {
+    Plan { steps: vec![Step::CreateIfMissing(keys::signing_key(options).into())] }
+}
 
-/// Plans the built-in registry: Secret, ConfigMap, volume claim, Service, `NetworkPolicy` where it is asked for, Deployment.
+/// Plans the built-in registry with what is secret in its configuration: Secret, volume claim, Service, `NetworkPolicy` where it is asked
+/// for, Deployment.
 ///
-/// The Secret with what signs the state of uploads, and the volume claim, are created only where they are missing.
-pub fn simple(options: &SimpleOptions) -> Plan {
-    let text = config::configuration(options);
-    let mut steps = vec![
-        Step::CreateIfMissing(http_secret(options).into()),
-        Step::Apply(config::config_map(options, &text).into()),
-    ];
+/// The volume claim is created only where it is missing.
+pub fn simple(options: &SimpleOptions, keys: &SimpleKeys) -> Plan {
+    let text = config::configuration(options, keys);
+    let mut steps = vec![Step::Apply(keys::secret(options, keys, &text).into())];
     if let Storage::Claim { size, class } = &options.storage {
         steps.push(Step::CreateIfMissing(claim(options, size, class.as_deref()).into()));
     }
@@ -52,6 +54,11 @@ pub fn simple(options: &SimpleOptions) -> Plan {
     }
     steps.push(Step::Apply(pod::deployment(options, &text).into()));
     Plan { steps }
+}
+
+/// Returns the `ConfigMap` that held the configuration in earlier versions, which is deleted where there is one.
+pub fn simple_config_map(options: &SimpleOptions) -> ConfigMap {
+    ConfigMap { metadata: options.metadata(), ..ConfigMap::default() }
 }
 
 /// Returns the Service alone: its address has to be known before a certificate for it can be made.
@@ -76,16 +83,6 @@ pub fn simple_service(options: &SimpleOptions) -> Service {
 /// Returns the `NetworkPolicy` alone, which is deleted where there is one.
 pub fn simple_network_policy(options: &SimpleOptions) -> NetworkPolicy {
     network_policy::of_simple(options, options.metadata())
-}
-
-fn http_secret(options: &SimpleOptions) -> Secret {
-    let random: [u8; 32] = rand::random();
-    let text = STANDARD_NO_PAD.encode(random);
-    Secret {
-        metadata: options.metadata(),
-        string_data: Some(BTreeMap::from([(HTTP_SECRET_KEY.into(), text)])),
-        ..Secret::default()
-    }
 }
 
 fn claim(options: &SimpleOptions, size: &str, class: Option<&str>) -> PersistentVolumeClaim {

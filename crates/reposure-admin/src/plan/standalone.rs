@@ -24,6 +24,8 @@ struct Kept {
     image: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     image_pull_secret: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    architectures: Vec<String>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     network_policy: bool,
 }
@@ -44,6 +46,7 @@ pub(crate) fn kept(registry: &Registry, settings: &Settings) -> Option<(String, 
         spec: registry.spec.clone(),
         image: Some(settings.image.clone()),
         image_pull_secret: settings.pull_secret.clone(),
+        architectures: settings.architectures.clone(),
         network_policy: settings.network_policy,
     };
     let text = serde_json::to_string(&kept).expect("a specification is plain data with names for keys");
@@ -70,8 +73,9 @@ pub fn standalone_registry(config_map: &ConfigMap) -> Option<Registry> {
 
 /// Reads the settings that the surrogate of such a registry was made with.
 pub fn standalone_settings(config_map: &ConfigMap) -> Option<Settings> {
-    let Kept { image, image_pull_secret, network_policy, .. } = read(config_map)?;
-    Some(Settings { pull_secret: image_pull_secret, network_policy, ..Settings::new(image?, Manager::Cli) })
+    let Kept { image, image_pull_secret, architectures, network_policy, .. } = read(config_map)?;
+    let new = Settings::new(image?, Manager::Cli);
+    Some(Settings { pull_secret: image_pull_secret, architectures, network_policy, ..new })
 }
 
 fn read(config_map: &ConfigMap) -> Option<Kept> {

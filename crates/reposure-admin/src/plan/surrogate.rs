@@ -18,6 +18,7 @@ use reposure_parcel::config::Scheme;
 use super::{
     Plan,
     access::service_accounts,
+    log_format::LogFormat,
     network_policy,
     surrogate_config::{config, config_map, hash},
     surrogate_pod::stateful_set,
@@ -35,6 +36,8 @@ pub struct Settings {
     pub listen: IpAddr,
     /// What the image is built for, as nodes name it; any node where it is empty.
     pub architectures: Vec<String>,
+    /// How it writes its log; as JSON where it is not said.
+    pub log_format: Option<LogFormat>,
     /// Whether a `NetworkPolicy` is planned for each.
     pub network_policy: bool,
     /// Who keeps the objects. With [`Manager::Cli`] the ConfigMap holds the registry too, since no custom resource does.
@@ -49,6 +52,7 @@ impl Settings {
             pull_secret: None,
             listen: Ipv4Addr::UNSPECIFIED.into(),
             architectures: Vec::new(),
+            log_format: None,
             network_policy: false,
             manager,
         }

@@ -18,6 +18,7 @@ use reposure_parcel::{config::Config, session, wire};
 use super::{
     architecture::affinity,
     hardening::{Bounds, container_security, http_probe, patient_probe, pod_security, pull_secrets},
+    log_format::LogFormat,
     surrogate::{Settings, metadata},
     surrogate_config::hash,
     volumes::{CONFIG_FILE, volumes},
@@ -101,7 +102,7 @@ fn container(config: &Config, settings: &Settings, mounts: Vec<VolumeMount>) -> 
         image: Some(settings.image.clone()),
         image_pull_policy: Some("IfNotPresent".into()),
         command: Some(vec![session::PROGRAM.into(), "serve".into()]),
-        args: Some(vec!["--config".into(), CONFIG_FILE.into()]),
+        args: Some(arguments(settings)),
         ports: Some(vec![port("api", config.listen.port()), port("status", wire::STATUS_PORT)]),
         readiness_probe: Some(http_probe(wire::ALIVE, "status", false)),
         liveness_probe: Some(patient_probe(wire::ALIVE, "status", false)),
@@ -110,6 +111,12 @@ fn container(config: &Config, settings: &Settings, mounts: Vec<VolumeMount>) -> 
         volume_mounts: Some(mounts),
         ..Container::default()
     }
+}
+
+fn arguments(settings: &Settings) -> Vec<String> {
+    let mut arguments = vec!["--config".into(), CONFIG_FILE.into()];
+    arguments.extend(LogFormat::arguments(settings.log_format));
+    arguments
 }
 
 pub(crate) fn port(name: &str, number: u16) -> ContainerPort {

@@ -6,7 +6,10 @@ use std::{
     process::{Command, Output},
 };
 
-use reposure_admin::{OperatorOptions, Plan, Scope, plan};
+use reposure_admin::{
+    OperatorOptions, Plan, Scope,
+    plan::{self, LogFormat},
+};
 use serde_json::{Value, json};
 
 fn root() -> PathBuf {
@@ -68,7 +71,7 @@ fn options() -> OperatorOptions {
 
 #[test]
 fn each_choice_is_that_of_the_plan() {
-    let choices: [(&str, Choose); 8] = [
+    let choices: [(&str, Choose); 10] = [
         ("cluster=true", |options| options.scope = Scope::Cluster),
         (r#"watch=["a","007"]"#, |options| options.scope = Scope::Namespaces(vec!["a".into(), "007".into()])),
         (r#"image="host:5000/a/b@sha256:c""#, |options| options.image = "host:5000/a/b@sha256:c".into()),
@@ -78,6 +81,8 @@ fn each_choice_is_that_of_the_plan() {
         (r#"architectures=["amd64","arm64"]"#, |options| {
             options.architectures = vec!["amd64".into(), "arm64".into()];
         }),
+        (r#"logFormat="json""#, |options| options.log_format = Some(LogFormat::Json)),
+        (r#"logFormat="text""#, |options| options.log_format = Some(LogFormat::Text)),
         ("networkPolicies=true", |options| options.network_policies = true),
     ];
     check(&["crd=false"], &options());
@@ -104,6 +109,7 @@ fn all_choices_together_are_those_of_the_plan() {
             role: Some("view".into()),
             replicas: 9,
             architectures: vec!["amd64".into()],
+            log_format: Some(LogFormat::Text),
             network_policies: true,
             exec_policy: true,
             ..options()
@@ -116,6 +122,7 @@ fn all_choices_together_are_those_of_the_plan() {
             r#"role="view""#,
             "replicas=9",
             r#"architectures=["amd64"]"#,
+            r#"logFormat="text""#,
             "networkPolicies=true",
             "execPolicy=true",
         ];
@@ -152,6 +159,7 @@ fn values_that_mean_nothing_are_refused() {
         &[r#"imagePullSecrets="a""#],
         &[r#"watch=["A"]"#],
         &[r#"role="a/b""#],
+        &[r#"logFormat="xml""#],
     ] {
         let output = helm(&["template", "release"], values);
         assert!(!output.status.success(), "{values:?} is taken");

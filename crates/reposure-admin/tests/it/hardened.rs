@@ -1,6 +1,9 @@
 //! Every pod obeys the profile `restricted` and names what it takes.
 
-use reposure_admin::{Manager, OperatorOptions, Plan, Scope, Settings, SimpleOptions, plan};
+use reposure_admin::{
+    Manager, OperatorOptions, Plan, Scope, Settings, SimpleOptions,
+    plan::{self, SimpleKeys},
+};
 use serde_json::{Value, json};
 
 use crate::surrogate::registry;
@@ -35,8 +38,8 @@ fn every_pod_is_restricted() {
     let settings = Settings::new("image", Manager::Operator);
     let surrogate = plan::surrogate(&registry(), &plan::Observed::default(), &settings).unwrap();
     let operator = plan::operator(&OperatorOptions { scope: Scope::Cluster, ..OperatorOptions::new("work") });
-    let simple =
-        plan::simple(&SimpleOptions { tls: true, authorization: true, ..SimpleOptions::new("work") });
+    let options = SimpleOptions { tls: true, authorization: true, ..SimpleOptions::new("work") };
+    let simple = plan::simple(&options, &SimpleKeys::random());
     let pods: Vec<_> = [surrogate.plan, operator, simple].iter().flat_map(pods).collect();
     assert_eq!(pods.len(), 3);
     pods.iter().for_each(check);

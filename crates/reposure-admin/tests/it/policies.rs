@@ -1,6 +1,9 @@
 //! What closes pods: policies of the network, and the one on `exec`.
 
-use reposure_admin::{Manager, Observed, OperatorOptions, S3, Scope, Settings, SimpleOptions, Storage, plan};
+use reposure_admin::{
+    Manager, Observed, OperatorOptions, S3, Scope, Settings, SimpleOptions, Storage,
+    plan::{self, SimpleKeys},
+};
 use reposure_api::Registry;
 use serde_json::{Value, json};
 
@@ -72,7 +75,7 @@ fn a_registry_at_a_host_is_let_through_by_its_port() {
 }
 
 fn of_simple(options: &SimpleOptions) -> Option<Value> {
-    let plan = plan::simple(options);
+    let plan = plan::simple(options, &SimpleKeys::random());
     let mut objects = plan.objects().map(|object| serde_json::to_value(object).unwrap());
     objects.find(|object| object["kind"] == "NetworkPolicy").map(|policy| policy["spec"].clone())
 }

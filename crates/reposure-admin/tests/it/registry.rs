@@ -63,6 +63,7 @@ fn a_standalone_surrogate_keeps_its_registry_and_its_settings() {
     let registry = minikube("a.b");
     let mut settings = Settings::new("image", Manager::Cli);
     settings.pull_secret = Some("pull".into());
+    settings.architectures = vec!["arm64".into()];
     let kept = config_map(&registry, &settings);
     let found = plan::standalone_registry(&kept).unwrap();
     assert_eq!((&found.spec, &found.metadata.name), (&registry.spec, &registry.metadata.name));

@@ -1,7 +1,24 @@
 //! The built-in registry's plan.
 
-use reposure_admin::{Plan, S3, SimpleOptions, Step, Storage, plan};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use reposure_admin::{
+    Plan, S3, SimpleOptions, Step, Storage,
+    plan::{self, S3Keys, SimpleKeys},
+};
 use serde_json::{Value, json};
+
+/// What nobody but the registry's Secret may tell.
+const SIGNING: &str = "signing-key";
+const ACCESS: &str = "AKIA";
+const SECRET: &str = "se\"cret/+";
+
+fn keys() -> SimpleKeys {
+    SimpleKeys { signing: SIGNING.into(), s3: Some(S3Keys { access: ACCESS.into(), secret: SECRET.into() }) }
+}
+
+fn planned(options: &SimpleOptions) -> Plan {
+    plan::simple(options, &keys())
+}
 
 fn steps(plan: &Plan) -> Vec<String> {
     let describe = |step: &Step| match step {
@@ -18,10 +35,11 @@ fn object(plan: &Plan, kind: &str) -> Value {
 
 #[test]
 fn keeps_images_and_the_signing_key() {
-    insta::assert_debug_snapshot!(steps(&plan::simple(&SimpleOptions::new("work"))), @r#"
+    let first = plan::simple_signing_key(&SimpleOptions::new("work"));
+    assert_eq!(steps(&first), ["create Secret work/reposure-simple"]);
+    insta::assert_debug_snapshot!(steps(&planned(&SimpleOptions::new("work"))), @r#"
     [
-        "create Secret work/reposure-simple",
-        "apply ConfigMap work/reposure-simple",
+        "apply Secret work/reposure-simple",
         "create PersistentVolumeClaim work/reposure-simple",
         "apply Service work/reposure-simple",
         "apply Deployment work/reposure-simple",
@@ -30,16 +48,19 @@ fn keeps_images_and_the_signing_key() {
 }
 
 fn configuration(options: &SimpleOptions) -> String {
-    object(&plan::simple(options), "ConfigMap")["data"]["config.yml"].as_str().unwrap().to_owned()
+    let secret = object(&planned(options), "Secret");
+    assert_eq!(secret["data"]["http-secret"], STANDARD.encode(SIGNING), "it is kept for the next time");
+    let text = STANDARD.decode(secret["data"]["config.yml"].as_str().unwrap()).unwrap();
+    String::from_utf8(text).unwrap()
 }
 
 fn pod(options: &SimpleOptions) -> Value {
-    object(&plan::simple(options), "Deployment")["spec"]["template"]["spec"].clone()
+    object(&planned(options), "Deployment")["spec"]["template"]["spec"].clone()
 }
 
 #[test]
 fn configures_distribution() {
-    insta::assert_snapshot!(configuration(&SimpleOptions::new("work")), @r"
+    insta::assert_snapshot!(configuration(&SimpleOptions::new("work")), @r#"
     version: 0.1
     log:
       level: info
@@ -52,10 +73,11 @@ fn configures_distribution() {
         enabled: true
     http:
       addr: :5000
+      secret: "signing-key"
       relativeurls: true
       headers:
         X-Content-Type-Options: [nosniff]
-    ");
+    "#);
 }
 
 #[test]
@@ -123,31 +145,81 @@ fn several_pods_serve_a_bucket() {
         rootdirectory: "/of/team: \"x\""
         regionendpoint: "https://store:9000"
         forcepathstyle: true
+        accesskey: "AKIA"
+        secretkey: "se\"cret/+"
       delete:
         enabled: true
     "#);
-    let plan = plan::simple(&options);
+    let plan = planned(&options);
     assert!(!steps(&plan).iter().any(|step| step.contains("PersistentVolumeClaim")));
     let deployment = object(&plan, "Deployment");
     assert_eq!(deployment["spec"]["replicas"], 3);
     assert_eq!(deployment["spec"]["strategy"], json!({"type": "RollingUpdate"}));
     let pod = &deployment["spec"]["template"]["spec"];
     assert_eq!(pod["volumes"].as_array().unwrap().len(), 1);
-    let key = &pod["containers"][0]["env"][3];
-    assert_eq!(
-        (&key["name"], &key["valueFrom"]["secretKeyRef"]),
-        (&json!("REGISTRY_STORAGE_S3_SECRETKEY"), &json!({"name": "keys", "key": "secret-key"}))
-    );
+    let apart = &pod["topologySpreadConstraints"][0];
+    assert_eq!(apart["topologyKey"], "kubernetes.io/hostname");
+    assert_eq!(apart["labelSelector"], deployment["spec"]["selector"]);
+    let config = &pod["volumes"][0]["secret"];
+    let items = json!([{"key": "config.yml", "path": "config.yml"}]);
+    assert_eq!((&config["secretName"], &config["items"]), (&json!("reposure-simple"), &items));
+}
+
+#[test]
+fn nothing_but_the_secret_tells_what_is_secret() {
+    let s3 = S3 {
+        bucket: "images".into(),
+        prefix: String::new(),
+        region: "eu-1".into(),
+        endpoint: None,
+        secret: Some("keys".into()),
+    };
+    let options = SimpleOptions {
+        storage: Storage::S3(s3),
+        tls: true,
+        authorization: true,
+        ..SimpleOptions::new("work")
+    };
+    let plan = planned(&options);
+    for object in plan.objects().filter(|object| object.name().kind != "Secret") {
+        let text = serde_json::to_string(object).unwrap();
+        for secret in [SIGNING, ACCESS, "cret/+"] {
+            assert!(!text.contains(secret), "{secret} in {text}");
+        }
+    }
+    for container in pod(&options)["containers"].as_array().unwrap() {
+        for variable in container["env"].as_array().into_iter().flatten() {
+            assert_eq!(*variable, json!({"name": "OTEL_TRACES_EXPORTER", "value": "none"}));
+        }
+    }
+    let said = format!("{plan:?} {:?}", keys());
+    assert!([SIGNING, ACCESS, "cret/+"].iter().all(|secret| !said.contains(secret)), "{said}");
+}
+
+#[test]
+fn runs_where_its_images_do() {
+    let of = |architectures: &[&str]| {
+        let architectures = architectures.iter().map(ToString::to_string).collect();
+        let pod = pod(&SimpleOptions { architectures, ..SimpleOptions::new("work") });
+        pod["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"]
+            [0]["matchExpressions"]
+            .clone()
+    };
+    let linux = json!({"key": "kubernetes.io/os", "operator": "In", "values": ["linux"]});
+    assert_eq!(of(&[]), json!([linux]));
+    let both = json!({"key": "kubernetes.io/arch", "operator": "In", "values": ["amd64", "arm64"]});
+    assert_eq!(of(&["amd64", "arm64"]), json!([linux, both]));
 }
 
 #[test]
 fn a_volume_has_one_pod() {
     let deployment =
-        object(&plan::simple(&SimpleOptions { replicas: 3, ..SimpleOptions::new("work") }), "Deployment");
+        object(&planned(&SimpleOptions { replicas: 3, ..SimpleOptions::new("work") }), "Deployment");
     assert_eq!(
         (&deployment["spec"]["replicas"], &deployment["spec"]["strategy"]["type"]),
         (&json!(1), &json!("Recreate"))
     );
+    assert_eq!(deployment["spec"]["template"]["spec"]["topologySpreadConstraints"], Value::Null);
 }
 
 #[test]
@@ -189,19 +261,19 @@ fn users_are_made_with_what_lets_them_in() {
 fn runs_as_a_user_that_the_platform_may_give() {
     let options =
         SimpleOptions { fixed_user: false, storage: Storage::Ephemeral, ..SimpleOptions::new("work") };
-    let plan = plan::simple(&options);
+    let plan = planned(&options);
     let pod = object(&plan, "Deployment")["spec"]["template"]["spec"].clone();
     assert_eq!(pod["securityContext"].get("runAsUser"), None);
     assert_eq!(pod["volumes"][0], json!({"name": "data", "emptyDir": {}}));
-    let fixed = object(&plan::simple(&SimpleOptions::new("work")), "Deployment");
+    let fixed = object(&planned(&SimpleOptions::new("work")), "Deployment");
     let security = &fixed["spec"]["template"]["spec"]["securityContext"];
     assert_eq!((&security["runAsUser"], &security["fsGroup"]), (&json!(1000), &json!(1000)));
 }
 
 #[test]
 fn draws_a_signing_key_that_debug_does_not_show() {
-    let [first, second] = [0, 1].map(|_| plan::simple(&SimpleOptions::new("work")));
-    let key = |plan: &Plan| object(plan, "Secret")["stringData"]["http-secret"].as_str().unwrap().to_owned();
+    let [first, second] = [0, 1].map(|_| plan::simple_signing_key(&SimpleOptions::new("work")));
+    let key = |plan: &Plan| object(plan, "Secret")["data"]["http-secret"].as_str().unwrap().to_owned();
     assert_ne!(key(&first), key(&second));
     assert!(!format!("{first:?}").contains(&key(&first)));
 }
@@ -209,11 +281,16 @@ fn draws_a_signing_key_that_debug_does_not_show() {
 #[test]
 fn another_configuration_is_another_pod() {
     let hash = |options: &SimpleOptions| {
-        let deployment = object(&plan::simple(options), "Deployment");
+        let deployment = object(&planned(options), "Deployment");
         deployment["spec"]["template"]["metadata"]["annotations"]["reposure.puccini.cloud/config-hash"]
             .clone()
     };
     let plain = SimpleOptions::new("work");
     assert!(hash(&plain).is_string());
     assert_ne!(hash(&plain), hash(&SimpleOptions { tls: true, ..plain.clone() }));
+    let other = plan::simple(&plain, &SimpleKeys { signing: "other".into(), s3: None });
+    let deployment = object(&other, "Deployment");
+    let of_other =
+        &deployment["spec"]["template"]["metadata"]["annotations"]["reposure.puccini.cloud/config-hash"];
+    assert_ne!(hash(&plain), *of_other, "another key is another pod, since a registry reads it but once");
 }

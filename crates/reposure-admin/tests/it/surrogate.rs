@@ -1,7 +1,10 @@
 //! The plan of a surrogate.
 
 use k8s_openapi::api::core::v1::Service;
-use reposure_admin::{Manager, Observed, Plan, ServiceState, Settings, SurrogatePlan, plan};
+use reposure_admin::{
+    Manager, Observed, Plan, ServiceState, Settings, SurrogatePlan,
+    plan::{self, LogFormat},
+};
 use reposure_api::{Reason, Registry, RegistryKind, SpecError, UploadStrategy};
 use serde_json::{Value, json};
 
@@ -358,6 +361,20 @@ fn the_rights_of_openshifts_surrogate_open_no_secret() {
     let binding = object(&plan, "RoleBinding");
     assert_eq!(binding["roleRef"]["name"], role["metadata"]["name"]);
     assert_eq!(binding["subjects"][0]["name"], "reposure-surrogate-default");
+}
+
+#[test]
+fn runs_where_its_image_does_and_logs_as_it_is_told() {
+    let settings = Settings {
+        architectures: vec!["arm64".into()],
+        log_format: Some(LogFormat::Text),
+        ..Settings::new("image", Manager::Cli)
+    };
+    let plan = plan::surrogate(&registry(), &Observed::default(), &settings).unwrap();
+    let pod = object(&plan.plan, "StatefulSet")["spec"]["template"]["spec"].clone();
+    assert!(pod["affinity"].to_string().contains(r#""values":["arm64"]"#), "{pod}");
+    let arguments = json!(["--config", "/etc/reposure/config.json", "--log-format", "text"]);
+    assert_eq!(pod["containers"][0]["args"], arguments);
 }
 
 #[test]

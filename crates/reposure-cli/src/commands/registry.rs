@@ -41,7 +41,7 @@ pub(super) async fn run(context: &Context, command: RegistryCommand) -> Result<(
         RegistryCommand::Adopt(args) => adopt::run(context, &args).await,
         RegistryCommand::Delete(args) => delete::run(context, &args).await,
         RegistryCommand::List(args) => list::run(context, &args).await,
-        RegistryCommand::Describe(args) => describe::run(context, &args).await,
+        RegistryCommand::Describe(args) => Box::pin(describe::run(context, &args)).await,
         RegistryCommand::Info(args) => info::run(context, &args).await,
         RegistryCommand::Logs(args) => logs::run(context, &args).await,
         RegistryCommand::Shell(args) => shell::run(context, &args).await,

@@ -14,6 +14,7 @@ mod failures;
 mod formats;
 mod info;
 mod ladder;
+mod manifests;
 mod openshift;
 mod plugin;
 mod providers;

@@ -98,3 +98,55 @@ fn another_issuer_takes_the_place_of_the_authority_that_was_made() {
     assert!(scene.install(&["--authentication", "--issuer=team"]).is_empty());
     assert!(scene.is_there(&object(own[0])));
 }
+
+const CORE: &str = "/api/v1/namespaces/work";
+
+/// What is kept of an earlier version is what signs uploads that are under way.
+#[test]
+fn an_earlier_version_is_followed_in_place() {
+    let scene = Scene::new();
+    let (secret, config_map) =
+        (format!("{CORE}/secrets/reposure-simple"), format!("{CORE}/configmaps/reposure-simple"));
+    let metadata =
+        json!({"name": "reposure-simple", "labels": {"app.kubernetes.io/managed-by": "reposure-cli"}});
+    let key = "c2lnbmluZy1rZXk=";
+    scene.api_server.put_object(&secret, json!({"metadata": metadata, "data": {"http-secret": key}}));
+    scene
+        .api_server
+        .put_object(&config_map, json!({"metadata": metadata, "data": {"config.yml": "version: 0.1"}}));
+    assert_eq!(scene.install(&[]), ["configmap/reposure-simple"]);
+    assert!(!scene.is_there(&config_map));
+    let kept = scene.api_server.object(&secret).unwrap()["data"].clone();
+    assert_eq!(kept["http-secret"], key);
+    assert!(kept["config.yml"].is_string());
+    assert!(scene.install(&[]).is_empty(), "there is nothing more of it");
+    assert_eq!(scene.api_server.object(&secret).unwrap()["data"], kept, "nothing is drawn anew");
+    // One that somebody else has made is his.
+    scene.api_server.put_object(&config_map, json!({"metadata": {"name": "reposure-simple"}}));
+    assert!(scene.install(&[]).is_empty() && scene.is_there(&config_map));
+}
+
+#[test]
+fn the_keys_of_an_object_store_are_read_before_anything_is_made() {
+    let scene = Scene::new();
+    let bucket = ["simple", "install", "-k", "config", "--storage=s3://b", "--storage-secret=keys"];
+    let install = || scene.environment.run(&bucket);
+    let secret = format!("{CORE}/secrets/keys");
+    let none = install();
+    assert!(none.code == 3 && none.stderr.contains("keys"), "{none}");
+    scene
+        .api_server
+        .put_object(&secret, json!({"metadata": {"name": "keys"}, "data": {"access-key": "YQ=="}}));
+    let half = install();
+    assert!(half.code == 1 && half.stderr.contains("its key secret-key is missing"), "{half}");
+    assert!(!scene.is_there(&format!("{CORE}/secrets/reposure-simple")));
+    scene.api_server.put_object(
+        &secret,
+        json!({"metadata": {"name": "keys"}, "data": {"access-key": "YQ==", "secret-key": "Yg=="}}),
+    );
+    let installed = install();
+    assert_eq!(installed.code, 0, "{installed}");
+    let deployment = "/apis/apps/v1/namespaces/work/deployments/reposure-simple";
+    let deployment = scene.api_server.object(deployment).unwrap().to_string();
+    assert!(!deployment.contains("secretKeyRef"), "{deployment}");
+}

@@ -63,6 +63,8 @@ pub struct SimpleOptions {
     pub gate_image: String,
     /// A Secret to pull the images with.
     pub pull_secret: Option<String>,
+    /// What both images are built for, as nodes name it in the label `kubernetes.io/arch`; any node where it is empty.
+    pub architectures: Vec<String>,
     /// Where images are kept.
     pub storage: Storage,
     /// How many pods serve them: one, unless they are kept where several can reach them.
@@ -88,6 +90,7 @@ impl SimpleOptions {
             image: Self::image_at(DEFAULT_IMAGE_HOST),
             gate_image: image(DEFAULT_IMAGE_HOST),
             pull_secret: None,
+            architectures: Vec::new(),
             storage: Storage::default(),
             replicas: 1,
             tls: false,

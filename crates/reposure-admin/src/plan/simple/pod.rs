@@ -5,25 +5,26 @@ use std::collections::BTreeMap;
 use k8s_openapi::{
     api::{
         apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy},
-        core::v1::{
-            Container, EnvVar, EnvVarSource, PodSpec, PodTemplateSpec, SecretKeySelector, VolumeMount,
-        },
+        core::v1::{Container, EnvVar, PodSpec, PodTemplateSpec, VolumeMount},
     },
     apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta},
 };
 use reposure_api::{
     labels::{Application, CONFIG_HASH, labels, selector},
-    names::{SIMPLE, SIMPLE_PORT},
+    names::SIMPLE_PORT,
 };
+use secrecy::SecretString;
 
 use super::{
-    HTTP_SECRET_KEY, config, gate,
+    config::{self, CONFIG_FILE},
+    gate,
     options::{SimpleOptions, Storage},
     volumes::{CONFIG_FOLDER, volumes},
 };
 use crate::{
     object::Manager,
     plan::{
+        architecture::{affinity, apart},
         hardening::{Bounds, container_security, http_probe, patient_probe, pod_security, pull_secrets},
         surrogate_pod::port,
     },
@@ -37,20 +38,19 @@ const BOUNDS: Bounds =
 /// How long an ending pod may finish what it has begun, in seconds.
 const GRACE_SECONDS: i64 = 30;
 
-pub(super) fn deployment(options: &SimpleOptions, config: &str) -> Deployment {
+pub(super) fn deployment(options: &SimpleOptions, config: &SecretString) -> Deployment {
     let template = ObjectMeta {
         labels: Some(labels(Application::Simple, None, Manager::Cli.as_str())),
         annotations: Some(BTreeMap::from([(CONFIG_HASH.into(), config::hash(config))])),
         ..ObjectMeta::default()
     };
-    let is_shared = matches!(options.storage, Storage::S3(_));
     Deployment {
         metadata: options.metadata(),
         spec: Some(DeploymentSpec {
-            replicas: Some(if is_shared { options.replicas.into() } else { 1 }),
+            replicas: Some(replicas(options).into()),
             // A volume can be mounted on one node at a time.
             strategy: Some(DeploymentStrategy {
-                type_: Some(if is_shared { "RollingUpdate" } else { "Recreate" }.into()),
+                type_: Some(if is_shared(options) { "RollingUpdate" } else { "Recreate" }.into()),
                 rolling_update: None,
             }),
             selector: LabelSelector {
@@ -62,6 +62,14 @@ pub(super) fn deployment(options: &SimpleOptions, config: &str) -> Deployment {
         }),
         status: None,
     }
+}
+
+const fn is_shared(options: &SimpleOptions) -> bool {
+    matches!(options.storage, Storage::S3(_))
+}
+
+const fn replicas(options: &SimpleOptions) -> u16 {
+    if is_shared(options) { options.replicas } else { 1 }
 }
 
 fn pod(options: &SimpleOptions) -> PodSpec {
@@ -77,6 +85,8 @@ fn pod(options: &SimpleOptions) -> PodSpec {
         termination_grace_period_seconds: Some(GRACE_SECONDS),
         image_pull_secrets: pull_secrets(options.pull_secret.as_deref()),
         security_context: Some(pod_security(options.fixed_user.then_some(USER))),
+        affinity: Some(affinity(&options.architectures)),
+        topology_spread_constraints: (replicas(options) > 1).then(|| vec![apart(Application::Simple)]),
         containers,
         volumes: Some(volumes),
         ..PodSpec::default()
@@ -89,8 +99,8 @@ fn container(options: &SimpleOptions, mounts: Vec<VolumeMount>) -> Container {
         image: Some(options.image.clone()),
         image_pull_policy: Some("IfNotPresent".into()),
         // Not the image's own entry point, which differs between versions.
-        command: Some(vec!["registry".into(), "serve".into(), format!("{CONFIG_FOLDER}/config.yml")]),
-        env: Some(environment(options)),
+        command: Some(vec!["registry".into(), "serve".into(), format!("{CONFIG_FOLDER}/{CONFIG_FILE}")]),
+        env: Some(vec![no_traces()]),
         resources: Some(BOUNDS.resources()),
         security_context: Some(container_security()),
         volume_mounts: Some(mounts),
@@ -108,27 +118,7 @@ fn container(options: &SimpleOptions, mounts: Vec<VolumeMount>) -> Container {
     }
 }
 
-fn environment(options: &SimpleOptions) -> Vec<EnvVar> {
-    let mut variables = vec![
-        of_secret("REGISTRY_HTTP_SECRET", SIMPLE, HTTP_SECRET_KEY),
-        // Version 3 would send traces to a collector that is not there.
-        EnvVar { name: "OTEL_TRACES_EXPORTER".into(), value: Some("none".into()), value_from: None },
-    ];
-    if let Storage::S3(s3) = &options.storage
-        && let Some(secret) = &s3.secret
-    {
-        // In variables, since Distribution reads no files but its configuration, which is no place for secrets either.
-        variables.push(of_secret("REGISTRY_STORAGE_S3_ACCESSKEY", secret, "access-key"));
-        variables.push(of_secret("REGISTRY_STORAGE_S3_SECRETKEY", secret, "secret-key"));
-    }
-    variables
-}
-
-fn of_secret(variable: &str, secret: &str, key: &str) -> EnvVar {
-    let selector = SecretKeySelector { name: secret.into(), key: key.into(), optional: None };
-    EnvVar {
-        name: variable.into(),
-        value_from: Some(EnvVarSource { secret_key_ref: Some(selector), ..EnvVarSource::default() }),
-        value: None,
-    }
+/// Version 3 would send traces to a collector that is not there.
+fn no_traces() -> EnvVar {
+    EnvVar { name: "OTEL_TRACES_EXPORTER".into(), value: Some("none".into()), value_from: None }
 }

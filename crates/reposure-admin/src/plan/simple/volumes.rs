@@ -1,12 +1,15 @@
 //! The files of the registry and of its gate: where they are, and from which volumes they come.
 
 use k8s_openapi::api::core::v1::{
-    ConfigMapVolumeSource, EmptyDirVolumeSource, PersistentVolumeClaimVolumeSource, SecretVolumeSource,
-    Volume, VolumeMount,
+    EmptyDirVolumeSource, KeyToPath, PersistentVolumeClaimVolumeSource, SecretVolumeSource, Volume,
+    VolumeMount,
 };
 use reposure_api::names::{SIMPLE, SIMPLE_AUTHENTICATION, SIMPLE_HTPASSWD};
 
-use super::options::{SimpleOptions, Storage};
+use super::{
+    config::CONFIG_FILE,
+    options::{SimpleOptions, Storage},
+};
 
 /// The folder of the configuration.
 pub(super) const CONFIG_FOLDER: &str = "/etc/reposure/config";
@@ -48,9 +51,15 @@ fn data_volume(storage: &Storage) -> Option<Volume> {
     })
 }
 
+/// Of what is in the Secret, the registry reads but its configuration.
 fn config_volume() -> Volume {
-    let config_map = ConfigMapVolumeSource { name: SIMPLE.into(), ..ConfigMapVolumeSource::default() };
-    Volume { name: "config".into(), config_map: Some(config_map), ..Volume::default() }
+    let file = KeyToPath { key: CONFIG_FILE.into(), path: CONFIG_FILE.into(), mode: None };
+    let secret = SecretVolumeSource {
+        secret_name: Some(SIMPLE.into()),
+        items: Some(vec![file]),
+        ..SecretVolumeSource::default()
+    };
+    Volume { name: "config".into(), secret: Some(secret), ..Volume::default() }
 }
 
 /// Returns the volume of a Secret that must exist: a pod without it does not start, and says why.

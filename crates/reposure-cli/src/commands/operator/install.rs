@@ -7,7 +7,9 @@ use clap::Args;
 use kube::Resource as _;
 use reposure_admin::{
     AdminError, Applied, ApplyOptions, Manager, Object, ObjectName, OperatorOptions, Plan, Scope, apply,
-    manifests, plan, wait,
+    manifests,
+    plan::{self, LogFormat},
+    wait,
 };
 use reposure_api::{Registry, labels::Application, names};
 
@@ -16,7 +18,7 @@ use super::{
     installed::{self, InstalledError},
 };
 use crate::{
-    args::WaitArgs,
+    args::{WaitArgs, log_formats},
     commands::{report, rollout},
     context::{Cluster, Context},
     exit::{Failure, Kind},
@@ -38,6 +40,9 @@ pub(crate) struct InstallArgs {
     /// What the image is built for, as nodes name it (amd64, arm64); any node by default
     #[arg(long, value_name = "ARCHITECTURE", value_delimiter = ',')]
     architectures: Vec<String>,
+    /// How operator and surrogates write their logs; by default the operator as text, and surrogates as JSON
+    #[arg(long, value_name = "FORMAT", value_parser = log_formats())]
+    log_format: Option<LogFormat>,
     /// Keep a `NetworkPolicy` for each surrogate, which closes all of its ports but the two that it serves, and all ways from it but those to
     /// its registry, DNS and API server
     #[arg(long)]
@@ -68,6 +73,7 @@ impl InstallArgs {
             scope: self.scope(),
             replicas: self.replicas,
             architectures: self.architectures.clone(),
+            log_format: self.log_format,
             image: self.image.clone().unwrap_or_else(|| plan::image(&self.registry)),
             pull_secret: self.image_pull_secret.clone(),
             role: self.role.clone(),

@@ -3,7 +3,7 @@
 use k8s_openapi::api::apps::v1::Deployment;
 use reposure_admin::{
     AdminError, OperatorOptions, Scope, Verb,
-    plan::{EXEC_POLICY, NETWORK_POLICIES},
+    plan::{EXEC_POLICY, LOG_FORMAT, NETWORK_POLICIES},
 };
 use reposure_api::{labels::MANAGED_BY, names};
 
@@ -72,6 +72,7 @@ fn of(deployment: &Deployment, namespace: &str) -> OperatorOptions {
         pull_secret: value("--image-pull-secret").map(Into::into),
         replicas: replicas.unwrap_or(new.replicas),
         architectures: list("--architectures"),
+        log_format: value(LOG_FORMAT).and_then(|name| name.parse().ok()),
         network_policies: args.iter().any(|arg| arg == NETWORK_POLICIES),
         exec_policy: deployment
             .metadata
@@ -85,7 +86,7 @@ fn of(deployment: &Deployment, namespace: &str) -> OperatorOptions {
 
 #[cfg(test)]
 mod tests {
-    use reposure_admin::plan;
+    use reposure_admin::plan::{self, LogFormat};
 
     use super::*;
 
@@ -98,6 +99,7 @@ mod tests {
                 pull_secret: Some("secret".into()),
                 replicas: 3,
                 architectures: vec!["amd64".into(), "arm64".into()],
+                log_format: Some(LogFormat::Json),
                 network_policies: true,
                 exec_policy: true,
                 crd: false,

@@ -1,6 +1,6 @@
 //! `reposure registry describe NAME`
 
-mod kept;
+mod surrogate;
 
 use std::fmt::Write as _;
 
@@ -17,14 +17,16 @@ use reposure_api::{
 use crate::{
     connect,
     context::Context,
+    exit,
     format::Format,
     output::{self, Rows},
     printable, standalone,
 };
 
-use kept::{Kept, events};
+use super::access::{self, AccessError, Seen};
+use surrogate::{Surrogate, events, last_seen};
 
-/// Show a registry, its conditions and what happened to it
+/// Show a registry, its surrogate, who may do what, its conditions and what happened to it
 #[derive(Debug, Args)]
 pub(crate) struct DescribeArgs {
     /// The name
@@ -39,15 +41,24 @@ pub(super) async fn run(context: &Context, args: &DescribeArgs) -> Result<()> {
         format @ (Format::Json | Format::Yaml) => output::structured(format, &registry),
         Format::Name => output::print(&format!("registry/{}\n", registry.name_any())),
         _ => {
-            let kept = Kept::find(context, &cluster, &args.name, &registry).await;
-            let mut events = events(&cluster, "Registry", &args.name).await;
-            events.extend(kept.iter().flat_map(|kept| kept.events.clone()));
-            output::print(&text(&registry, kept.as_ref(), &events))
+            let (surrogate, access, of_registry) = tokio::join!(
+                Surrogate::find(context, &cluster, &args.name, &registry),
+                access::of_all(&cluster, &registry),
+                events(&cluster, "Registry", &args.name),
+            );
+            let mut events = [of_registry, surrogate.events.clone()].concat();
+            events.sort_by_key(last_seen);
+            output::print(&text(&registry, &surrogate, &access, &events))
         }
     }
 }
 
-fn text(registry: &Registry, kept: Option<&Kept>, events: &[Event]) -> String {
+fn text(
+    registry: &Registry,
+    surrogate: &Surrogate,
+    access: &Result<Seen, AccessError>,
+    events: &[Event],
+) -> String {
     let mut text = String::new();
     // What a Registry holds is anybody's, and must not look like a line of ours.
     let mut line = |name: &str, value: &str| {
@@ -58,8 +69,8 @@ fn text(registry: &Registry, kept: Option<&Kept>, events: &[Event]) -> String {
     let names = SurrogateNames::new(&registry.name_any());
     line("Name:", &registry.name_any());
     line("Namespace:", &registry.namespace().unwrap_or_default());
-    let keeper = if standalone::is_standalone(registry) { "nobody: it is standalone" } else { "an operator" };
-    line("Kept by:", keeper);
+    let is_standalone = standalone::is_standalone(registry);
+    line("Kept by:", if is_standalone { "nobody: it is standalone" } else { "an operator" });
     line("Host:", status.host.as_deref().unwrap_or("not known yet"));
     line("Registry:", &target(&registry.spec));
     line("Certificate:", &authority(&registry.spec));
@@ -68,19 +79,20 @@ fn text(registry: &Registry, kept: Option<&Kept>, events: &[Event]) -> String {
     }
     line("Credentials:", &credentials(&registry.spec));
     line("Surrogate:", status.surrogate_pod.as_deref().unwrap_or("not known yet"));
-    if let Some(kept) = kept {
-        line("Image:", kept.image.as_deref().unwrap_or("not known"));
-        line("Version:", &version(kept.build.as_deref()));
-    }
+    line("Node:", surrogate.node.as_deref().unwrap_or("not known"));
+    line("Restarts:", &surrogate.restarts.to_string());
+    line("Image:", surrogate.image.as_deref().unwrap_or("not known"));
+    line("Version:", &version(surrogate.build.as_deref(), is_standalone));
     line(
-        "Access:",
+        "Accounts:",
         &format!("{}, {}, {}", names.pull_account(), names.push_account(), names.admin_account()),
     );
+    text.push_str(&who_may(access));
     if status.conditions.is_empty() {
-        line("Conditions:", "none: is an operator installed for this namespace?");
+        text.push_str("Conditions:   none: is an operator installed for this namespace?\n");
     } else {
         text.push_str("Conditions:\n");
-        text.push_str(&indented(&conditions(&status.conditions)));
+        text.push_str(&indented(&conditions(&status.conditions, is_standalone)));
     }
     if !events.is_empty() {
         text.push_str("Events:\n");
@@ -89,13 +101,26 @@ fn text(registry: &Registry, kept: Option<&Kept>, events: &[Event]) -> String {
     text
 }
 
-/// Says what build a surrogate is of, and how it becomes this one: no operator replaces it.
-fn version(build: Option<&str>) -> String {
+/// Shows who may do what, or why that is not known.
+fn who_may(access: &Result<Seen, AccessError>) -> String {
+    match access {
+        Ok(Seen { lines, hidden }) => {
+            let others = hidden.as_ref().map(|error| format!("  others are not shown: {error}"));
+            format!("Access:\n{}{}", indented(&access::rows(lines)), output::lines(others))
+        }
+        Err(error) => output::lines([format!("Access:       not known: {}", exit::chain(error))]),
+    }
+}
+
+/// Says what build a surrogate is of, and how it becomes this one.
+fn version(build: Option<&str>, is_standalone: bool) -> String {
     let own = env!("CARGO_PKG_VERSION");
     match build {
         None => "not known: it does not answer".into(),
         Some(build) if build.split([' ', '+', '-']).next() == Some(own) => build.into(),
-        Some(build) => format!("{build}; create it again with reposure {own} to replace it"),
+        // No operator replaces it.
+        Some(build) if is_standalone => format!("{build}; create it again with reposure {own} to replace it"),
+        Some(build) => format!("{build}; reposure operator upgrade makes it {own}"),
     }
 }
 
@@ -108,22 +133,29 @@ fn expiry(end: &str, now: Timestamp) -> String {
     }
 }
 
-fn conditions(conditions: &[Condition]) -> Rows {
-    let mut rows = Rows::new(&["TYPE", "STATUS", "REASON", "MESSAGE"], 4);
+/// Shows conditions. Those of a standalone registry are kept by nobody, but were asked for just now.
+fn conditions(conditions: &[Condition], is_standalone: bool) -> Rows {
+    let mut rows = Rows::new(&["TYPE", "STATUS", "SINCE", "REASON", "MESSAGE"], 5);
     for condition in conditions {
-        let Condition { type_, status, reason, message, .. } = condition.clone();
-        rows.push(vec![type_, status, reason, message]);
+        let Condition { type_, status, reason, message, last_transition_time, .. } = condition.clone();
+        let since = if is_standalone { "asked now".into() } else { to_the_second(last_transition_time.0) };
+        rows.push(vec![type_, status, since, reason, message]);
     }
     rows
 }
 
 fn happened(events: &[Event]) -> Rows {
-    let mut rows = Rows::new(&["TYPE", "REASON", "MESSAGE"], 3);
+    let mut rows = Rows::new(&["TYPE", "LAST SEEN", "REASON", "MESSAGE"], 4);
     for event in events {
+        let seen = last_seen(event).map(to_the_second);
         let Event { type_, reason, message, .. } = event.clone();
-        rows.push([type_, reason, message].map(Option::unwrap_or_default).to_vec());
+        rows.push([type_, seen, reason, message].map(Option::unwrap_or_default).to_vec());
     }
     rows
+}
+
+fn to_the_second(time: Timestamp) -> String {
+    Timestamp::from_second(time.as_second()).unwrap_or(time).to_string()
 }
 
 fn indented(rows: &Rows) -> String {
@@ -160,68 +192,4 @@ fn credentials(spec: &RegistrySpec) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use reposure_admin::Provider;
-
-    use super::*;
-
-    #[test]
-    fn a_surrogate_of_another_version_is_to_be_made_again() {
-        let own = env!("CARGO_PKG_VERSION");
-        for same in [own.to_owned(), format!("{own} (0123abc)"), format!("{own}+dirty")] {
-            assert_eq!(version(Some(&same)), same);
-        }
-        assert_eq!(
-            version(Some("0.1.0")),
-            format!("0.1.0; create it again with reposure {own} to replace it")
-        );
-        assert!(version(None).contains("does not answer"));
-    }
-
-    #[test]
-    fn says_where_certificate_and_credentials_are() {
-        let said = |spec: RegistrySpec| {
-            let text = text(&Registry::new("a", spec), None, &[]);
-            let shown = text.lines().filter(|line| line.starts_with("Ce") || line.starts_with("Cr"));
-            shown.collect::<Vec<_>>().join("\n")
-        };
-        insta::assert_snapshot!(said(RegistrySpec::default()), @r"
-        Certificate:  none
-        Credentials:  none
-        ");
-        let secrets = RegistrySpec {
-            authentication_secret: Some("ca".into()),
-            authorization_secret: Some("login".into()),
-            ..RegistrySpec::default()
-        };
-        insta::assert_snapshot!(said(secrets), @r"
-        Certificate:  Secret ca, key tls.crt
-        Credentials:  Secret login
-        ");
-        insta::assert_snapshot!(said(Provider::OpenShift.spec().unwrap()), @r"
-        Certificate:  ConfigMap openshift-service-ca.crt, key service-ca.crt
-        Credentials:  the surrogate's own token
-        ");
-    }
-
-    #[test]
-    fn a_registry_adds_no_line_of_its_own() {
-        let mut registry = Registry::default();
-        registry.spec.authorization_secret = Some("login\nConditions:   none".into());
-        let text = text(&registry, None, &[]);
-        assert_eq!(text.matches("\nConditions:").count(), 1, "{text}");
-    }
-
-    #[test]
-    fn a_certificate_ends_in_days() {
-        let now = "2028-02-28T12:00:00Z".parse().unwrap();
-        for (end, expected) in [
-            ("2028-03-01T13:00:00Z", "2028-03-01T13:00:00Z, in 2 days"),
-            ("2028-02-28T13:00:00Z", "2028-02-28T13:00:00Z, in 0 days"),
-            ("2028-02-28T11:00:00Z", "2028-02-28T11:00:00Z, 1 days ago"),
-            ("soon", "soon"),
-        ] {
-            assert_eq!(expiry(end, now), expected);
-        }
-    }
-}
+mod tests;

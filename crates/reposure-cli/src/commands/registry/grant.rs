@@ -5,13 +5,14 @@ use clap::{ArgGroup, Args};
 use reposure_admin::{Object, Plan, grant, manifests};
 use reposure_parcel::wire::Right;
 
-use super::subject::{LevelArgs, SubjectArgs, failed};
+use super::subject::{LevelArgs, SUBJECTS, SubjectArgs, failed};
 use crate::{commands::report, connect, context::Context, format::Format, output};
 
 /// Let users, groups or ServiceAccounts pull from a registry, push to it or delete in it
 ///
 /// It takes the role admin in the registry's namespace: edit cannot make Roles.
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("named").required(true).multiple(true).args(SUBJECTS)))]
 #[command(group(ArgGroup::new("granted").required(true).args(["pull", "push", "admin"])))]
 pub(crate) struct GrantArgs {
     /// The name

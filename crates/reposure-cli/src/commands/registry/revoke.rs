@@ -1,11 +1,11 @@
 //! `reposure registry revoke NAME`
 
 use anyhow::Result;
-use clap::Args;
+use clap::{ArgGroup, Args};
 use reposure_admin::grant;
 use reposure_parcel::wire::Right;
 
-use super::subject::{LevelArgs, SubjectArgs, failed};
+use super::subject::{LevelArgs, SUBJECTS, SubjectArgs, failed};
 use crate::{
     commands::report,
     connect,
@@ -17,6 +17,7 @@ use crate::{
 ///
 /// Without a level, all of them are taken. What they have by other roles, such as edit, stays: see reposure registry access.
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("named").required(true).multiple(true).args(SUBJECTS)))]
 pub(crate) struct RevokeArgs {
     /// The name
     name: String,

@@ -8,6 +8,7 @@ use k8s_openapi::api::rbac::v1::Subject;
 use reposure_admin::{AdminError, plan};
 use reposure_parcel::wire::Right;
 
+use super::access::AccessError;
 use crate::{connect::review::Identity, exit::Failure};
 
 #[derive(Debug, Args)]
@@ -36,8 +37,11 @@ impl LevelArgs {
     }
 }
 
+/// The names of the arguments of [`SubjectArgs`], for commands that need one of them.
+pub(super) const SUBJECTS: [&str; 3] = ["user", "group", "serviceaccount"];
+
 #[derive(Debug, Args)]
-#[group(id = "subject", required = true, multiple = true)]
+#[group(id = "subject", multiple = true)]
 pub(super) struct SubjectArgs {
     /// A user, as the API server knows him: kubectl auth whoami
     #[arg(long, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
@@ -111,16 +115,15 @@ pub(super) fn identity(subject: &Subject) -> Identity {
 }
 
 /// Says what could not be done with rights, and who could.
-pub(super) fn failed(what: &str, registry: &str, namespace: &str, error: AdminError) -> Failure {
-    let denied = matches!(error, AdminError::Denied { .. });
-    let failure =
-        Failure::because(format!("cannot {what} registry {registry} in namespace {namespace}"), error);
-    if !denied {
-        return failure;
+pub(super) fn failed(what: &str, registry: &str, namespace: &str, error: impl Into<AccessError>) -> Failure {
+    let message = format!("cannot {what} registry {registry} in namespace {namespace}");
+    match error.into() {
+        AccessError::Admin(error @ AdminError::Denied { .. }) => Failure::because(message, error).hint(format!(
+            "it takes the role admin in namespace {namespace}, since edit cannot make Roles and nobody can give what he does not have"
+        )),
+        AccessError::Admin(error) => Failure::because(message, error),
+        AccessError::Review(error) => Failure::because(message, error),
     }
-    failure.hint(format!(
-        "it takes the role admin in namespace {namespace}, since edit cannot make Roles and nobody can give what he does not have"
-    ))
 }
 
 #[cfg(test)]

@@ -31,6 +31,9 @@ pub(crate) struct InstallArgs {
     /// The Secret that the nodes pull the image with
     #[arg(long, value_name = "SECRET")]
     image_pull_secret: Option<String>,
+    /// What the images are built for, as nodes name it (amd64, arm64); any node by default
+    #[arg(long, value_name = "ARCHITECTURE", value_delimiter = ',')]
+    architectures: Vec<String>,
     /// The image of the gate, which stands before the registry where there is TLS or a password, instead of the one of this version at --registry
     #[arg(long, value_name = "IMAGE")]
     gate_image: Option<String>,
@@ -52,7 +55,8 @@ pub(crate) struct InstallArgs {
     /// The region of the object store
     #[arg(long, value_name = "REGION", default_value = "us-east-1", requires = "storage")]
     storage_region: String,
-    /// The Secret with access-key and secret-key for the object store; by default, the rights that the cloud gives the pod
+    /// The Secret with access-key and secret-key for the object store, which are read now: after a change, call this again; by default, the
+    /// rights that the cloud gives the pod
     #[arg(long, value_name = "SECRET", requires = "storage")]
     storage_secret: Option<String>,
     /// How many pods serve the images of an object store
@@ -92,6 +96,7 @@ impl InstallArgs {
             image: self.image.clone().unwrap_or_else(|| SimpleOptions::image_at(&self.registry)),
             pull_secret: self.image_pull_secret.clone(),
             gate_image: self.gate_image.clone().unwrap_or_else(|| plan::image(&self.registry)),
+            architectures: self.architectures.clone(),
             storage: self.storage(),
             replicas: self.replicas,
             tls: self.authentication,

@@ -35,6 +35,9 @@ pub(super) struct StandaloneArgs {
     /// The Secret that the nodes pull the surrogate's image with
     #[arg(long, value_name = "SECRET", requires = "standalone")]
     image_pull_secret: Option<String>,
+    /// What the surrogate's image is built for, as nodes name it (amd64, arm64); any node by default
+    #[arg(long, value_name = "ARCHITECTURE", value_delimiter = ',', requires = "standalone")]
+    architectures: Vec<String>,
     /// Make a `NetworkPolicy` too, which closes all of the surrogate's ports but the two that it serves, and all ways from it but those to
     /// the registry, DNS and API server
     #[arg(long, requires = "standalone")]
@@ -49,6 +52,7 @@ impl StandaloneArgs {
         let image = self.image.clone().unwrap_or_else(|| plan::image(&self.registry));
         let mut settings = Settings::new(image, Manager::Cli);
         settings.pull_secret.clone_from(&self.image_pull_secret);
+        settings.architectures.clone_from(&self.architectures);
         settings.network_policy = self.network_policy;
         // The family of the cluster's pods is that of its Services.
         if let Some(IpAddr::V6(_)) = observed.service.cluster_ip() {
