@@ -92,8 +92,9 @@ struct Upload {
     opened: Instant,
 }
 
-/// Sends a blob's chunks. When all of them were read, the digest is right as far as it is known, and the last ones are on their way, `commit` begins, whose question travels beside
-/// those that are `on_the_way`, where the surrogate bears that; returns its answer when each chunk was received, too.
+/// Sends a blob's chunks. When all of them were read, the digest is right as far as it is known, and the last ones are on their way,
+/// `commit` begins, whose question travels beside those that are `on_the_way`, where the surrogate bears that; returns its answer when each
+/// chunk was received, too.
 pub(super) async fn send<T>(
     context: &Context,
     part: usize,

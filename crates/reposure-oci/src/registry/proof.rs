@@ -38,20 +38,22 @@ impl Proof {
         self.0.get() == Some(&true)
     }
 
-    /// Asks the registry beside what is sent, if nobody has asked, and as long as that takes; returns what became of that.
+    /// Asks the registry beside what is sent, if there is a `proof` to be had that nobody has asked for, and as long as the sending takes;
+    /// returns what became of that.
     ///
     /// # Cancel safety
     /// As that of `sending`; who asks next begins anew.
     pub async fn beside<T: Transport, R>(
-        &self,
+        proof: Option<&Self>,
         client: &Client<T>,
         repository: &RepositoryName,
         sending: impl Future<Output = R>,
     ) -> R {
+        let Some(proof) = proof else { return sending.await };
         let mut sending = pin!(sending);
         tokio::select! {
             sent = sending.as_mut() => return sent,
-            () = self.ask(client, repository) => {}
+            () = proof.ask(client, repository) => {}
         }
         sending.await
     }

@@ -179,10 +179,7 @@ impl<T: Transport> BlobUpload<'_, T> {
             let cause = Cause::default();
             let body = self.body(proof, &cause);
             let sending = self.client.finish_monolithic(open.clone(), digest, size, body);
-            let sent = match proof {
-                Some(proof) => proof.beside(self.client, self.repository, sending).await,
-                None => sending.await,
-            };
+            let sent = Proof::beside(proof, self.client, self.repository, sending).await;
             match self.or_cause(sent, &cause) {
                 Ok(_) => return Ok(UploadStrategy::Monolithic),
                 Err(error) if error.is_too_large() => {

@@ -44,16 +44,11 @@ pub(super) async fn deliver(
         open(&upload, &registry, prepared).await.map_err(|error| refusal::of(&error))?;
     upload.note_place(&session);
     let is_resumed = session.offset() > 0;
-    let key = upload.key.clone();
-    let is_worthwhile =
-        key.digest.zip(upload.size()).is_some_and(|(digest, size)| Proof::is_worthwhile(&digest, size));
-    let asked = registry.clone();
+    let (key, asked) = (upload.key.clone(), registry.clone());
+    let known = key.digest.zip(upload.size());
+    let proof = known.is_some_and(|(digest, size)| Proof::is_worthwhile(&digest, size)).then_some(proof);
     let mut open = OpenAtRegistry { registry, session, upload, is_resumed, was_prepared, is_over: false };
-    let outcome = if is_worthwhile {
-        proof.beside(&asked, &key.repository, open.bring(forms)).await
-    } else {
-        open.bring(forms).await
-    };
+    let outcome = Proof::beside(proof, &asked, &key.repository, open.bring(forms)).await;
     if was_prepared && outcome.as_ref().is_err_and(|problem| problem.code == Code::NotFound) {
         prepared.forget(&open.upload.key.repository);
     }
