@@ -167,11 +167,9 @@ async fn serve(stream: TcpStream, tls: TlsAcceptor, shared: Arc<Shared>) -> Resu
     let sender = Arc::new(AsyncMutex::new(sender));
     let service = service_fn(|request| answer(Arc::clone(&shared), Arc::clone(&sender), request));
     let serving = server::Builder::new().serve_connection(TokioIo::new(client), service).with_upgrades();
-    // When either side ends, so does the other.
-    tokio::select! {
-        done = serving => done?,
-        done = connection.with_upgrades() => done?,
-    }
+    // It ends with its sender, or where it was upgraded: the client's connection goes on until it has its answer.
+    tokio::spawn(connection.with_upgrades());
+    serving.await?;
     Ok(())
 }
 

@@ -38,7 +38,7 @@ fn a_push_goes_on_when_its_connections_are_dead() -> Result<()> {
         for (number, die) in [Relay::forget as fn(&Relay), Relay::swallow].into_iter().enumerate() {
             each_channel(|channel| {
                 let (name, seed) =
-                    (format!("{channel}-{number}:v1"), 80 + number as u64 + channel.len() as u64);
+                    (format!("{channel}-{number}:v1"), 800 + 100 * number as u64 + channel.len() as u64);
                 let image = RandomImage::new(seed, 2, 20 << 20)?;
                 let (archive, pulled) =
                     (format!("{channel}-{number}.tar"), format!("{channel}-{number}-pulled.tar"));

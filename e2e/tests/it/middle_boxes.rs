@@ -66,11 +66,9 @@ fn yes_but(stage: &Stage, user: &std::path::Path, channel: &str, path: &str, see
     let (archive, pulled) = (format!("{channel}.tar"), format!("{channel}-pulled.tar"));
     image.write_oci_archive("v1", File::create(stage.path(&archive))?)?;
     let between = Interception::start_for(stage, user)?;
-    let failures = [How::CutWithin(5000), How::CutAfter, How::CutAfter, How::Mute];
-    for how in failures {
-        // The first one is what the push begins with.
-        let after = usize::from(how == failures[0]);
-        between.middle_box.fail(Failure { path: path.into(), after, times: 1, how });
+    // The first one lets a client in, and ends behind what is said at first.
+    for how in [How::CutWithin(2000), How::CutAfter, How::CutAfter, How::Mute] {
+        between.middle_box.fail(Failure::next(path, how));
     }
     let name = format!("{channel}:v1");
     let pushed =
