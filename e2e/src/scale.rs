@@ -25,7 +25,7 @@ const MEMORY: f64 = 128.0;
 /// Until what was stirred up is still.
 const SETTLE: Duration = Duration::from_secs(20);
 /// By when everything must have happened.
-const PATIENCE: Duration = Duration::from_secs(600);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// What an operator with many registries took.
 #[derive(Clone, Copy, Debug)]

@@ -18,8 +18,11 @@ const PODS: &str = "10.99.0.0/16";
 const FIRST_POD: &str = "10.99.0.1/16";
 /// What kwok makes of nodes and pods.
 const STAGES: &str = include_str!("stages.yaml");
-/// Nodes whose Lease is not renewed are taken for lost after 40 s, and their pods for not ready.
-const LEASES: &str = "--node-lease-duration-seconds=40";
+/// A node whose Lease is not renewed for 50 s is taken for lost, and its pods for not ready. kwok renews after a quarter of this, and leaves out one
+/// now and then.
+const LEASES: &str = "--node-lease-duration-seconds=16";
+/// What the faked nodes are, and no real one is, so that surrogates are put there.
+const ARCHITECTURE: &str = "faked";
 /// The status port of surrogates, `reposure_parcel::wire::STATUS_PORT`.
 const STATUS_PORT: u16 = 10251;
 
@@ -63,7 +66,6 @@ impl Scene {
             .spawn()
             .context("cannot start kwok: make cluster-build")?;
         self.children.push(kwok);
-        environment.kubectl().args(["cordon", "node1", "node2"]).ok()?;
         fs::write(stage.path("nodes.json"), nodes())?;
         stage.kubectl(&["apply", "-f", "nodes.json"]).ok()?;
         let nodes = ["wait", "--for=condition=Ready", "node", "fake0", "fake1", "fake2", "--timeout=60s"];
@@ -71,6 +73,7 @@ impl Scene {
         let operator = Command::new(environment.root.join("target/release/reposure-operator"))
             .env("KUBECONFIG", &environment.kubeconfig)
             .args(["--namespace", &stage.namespace, "--health-port", "18080", "--pod-name", &stage.namespace])
+            .args(["--architectures", ARCHITECTURE])
             .stderr(fs::File::create(stage.path("operator.log"))?)
             .spawn()
             .context("cannot start the operator: make build")?;
@@ -104,9 +107,8 @@ impl Drop for Scene {
             let _ = child.kill();
             let _ = child.wait();
         }
-        let commands: [&[&str]; 3] = [
+        let commands: [&[&str]; 2] = [
             &["delete", "node", "fake0", "fake1", "fake2", "--wait=false"],
-            &["uncordon", "node1", "node2"],
             &["delete", "lease", "reposure-operator", "--namespace=default", "--ignore-not-found"],
         ];
         for command in commands {
@@ -128,7 +130,7 @@ fn nodes() -> String {
         format!(
             r#"{{"apiVersion": "v1", "kind": "Node", "metadata": {{"name": "fake{number}",
                 "annotations": {{"kwok.x-k8s.io/node": "fake"}},
-                "labels": {{"kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64", "kubernetes.io/hostname": "fake{number}"}}}},
+                "labels": {{"kubernetes.io/os": "linux", "kubernetes.io/arch": "{ARCHITECTURE}", "kubernetes.io/hostname": "fake{number}"}}}},
                 "status": {{"allocatable": {room}, "capacity": {room}}}}}"#
         )
     };

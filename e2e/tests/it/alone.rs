@@ -154,11 +154,6 @@ fn own(stage: &Stage, name: &str, owner: &Value) -> Run {
 fn with_all_an_uninstallation_takes_the_registries_and_their_definition() -> Result<()> {
     Stage::play_bare("all", |stage| {
         with_volume(stage)?;
-        // Those of namespaces that are still going are none of this one's business.
-        let others = ["get", "registries", "-A", "-o", "jsonpath={.items[*].metadata.namespace}"];
-        stage.until("no other registry is there", || {
-            Ok(stage.kubectl(&others).ok()?.text() == stage.namespace)
-        })?;
         let elsewhere = Stage::new("all-elsewhere")?;
         let create = ["registry", "create", "other", "--host=registry.example:5000"];
         elsewhere.reposure(&create).ok()?;
@@ -180,6 +175,11 @@ fn with_all_an_uninstallation_takes_the_registries_and_their_definition() -> Res
         what_stays_is_there(stage)?;
 
         elsewhere.reposure(&["registry", "delete", "other", "--wait"]).ok()?;
+        // Those of namespaces that are still going are none of this one's business.
+        let others = ["get", "registries", "-A", "-o", "jsonpath={.items[*].metadata.namespace}"];
+        stage.until("no other registry is there", || {
+            Ok(stage.kubectl(&others).ok()?.text() == stage.namespace)
+        })?;
         let removed = stage.reposure(&all).ok()?;
         let stays = removed.stderr.lines().find_map(|line| line.strip_prefix("what stays: "));
         ensure!(stays == Some(STAYS), "{removed}");
