@@ -66,7 +66,7 @@ impl Scale {
         let quiet_share = 100.0 * used / quiet.as_secs_f64();
         let changed = change(stage)?;
         let memory = scene.peak_memory()?;
-        scene.clear(stage)?;
+        Scene::clear(stage)?;
         Ok(Self { registries, made, ready, quiet_share, changed, memory })
     }
 

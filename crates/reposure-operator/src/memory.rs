@@ -24,33 +24,39 @@ pub(crate) struct Memory {
 #[derive(Default)]
 struct Remembered {
     plan: Plan,
-    versions: Vec<(ObjectName, Option<String>)>,
+    versions: HashMap<ObjectName, Option<String>>,
     errors: u32,
     looks: u32,
     generation: Option<i64>,
 }
 
 impl Memory {
-    /// Says whether `plan` was carried out and what it made is, as `version` finds it, as it was left.
-    pub(crate) fn is_applied(
+    /// Returns what of `plan` is to be carried out: all of it if it was not yet, else what is not, as `version` finds it, as it was left. The
+    /// status of a `StatefulSet` changes several times until its pod is ready, and none of the others has to be looked at for that.
+    pub(crate) fn left_to_do(
         &self,
         uid: &str,
         plan: &Plan,
         version: impl Fn(&ObjectName) -> Option<String>,
-    ) -> bool {
-        self.registries.get(uid).is_some_and(|known| {
-            known.plan == *plan && known.versions.iter().all(|(object, left)| version(object) == *left)
-        })
+    ) -> Plan {
+        let Some(known) = self.registries.get(uid).filter(|known| known.plan == *plan) else {
+            return plan.clone();
+        };
+        let as_left = |name: &ObjectName| known.versions.get(name).is_some_and(|left| version(name) == *left);
+        let steps = plan.steps.iter().filter(|step| !as_left(&step.object().name()));
+        Plan { steps: steps.cloned().collect() }
     }
 
-    /// Remembers that `plan` was carried out.
+    /// Remembers that `plan` was carried out, of which this was `applied` now.
     pub(crate) fn applied(&mut self, uid: &str, plan: &Plan, applied: &[Applied]) {
         let known = self.registries.entry(uid.into()).or_default();
-        known.plan = plan.clone();
-        known.versions = applied
-            .iter()
-            .map(|applied| (applied.object.clone(), applied.resource_version.clone()))
-            .collect();
+        if known.plan != *plan {
+            known.plan = plan.clone();
+            known.versions.clear();
+        }
+        let versions =
+            applied.iter().map(|applied| (applied.object.clone(), applied.resource_version.clone()));
+        known.versions.extend(versions);
     }
 
     /// Forgets what was carried out, so that it is carried out again, and returns how long to wait before.
@@ -99,27 +105,44 @@ mod tests {
 
     use super::*;
 
-    fn plan() -> (Plan, Vec<Applied>) {
-        let mut config_map = ConfigMap::default();
-        config_map.metadata.name = Some("a".into());
-        let object = Object::from(config_map);
-        let applied =
-            Applied { object: object.name(), change: Change::Created, resource_version: Some("7".into()) };
-        (Plan::of([object]), vec![applied])
+    fn plan(names: &[&str]) -> (Plan, Vec<Applied>) {
+        let object = |name: &&str| {
+            let mut config_map = ConfigMap::default();
+            config_map.metadata.name = Some((*name).into());
+            Object::from(config_map)
+        };
+        let plan = Plan::of(names.iter().map(object));
+        let applied = |object: &Object| Applied {
+            object: object.name(),
+            change: Change::Created,
+            resource_version: Some("7".into()),
+        };
+        let applied = plan.objects().map(applied).collect();
+        (plan, applied)
     }
 
     #[test]
     fn what_was_applied_is_so_until_somebody_changes_it() {
-        let (plan, applied) = plan();
+        let (plan, applied) = plan(&["a", "b"]);
         let mut memory = Memory::default();
-        assert!(!memory.is_applied("u", &plan, |_| Some("7".into())));
+        let seen = |of_b: Option<&'static str>| {
+            move |object: &ObjectName| {
+                if object.name == "a" { Some("7".to_owned()) } else { of_b.map(Into::into) }
+            }
+        };
+        let names = |plan: Plan| plan.objects().map(|object| object.name().name).collect::<Vec<_>>();
+        assert_eq!(names(memory.left_to_do("u", &plan, seen(Some("7")))), ["a", "b"]);
         memory.applied("u", &plan, &applied);
-        assert!(memory.is_applied("u", &plan, |_| Some("7".into())));
-        assert!(!memory.is_applied("u", &plan, |_| Some("8".into())), "changed");
-        assert!(!memory.is_applied("u", &plan, |_| None), "deleted");
-        assert!(!memory.is_applied("u", &Plan::default(), |_| Some("7".into())), "another plan");
+        assert!(names(memory.left_to_do("u", &plan, seen(Some("7")))).is_empty());
+        assert_eq!(names(memory.left_to_do("u", &plan, seen(Some("8")))), ["b"], "changed");
+        assert_eq!(names(memory.left_to_do("u", &plan, seen(None))), ["b"], "deleted");
+        let again = Applied { resource_version: Some("8".into()), ..applied[1].clone() };
+        memory.applied("u", &plan, &[again]);
+        assert!(names(memory.left_to_do("u", &plan, seen(Some("8")))).is_empty());
+        let (other, _) = self::plan(&["a", "c"]);
+        assert_eq!(names(memory.left_to_do("u", &other, seen(Some("8")))), ["a", "c"], "another plan");
         memory.failed("u");
-        assert!(!memory.is_applied("u", &plan, |_| Some("7".into())), "failed");
+        assert_eq!(names(memory.left_to_do("u", &plan, seen(Some("8")))), ["a", "b"], "failed");
     }
 
     #[test]

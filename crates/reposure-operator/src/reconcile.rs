@@ -142,15 +142,16 @@ async fn cause(
     }
 }
 
-/// Carries out `plan`, unless all is as it was left.
+/// Carries out what of `plan` is not as it was left.
 async fn carry_out(registry: &Registry, context: &Context, plan: &SurrogatePlan) -> Result<(), AdminError> {
     let uid = uid(registry);
     let version = |object: &_| context.stores.version(object);
-    if memory(context).is_applied(uid, &plan.plan, version) {
+    let left = memory(context).left_to_do(uid, &plan.plan, version);
+    if left.steps.is_empty() {
         return Ok(());
     }
     let options = ApplyOptions { manager: Manager::Operator, owner: apply::owner(registry), dry_run: false };
-    let applied = apply::apply_all(&context.client, &plan.plan, &options).await?;
+    let applied = apply::apply_all(&context.client, &left, &options).await?;
     remember(context, uid, plan, &applied);
     events::applied(context, registry, &applied).await;
     Ok(())

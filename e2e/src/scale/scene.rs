@@ -93,11 +93,12 @@ impl Scene {
         Ok(kibibytes / 1024.0)
     }
 
-    /// Removes everything while the faked nodes still let their pods go.
-    pub(super) fn clear(&self, stage: &Stage) -> Result<()> {
+    /// Removes everything, and does not wait for the faked nodes, which are about to go, to let their pods go. The namespace follows.
+    pub(super) fn clear(stage: &Stage) -> Result<()> {
         stage.kubectl(&["delete", "registries", "--all", "--wait=false"]).ok()?;
-        self.environment.kubectl().args(["delete", "namespace", &stage.namespace, "--timeout=300s"]).ok()?;
-        Ok(())
+        stage.kubectl(&["delete", "statefulsets", "--all", "--wait=false"]).ok()?;
+        let pods = ["delete", "pods", "--all", "--force", "--grace-period=0", "--wait=false"];
+        stage.kubectl(&pods).ok().map(drop)
     }
 }
 
