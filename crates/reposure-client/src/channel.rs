@@ -23,6 +23,7 @@ mod port_forward;
 mod process;
 mod protocol;
 mod proxy;
+mod replay;
 mod retry_after;
 mod segment;
 mod spare;

@@ -175,6 +175,19 @@ fn targets_that_cannot_be_written_are_refused_before_anything_is_asked() {
     error: folder is a folder, and not a file to write
       try: oci:folder for an OCI layout in it
     ");
+    insta::assert_snapshot!(pull(&["absent/"]), @r"
+    [2]
+    error: absent/ is a folder, and not a file to write
+      try: oci:absent/ for an OCI layout in it
+    ");
+    insta::assert_snapshot!(pull(&["docker-archive:folder"]), @r"
+    [2]
+    error: folder is a folder, and not a file to write
+    ");
+    insta::assert_snapshot!(pull(&["folder", "--unpack"]), @r"
+    [2]
+    error: folder is a folder, and not a file to write
+    ");
     insta::assert_snapshot!(pull(&["oci:folder:@1"]), @r"
     [2]
     error: @1 chooses an image of a source: a target takes a name

@@ -22,6 +22,7 @@ use super::{
     forward_proxy::{named, over_tls, shown, socks, tunnel},
     greedy::greedy,
     negotiated::Negotiated,
+    replay::Replay,
     retry_after::RetryAfter,
     spare::Spare,
     tcp::tcp,
@@ -121,7 +122,7 @@ where
         .option_layer(config.auth_layer()?)
         .layer(config.extra_headers_layer()?)
         .map_err(BoxError::from)
-        .service(http)
+        .service(Replay(http))
         .map_response(|response: Response<hyper::body::Incoming>| {
             response.map(|body| Box::new(body.map_err(BoxError::from)) as Box<DynBody>)
         });

@@ -71,7 +71,7 @@ fn pause(wait: Duration, left: Duration) -> Option<Duration> {
 }
 
 /// Copies a request, if its body is in memory as a whole.
-fn copy(request: &Request<KubeBody>) -> Option<Request<KubeBody>> {
+pub(super) fn copy(request: &Request<KubeBody>) -> Option<Request<KubeBody>> {
     let mut copy = Request::new(request.body().try_clone()?);
     *copy.method_mut() = request.method().clone();
     *copy.uri_mut() = request.uri().clone();

@@ -86,10 +86,10 @@ impl Line {
         // The API server's HTTP client asks for gzip where no encoding is named, and unpacks it: a digest would not fit.
         request.headers_mut().insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         let length = request.body().len();
-        let (patience, began) = (self.pace.patience(length), Instant::now());
-        let Ok(answered) = timeout(patience, self.channel.send(request)).await else {
-            self.pace.forget();
-            return Err(SessionError::Timeout { path, waited: patience });
+        let began = Instant::now();
+        let answered = match self.pace.wait(length, self.channel.send(request)).await {
+            Ok(answered) => answered,
+            Err(waited) => return Err(SessionError::Timeout { path, waited }),
         };
         let response = answered.map_err(|source| SessionError::Channel {
             channel: self.channel.name(),
@@ -97,7 +97,6 @@ impl Line {
             source,
         })?;
         self.round_trip.note(began.elapsed());
-        self.pace.note(length, began.elapsed());
         Ok(response)
     }
 

@@ -4,9 +4,12 @@
 //! body is given no more time than those before it took, several times over.
 
 use std::{
+    pin::pin,
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
+
+use tokio::time::{Instant, timeout_at};
 
 use super::line::ANSWER_DEADLINE;
 
@@ -17,14 +20,41 @@ const SLACK: u64 = 4;
 /// The shortest body that tells anything, in bytes: shorter ones take a round trip, and little else.
 const SHORTEST: u64 = 256 << 10;
 
+/// How often it is looked whether others got through meanwhile.
+const LOOK: Duration = Duration::from_secs(5);
+
 /// The pace of the last bodies, in bytes a second; 0 where it is not known.
 #[derive(Debug, Default)]
 pub(super) struct Pace(AtomicU64);
 
 impl Pace {
+    /// Waits for the answer to a body of `length` bytes, and takes note of how long it took; no longer than those before it and beside
+    /// it make likely. Where that is over, it returns how long it has waited. Cancel safe: nothing is noted then.
+    pub(super) async fn wait<T, E>(
+        &self,
+        length: usize,
+        answer: impl Future<Output = Result<T, E>>,
+    ) -> Result<Result<T, E>, Duration> {
+        let (mut answer, began) = (pin!(answer), Instant::now());
+        let mut patience = self.patience(length);
+        while began.elapsed() < patience {
+            let look = (began + patience).min(Instant::now() + LOOK);
+            if let Ok(answer) = timeout_at(look, &mut answer).await {
+                if answer.is_ok() {
+                    self.note(length, began.elapsed());
+                }
+                return Ok(answer);
+            }
+            // One beside it that is given up tells this one nothing.
+            patience = patience.min(self.patience(length));
+        }
+        self.doubt();
+        Err(patience)
+    }
+
     /// Takes note of how long the answer to a body took. A slow one counts at once, a quick one bit by bit: what is there already is
     /// answered before it has come.
-    pub(super) fn note(&self, length: usize, took: Duration) {
+    fn note(&self, length: usize, took: Duration) {
         let length = length as u64;
         if length < SHORTEST {
             return;
@@ -36,13 +66,14 @@ impl Pace {
         let _ = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
     }
 
-    /// Takes note that an answer did not come in time: the link may have become a slow one.
-    pub(super) fn forget(&self) {
-        self.0.store(0, Ordering::Relaxed);
+    /// Takes note that an answer did not come in time: the link may have become a slower one.
+    fn doubt(&self) {
+        // It never says no.
+        let _ = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |pace| Some(pace / SLACK));
     }
 
     /// Returns how long the answer to a body of `length` bytes may take to begin.
-    pub(super) fn patience(&self, length: usize) -> Duration {
+    fn patience(&self, length: usize) -> Duration {
         let pace = SLOWEST.max(self.0.load(Ordering::Relaxed) / SLACK);
         ANSWER_DEADLINE + Duration::from_secs((length as u64).div_ceil(pace))
     }
@@ -72,8 +103,10 @@ mod tests {
         }
         pace.note(1000, SECOND * 10);
         assert_eq!(pace.patience(CHUNK), ANSWER_DEADLINE + SECOND, "it says nothing");
-        pace.forget();
-        assert_eq!(pace.patience(CHUNK), ANSWER_DEADLINE + SECOND * 128);
+        for after in [4, 16, 64, 128] {
+            pace.doubt();
+            assert_eq!(pace.patience(CHUNK), ANSWER_DEADLINE + SECOND * after);
+        }
     }
 
     /// Of 64 KiB/s, for one chunk alone or for eight at once.

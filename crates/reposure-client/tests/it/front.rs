@@ -5,6 +5,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use k8s_openapi::api::core::v1::Pod;
+use kube::{Api, api::DeleteParams};
 use reposure_client::{
     progress::Progress,
     pull::PullOptions,
@@ -16,6 +18,7 @@ use reposure_testing::{
     ForwardProxy, RandomImage, SocksProxy, SocksTarget, Wanted,
     api_server::{Behaviour, Failure, How},
 };
+use serde_json::json;
 use tokio::task::JoinSet;
 
 use crate::{
@@ -64,6 +67,24 @@ async fn a_push_waits_as_long_as_each_of_its_requests_is_told_to() {
     while let Some(done) = pushes.join_next().await {
         done.unwrap();
     }
+}
+
+/// As the real one may close a connection that a log has ended on, while the next question is under way.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_question_outlives_its_connection_once_and_a_change_does_not() {
+    let scene = Scene::new().await;
+    let pods: Api<Pod> = Api::namespaced(scene.api_server().client(), "ns");
+    let path = "/api/v1/namespaces/ns/pods/here";
+    scene.api_server.put_object(path, json!({"metadata": {"name": "here"}, "spec": {"containers": []}}));
+    pods.get("here").await.unwrap();
+    scene.fail("/pods/here", How::CutBefore);
+    pods.get("here").await.unwrap();
+    scene.api_server.fail(Failure { times: 2, ..Failure::next("/pods/here", How::CutBefore) });
+    pods.get("here").await.unwrap_err();
+    assert_eq!(scene.api_server.heal(), 0);
+    scene.fail("/pods/here", How::CutBefore);
+    pods.delete("here", &DeleteParams::default()).await.unwrap_err();
+    assert!(scene.api_server.object(path).is_some());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -151,7 +172,7 @@ async fn a_proxy_that_speaks_socks_5_gets_addresses_and_names() {
     for (host, target) in [
         ("[fd00::1]", SocksTarget::Address("[fd00::1]:6443".parse().unwrap())),
         ("10.1.2.3", SocksTarget::Address("10.1.2.3:6443".parse().unwrap())),
-        (&name, SocksTarget::Name(name.to_lowercase(), 6443)),
+        (&name, SocksTarget::Name(name.clone(), 6443)),
     ] {
         let at = format!("socks5://me:{password}@{}", proxy.host());
         let url = format!("http://{host}:6443");

@@ -116,7 +116,7 @@ async fn a_push_goes_on_when_its_connections_lead_nowhere() {
             let scene = Scene::new().await;
             let layers = RandomImage::new(150 + channel as u64, 2, 24 << 20).unwrap();
             let artifact = scene.open(scene.write_oci_archive(&layers)).await;
-            let relay = relay(&scene, SLOW);
+            let relay = relay(&scene, Link { bandwidth: Some(8 << 20), ..SLOW });
             let session = scene.sessions_through(&relay, Right::Push).await[channel].clone();
             let name = session.channel_name();
             let theirs = relay.clone();

@@ -156,7 +156,7 @@ impl Scene {
         self.session_over(Proxy::new(api_server, "ns", POD, 10250), right).await
     }
 
-    fn api_server(&self) -> ApiServer {
+    pub(crate) fn api_server(&self) -> ApiServer {
         api_server(&self.api_server.url())
     }
 

@@ -42,6 +42,9 @@ impl Target {
         let place = args.target.clone().unwrap_or(Place::Standard);
         remote::reach(args).check(Side::Target, &place)?;
         let target = if args.unpack { Self::unpacked(place)? } else { Self::packed(place)? };
+        if let Self::Archive { path: Some(path), .. } | Self::File(Some(path)) = &target {
+            is_no_folder(path, matches!(target, Self::Archive { form: ArchiveForm::Universal, .. }))?;
+        }
         if args.referrers && !target.has_referrers() {
             return Err(usage("--referrers is for what holds more than an image of docker's"));
         }
@@ -72,7 +75,6 @@ impl Target {
         let (form, path, name) = match place {
             Place::Path(path) => {
                 uncompressed(&path)?;
-                is_no_folder(&path)?;
                 (ArchiveForm::Universal, Some(path), None)
             }
             Place::Standard => (ArchiveForm::Universal, None, None),
@@ -166,12 +168,14 @@ fn uncompressed(path: &Path) -> Result<()> {
         .into())
 }
 
-/// Says what to write for a folder.
-fn is_no_folder(path: &Path) -> Result<()> {
-    if !path.is_dir() {
+/// Refuses a path that is a folder's, and says what to write for one that can be.
+fn is_no_folder(path: &Path, may_be_layout: bool) -> Result<()> {
+    let ends_as_folder = path.as_os_str().as_encoded_bytes().last().copied().map(char::from);
+    if !ends_as_folder.is_some_and(std::path::is_separator) && !path.is_dir() {
         return Ok(());
     }
-    let (kind, path) = (Kind::Usage, path.display());
-    let failure = Failure::new(kind, format!("{path} is a folder, and not a file to write"));
-    Err(failure.hint(format!("oci:{path} for an OCI layout in it")).into())
+    let path = path.display();
+    let failure = Failure::new(Kind::Usage, format!("{path} is a folder, and not a file to write"));
+    Err(if may_be_layout { failure.hint(format!("oci:{path} for an OCI layout in it")) } else { failure }
+        .into())
 }
