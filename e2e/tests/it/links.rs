@@ -39,17 +39,17 @@ fn a_push_goes_on_when_its_connections_are_dead() -> Result<()> {
             each_channel(|channel| {
                 let (name, seed) =
                     (format!("{channel}-{number}:v1"), 800 + 100 * number as u64 + channel.len() as u64);
-                let image = RandomImage::new(seed, 2, 20 << 20)?;
+                let image = RandomImage::new(seed, 2, 32 << 20)?;
                 let (archive, pulled) =
                     (format!("{channel}-{number}.tar"), format!("{channel}-{number}-pulled.tar"));
                 image.write_oci_archive("v1", File::create(stage.path(&archive))?)?;
                 let detour = Detour::start(stage, Link { bandwidth: Some(2 * MEBIBYTE), ..Link::default() })?;
                 let args = ["image", "push", "default", &name, &archive, "--channel", channel];
                 let mut push = detour.reposure(stage, &args).start()?;
-                // The first chunks have arrived by then, and the last ones are not sent yet.
+                // The first chunks have been answered by then, eight at once at most, and the last ones are not sent yet.
                 let patience = Duration::from_secs(60);
                 ensure!(
-                    detour.relay.wait_for(patience, |counts| counts.up >= 30 * MEBIBYTE),
+                    detour.relay.wait_for(patience, |counts| counts.up >= 44 * MEBIBYTE),
                     "too little was sent"
                 );
                 die(&detour.relay);

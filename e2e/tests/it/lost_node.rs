@@ -88,6 +88,9 @@ fn prepare(stage: &Stage) -> Result<()> {
     let patch = ["patch", "deployment", "reposure-operator", "--type=json", "-p", &only.to_string()];
     stage.kubectl(&patch).ok()?;
     stage.kubectl(&["rollout", "status", "deployment/reposure-operator", "--timeout=60s"]).ok()?;
+    // The one before would place the surrogate elsewhere, until it has ended.
+    let operators = ["get", "pods", "-l", "app.kubernetes.io/name=reposure-operator", "-o", "name"];
+    stage.until("one operator", || Ok(stage.kubectl(&operators).ok()?.text().lines().count() == 1))?;
     let registry = json!({"apiVersion": "reposure.puccini.cloud/v1alpha1", "kind": "Registry", "metadata": {"name": "default"},
         "spec": {"type": "oci", "direct": {"host": "registry.example:5000"}, "scheme": "http"}});
     fs::write(stage.path("registry.json"), registry.to_string())?;
