@@ -74,8 +74,8 @@ fn serving(
     Ok(Arc::new(config))
 }
 
-/// Tells whether who trusts the `authorities`, and no others, may trust the first of `certificates`, which the rest leads up to. Where no
-/// authority is named, nobody looks there for one.
+/// Tells whether who trusts the `authorities`, and no others, trusts the first of `certificates`, which the rest leads up to, by whatever
+/// name. Where there is nothing to compare, it may be.
 pub(crate) fn may_be_trusted(authorities: &[u8], certificates: &[u8]) -> bool {
     let Ok(roots) = roots(authorities) else { return true };
     let Ok(verifier) = WebPkiServerVerifier::builder_with_provider(roots.into(), provider()).build() else {
@@ -85,9 +85,15 @@ pub(crate) fn may_be_trusted(authorities: &[u8], certificates: &[u8]) -> bool {
     let Some((shown, between)) = chain.split_first() else { return true };
     let name = ServerName::IpAddress(Ipv4Addr::LOCALHOST.into());
     let found = verifier.verify_server_cert(shown, between, &name, &[], UnixTime::now());
-    // Authorities of one name differ by their keys. Whatever else is wrong, the name above first of all, does not get better by waiting.
-    let unknown = [CertificateError::UnknownIssuer, CertificateError::BadSignature];
-    !matches!(found, Err(Error::InvalidCertificate(why)) if unknown.contains(&why))
+    // The name, which it need not have, is looked at when all else is well.
+    let of_name = |why: &CertificateError| {
+        matches!(why, CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. })
+    };
+    match found {
+        Ok(_) => true,
+        Err(Error::InvalidCertificate(why)) => of_name(&why),
+        Err(_) => false,
+    }
 }
 
 /// Returns the authorities in `pem`.

@@ -2,7 +2,7 @@
 //!
 //! One of an authority that the Secret did not name before is shown only when all who trust what it names have had time to learn of
 //! it, and the one before until then: the kubelets of the gate and of a surrogate bring a change each in its own time. Those of an authority that was
-//! named before are shown at once.
+//! named before are shown at once. A gate that begins knows of no certificate before.
 
 use std::{
     io,
@@ -131,7 +131,11 @@ impl Files {
         let failed = |source| CertificateError::Read { folder: folder.into(), source };
         let certificate = file::read(&folder.join(CERTIFICATE_FILE)).await.map_err(failed)?;
         let key = file::read(&folder.join(KEY_FILE)).await.map_err(failed)?;
-        let authorities = file::read_if_there(&folder.join(AUTHORITIES_FILE)).await.map_err(failed)?;
+        let mut authorities = file::read_if_there(&folder.join(AUTHORITIES_FILE)).await.map_err(failed)?;
+        if authorities.expose_secret().is_empty() {
+            // Then it is the certificate itself that is trusted.
+            authorities = certificate.clone();
+        }
         Ok(Self { certificate, key, authorities })
     }
 

@@ -15,10 +15,11 @@ const MOST: usize = 4;
 pub(super) struct Authorities(Vec<(Vec<u8>, Instant)>);
 
 impl Authorities {
-    /// Remembers what was trusted until `now`, unless that is the `new` one.
+    /// Remembers what was trusted until `now`, unless that is the `new` one, and for as long again what is remembered already.
     pub(super) fn follow(&mut self, old: &TrustAnchors, new: &TrustAnchors, now: Instant) {
         let TrustAnchors::Pem(pem) = old else { return };
-        if old != new && !self.0.iter().any(|(known, _)| known == pem) {
+        if old != new {
+            self.0.retain(|(known, _)| known != pem);
             self.0.push((pem.clone(), now + REMEMBERED));
             let surplus = self.0.len().saturating_sub(MOST);
             self.0.drain(..surplus);
@@ -67,6 +68,17 @@ mod tests {
         assert_eq!(before.beside(&pem("a")), pem("a\nb"));
         assert!(before.forget(later + REMEMBERED));
         assert_eq!(before.beside(&pem("a")), pem("a"));
+    }
+
+    #[test]
+    fn one_that_is_taken_away_again_is_trusted_for_as_long_again() {
+        let (mut before, now) = (Authorities::default(), Instant::now());
+        let at = |seconds| now + Duration::from_secs(seconds);
+        before.follow(&pem("a"), &pem("b"), now);
+        before.follow(&pem("b"), &pem("a"), at(60));
+        before.follow(&pem("a"), &pem("c"), at(200));
+        assert!(before.forget(at(310)));
+        assert_eq!(before.beside(&pem("c")), pem("c\na"));
     }
 
     #[test]

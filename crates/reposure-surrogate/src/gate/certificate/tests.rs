@@ -72,12 +72,13 @@ async fn an_authority_that_was_told_of_before_is_known() {
 }
 
 #[tokio::test]
-async fn without_authorities_nobody_is_waited_for() {
+async fn without_authorities_it_is_the_certificate_itself_that_others_have_to_know() {
     let (folder, one, two, now) = (tempfile::tempdir().unwrap(), authority(), authority(), Instant::now());
     write(&folder, &one, &[]);
     let mut shown = Certificate::new(folder.path().into()).await.unwrap();
     write(&folder, &two, &[]);
-    assert!(changes(&mut shown, now).await);
+    assert!(!changes(&mut shown, now).await);
+    assert!(changes(&mut shown, now + SPREAD).await);
     std::fs::write(folder.path().join("tls.key"), "no key").unwrap();
     assert!(!changes(&mut shown, now + SPREAD * 2).await, "what cannot be used takes nothing away");
 }
