@@ -108,6 +108,12 @@ impl PullError {
         }
     }
 
+    /// Tells whether what came before this is as good as ever, and so worth being gone on with: the link, a login or the registry failed,
+    /// and not the bytes or the disk.
+    pub const fn leaves_good_bytes(&self) -> bool {
+        matches!(self, Self::Image(_) | Self::Ask { .. } | Self::Range { .. } | Self::Answer { .. })
+    }
+
     /// Tells whether the same request may succeed later.
     pub fn is_transient(&self) -> bool {
         match self {

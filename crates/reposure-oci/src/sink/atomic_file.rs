@@ -21,6 +21,9 @@ use crate::digest::Digest;
 /// The permission bits that are asked for; the process's umask takes from them, as for any new file.
 const MODE: u32 = 0o666;
 
+/// The permission bits of a file that replaces another, until it does.
+const OWN_MODE: u32 = 0o600;
+
 /// Why a file cannot be written.
 #[derive(Debug, thiserror::Error)]
 pub enum AtomicFileError {
@@ -74,6 +77,8 @@ pub enum Durability {
 pub struct AtomicFile {
     file: Unfinished,
     target: PathBuf,
+    /// Those of what it replaces.
+    permissions: Option<Permissions>,
 }
 
 impl AtomicFile {
@@ -111,14 +116,13 @@ impl AtomicFile {
         let folder = folder(&target);
         let file =
             make(folder, name).map_err(|source| AtomicFileError::Create { folder: folder.into(), source })?;
-        if let Some(replaced) = replaced {
-            // Who may not read the old file is not to read the new one. File systems without permissions refuse to set them.
-            let set = file.file().set_permissions(replaced.permissions());
-            let is_none = |error: &io::Error| error.kind() == io::ErrorKind::Unsupported;
-            set.or_else(|error| if is_none(&error) { Ok(()) } else { Err(error) })
+        let permissions = replaced.map(|replaced| replaced.permissions());
+        if permissions.is_some() {
+            // Who may not read the old file is not to read the new one; who made it may open it again, to go on with it or to remove it.
+            set_permissions(file.file(), Permissions::from_mode(OWN_MODE))
                 .map_err(|source| AtomicFileError::Create { folder: folder.into(), source })?;
         }
-        Ok(Self { file, target })
+        Ok(Self { file, target, permissions })
     }
 
     /// Returns the file.
@@ -155,9 +159,12 @@ impl AtomicFile {
     }
 
     fn commit_now(self, durability: Durability) -> Result<(), AtomicFileError> {
-        let Self { file, target } = self;
+        let Self { file, target, permissions } = self;
         let failed = |source| AtomicFileError::Commit { path: target.clone(), source };
         file.close().map_err(failed)?;
+        if let Some(permissions) = permissions {
+            set_permissions(file.file(), permissions).map_err(failed)?;
+        }
         if durability == Durability::Machine {
             file.file().sync_all().map_err(failed)?;
         }
@@ -168,6 +175,12 @@ impl AtomicFile {
         }
         Ok(())
     }
+}
+
+/// Sets permissions, where the file system has any.
+fn set_permissions(file: &File, permissions: Permissions) -> io::Result<()> {
+    let set = file.set_permissions(permissions);
+    set.or_else(|error| if error.kind() == io::ErrorKind::Unsupported { Ok(()) } else { Err(error) })
 }
 
 /// Makes a file in `folder` that is to be called `name` in the end; it is removed unless it is.
@@ -211,6 +224,26 @@ mod tests {
         AtomicFile::create(&target).unwrap().commit(Durability::Program).await.unwrap();
         assert_eq!(target.metadata().unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(target.metadata().unwrap().len(), 0);
+    }
+
+    #[tokio::test]
+    async fn what_is_left_of_a_file_that_may_not_be_written_is_gone_on_with() {
+        use std::os::unix::{fs::FileExt as _, fs::PermissionsExt as _};
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("target");
+        std::fs::write(&target, "old").unwrap();
+        std::fs::set_permissions(&target, Permissions::from_mode(0o444)).unwrap();
+        let resume = || AtomicFile::resume(&target, &Digest::sha256_of("new"), 8 << 20).unwrap();
+        let file = resume();
+        file.file().write_all_at(b"new", 0).unwrap();
+        file.record().unwrap().note(&(0..3));
+        let left = file.leave().unwrap();
+        assert_eq!(left.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        let file = resume();
+        assert_eq!(file.record().unwrap().found().first(), Some(&(0..3)));
+        file.commit(Durability::Program).await.unwrap();
+        assert_eq!(target.metadata().unwrap().permissions().mode() & 0o777, 0o444);
+        assert_eq!(names(folder.path()), ["target"]);
     }
 
     #[tokio::test]

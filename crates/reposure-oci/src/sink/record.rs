@@ -56,16 +56,6 @@ impl Record {
         }
     }
 
-    /// Forgets all, since it proved wrong, and tells whether anything had been found. This blocks.
-    ///
-    /// # Errors
-    /// When the file cannot be written to.
-    pub fn forget(&self) -> io::Result<bool> {
-        let had = !std::mem::take(&mut *self.lock()).is_empty();
-        self.begin()?;
-        Ok(had)
-    }
-
     /// Tells whether there is anything that another process could go on with.
     pub(super) fn is_worth_keeping(&self) -> bool {
         self.count.load(Ordering::Relaxed) > 1
@@ -158,13 +148,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_whole_has_no_notes_and_what_proved_wrong_neither() {
+    fn what_is_whole_has_no_notes() {
         let file = tempfile::tempfile().unwrap();
-        reopened(&file).note(&(0..10));
         let record = reopened(&file);
-        assert!(record.forget().unwrap());
-        assert!(!record.forget().unwrap(), "once");
-        assert!(reopened(&file).found().is_empty());
         record.note(&(0..SIZE));
         record.close().unwrap();
         assert_eq!(file.metadata().unwrap().len(), SIZE);

@@ -18,9 +18,10 @@ fn is_damage(cause: &(dyn std::error::Error + 'static)) -> bool {
     cause.downcast_ref().is_some_and(|error| matches!(error, PullError::Damaged(_)))
 }
 
-/// Leaves what came to the next one, where the link may come back, and says so if `leave` tells that there is anything.
+/// Leaves what came to the next one, where the link may come back or the user log in again, and says so if `leave` tells that there is
+/// anything.
 pub(super) fn broken_off(error: PullError, leave: impl FnOnce() -> bool) -> Error {
-    let is_left = error.is_transient() && leave();
+    let is_left = error.leaves_good_bytes() && leave();
     let error = Error::from(error);
     if is_left { error.context("it broke off: the same command goes on with what came of it") } else { error }
 }

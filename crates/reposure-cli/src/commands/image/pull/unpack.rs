@@ -32,7 +32,11 @@ pub(super) async fn write(pull: &Pull, tree: &Tree, path: Option<&Path>) -> Resu
 async fn beside(pull: &Pull, layer: &Descriptor, path: &Path) -> Result<()> {
     let spool = AtomicFile::resume(path, &layer.digest, layer.size)?;
     let folder = spool.target().parent().filter(|folder| !folder.as_os_str().is_empty());
-    check_room(layer, spool.record().as_deref(), folder.unwrap_or_else(|| Path::new(".")))?;
+    let room = check_room(layer, spool.record().as_deref(), folder.unwrap_or_else(|| Path::new(".")));
+    if let Err(error) = room {
+        spool.leave();
+        return Err(error);
+    }
     let file = spool.file().try_clone().context("cannot make a temporary file")?;
     if let Err(error) = fetch(pull, layer, &file, spool.record()).await {
         return Err(broken_off(error, || spool.leave().is_some()));
