@@ -97,6 +97,9 @@ impl Line {
             source,
         })?;
         self.round_trip.note(began.elapsed());
+        if response.status().is_success() && answer::is_of_surrogate(&response) {
+            self.pace.note(length, began.elapsed());
+        }
         Ok(response)
     }
 

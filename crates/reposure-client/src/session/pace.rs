@@ -28,33 +28,32 @@ const LOOK: Duration = Duration::from_secs(5);
 pub(super) struct Pace(AtomicU64);
 
 impl Pace {
-    /// Waits for the answer to a body of `length` bytes, and takes note of how long it took; no longer than those before it and beside
-    /// it make likely. Where that is over, it returns how long it has waited. Cancel safe: nothing is noted then.
-    pub(super) async fn wait<T, E>(
+    /// Waits for the answer to a body of `length` bytes, no longer than those before it and beside it make likely. Where that is over, it
+    /// returns how long it has waited. Cancel safe: what is dropped says nothing of the pace.
+    pub(super) async fn wait<T>(
         &self,
         length: usize,
-        answer: impl Future<Output = Result<T, E>>,
-    ) -> Result<Result<T, E>, Duration> {
+        answer: impl Future<Output = T>,
+    ) -> Result<T, Duration> {
         let (mut answer, began) = (pin!(answer), Instant::now());
-        let mut patience = self.patience(length);
+        let mut pace = self.0.load(Ordering::Relaxed);
+        let mut patience = patience(length, pace);
         while began.elapsed() < patience {
             let look = (began + patience).min(Instant::now() + LOOK);
             if let Ok(answer) = timeout_at(look, &mut answer).await {
-                if answer.is_ok() {
-                    self.note(length, began.elapsed());
-                }
                 return Ok(answer);
             }
             // One beside it that is given up tells this one nothing.
-            patience = patience.min(self.patience(length));
+            pace = pace.max(self.0.load(Ordering::Relaxed));
+            patience = self::patience(length, pace);
         }
-        self.doubt();
+        self.doubt(pace);
         Err(patience)
     }
 
-    /// Takes note of how long the answer to a body took. A slow one counts at once, a quick one bit by bit: what is there already is
-    /// answered before it has come.
-    fn note(&self, length: usize, took: Duration) {
+    /// Takes note of how long the answer to a body took that was taken. A slow one counts at once, a quick one bit by bit: what is there
+    /// already is answered before it has come.
+    pub(super) fn note(&self, length: usize, took: Duration) {
         let length = length as u64;
         if length < SHORTEST {
             return;
@@ -66,17 +65,16 @@ impl Pace {
         let _ = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
     }
 
-    /// Takes note that an answer did not come in time: the link may have become a slower one.
-    fn doubt(&self) {
-        // It never says no.
-        let _ = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |pace| Some(pace / SLACK));
+    /// Takes note that an answer did not come in the time of this pace: the link may have become a slower one. Of many at once the first
+    /// says it for all.
+    fn doubt(&self, pace: u64) {
+        let _ = self.0.compare_exchange(pace, pace / SLACK, Ordering::Relaxed, Ordering::Relaxed);
     }
+}
 
-    /// Returns how long the answer to a body of `length` bytes may take to begin.
-    fn patience(&self, length: usize) -> Duration {
-        let pace = SLOWEST.max(self.0.load(Ordering::Relaxed) / SLACK);
-        ANSWER_DEADLINE + Duration::from_secs((length as u64).div_ceil(pace))
-    }
+/// Returns how long the answer to a body of `length` bytes may take to begin at a pace.
+fn patience(length: usize, pace: u64) -> Duration {
+    ANSWER_DEADLINE + Duration::from_secs((length as u64).div_ceil(SLOWEST.max(pace / SLACK)))
 }
 
 #[cfg(test)]
@@ -86,26 +84,32 @@ mod tests {
     const CHUNK: usize = 4 << 20;
     const SECOND: Duration = Duration::from_secs(1);
 
+    fn patience(pace: &Pace) -> Duration {
+        super::patience(CHUNK, pace.0.load(Ordering::Relaxed))
+    }
+
     #[test]
     fn a_quick_link_is_not_waited_for_as_a_slow_one_is() {
         let pace = Pace::default();
-        assert_eq!(pace.patience(CHUNK), ANSWER_DEADLINE + SECOND * 128);
-        assert_eq!(pace.patience(0), ANSWER_DEADLINE);
+        assert_eq!(patience(&pace), ANSWER_DEADLINE + SECOND * 128);
+        assert_eq!(super::patience(0, 0), ANSWER_DEADLINE);
         for after in [64, 32, 16, 8, 4, 2, 1, 1] {
             pace.note(CHUNK, SECOND / 10);
-            assert_eq!(pace.patience(CHUNK), ANSWER_DEADLINE + SECOND * after);
+            assert_eq!(patience(&pace), ANSWER_DEADLINE + SECOND * after);
         }
         pace.note(CHUNK, SECOND * 4);
-        assert_eq!(pace.patience(CHUNK), ANSWER_DEADLINE + SECOND * 16, "a slow one counts");
+        assert_eq!(patience(&pace), ANSWER_DEADLINE + SECOND * 16, "a slow one counts");
         for after in [8, 4, 2, 1] {
             pace.note(CHUNK, SECOND / 10);
-            assert_eq!(pace.patience(CHUNK), ANSWER_DEADLINE + SECOND * after);
+            assert_eq!(patience(&pace), ANSWER_DEADLINE + SECOND * after);
         }
         pace.note(1000, SECOND * 10);
-        assert_eq!(pace.patience(CHUNK), ANSWER_DEADLINE + SECOND, "it says nothing");
+        assert_eq!(patience(&pace), ANSWER_DEADLINE + SECOND, "it says nothing");
         for after in [4, 16, 64, 128] {
-            pace.doubt();
-            assert_eq!(pace.patience(CHUNK), ANSWER_DEADLINE + SECOND * after);
+            let before = pace.0.load(Ordering::Relaxed);
+            pace.doubt(before);
+            pace.doubt(before);
+            assert_eq!(patience(&pace), ANSWER_DEADLINE + SECOND * after);
         }
     }
 
@@ -116,10 +120,10 @@ mod tests {
             let pace = Pace::default();
             let took = SECOND * 64 * at_once;
             pace.note(CHUNK, took);
-            assert_eq!(pace.patience(CHUNK), ANSWER_DEADLINE + SECOND * 128);
+            assert_eq!(patience(&pace), ANSWER_DEADLINE + SECOND * 128);
             // One that is there already: this one has its 64 s all the same.
             pace.note(CHUNK, SECOND / 1000);
-            assert!(pace.patience(CHUNK) >= SECOND * 64, "{:?}", pace.patience(CHUNK));
+            assert!(patience(&pace) >= SECOND * 64, "{:?}", patience(&pace));
         }
     }
 }
