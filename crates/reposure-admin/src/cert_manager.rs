@@ -107,8 +107,10 @@ async fn remove_ours(client: &Client, plan: &Plan, kept: bool) -> Result<Vec<App
         match delete_ours(client, &object.resource(), &name, Some(policy)).await {
             Ok(Some(removed)) => {
                 deleted.push(removed);
-                if orphans {
-                    deleted.extend(remove_requests(client, &name).await?);
+                match if orphans { remove_requests(client, &name).await } else { Ok(Vec::new()) } {
+                    Ok(requests) => deleted.extend(requests),
+                    Err(AdminError::Denied { .. }) => {}
+                    Err(error) => return Err(error),
                 }
             }
             // Whoever may not see them has not made them.

@@ -68,12 +68,13 @@ fn lost_since(node: &Node) -> Option<Timestamp> {
 /// Returns since when, by what the pod says, nothing was heard of its node; none if its kubelet may still end it.
 ///
 /// - The node lifecycle controller takes `Ready` from the pods of a node that is not ready, and nothing else: a kubelet takes it only with
-///   `ContainersReady`, or for a readiness gate, which a surrogate has none of.
+///   `ContainersReady`, or for a readiness gate, which a surrogate has none of unless somebody's webhook gives it one.
 /// - Where it was not ready before, what evicts it says so. A kubelet that is there ends it by the time it was given.
 fn cut_off_since(pod: &Pod, end: Timestamp) -> Option<Timestamp> {
     let ready = condition(pod, "Ready")?;
     let containers = condition(pod, "ContainersReady")?;
-    if ready.status == "False" && containers.status == "True" {
+    let has_gates = pod.spec.as_ref()?.readiness_gates.as_ref().is_some_and(|gates| !gates.is_empty());
+    if ready.status == "False" && containers.status == "True" && !has_gates {
         return Some(ready.last_transition_time.as_ref()?.0);
     }
     let target = condition(pod, "DisruptionTarget")?;
@@ -144,7 +145,7 @@ mod tests {
     #[test]
     fn a_pod_tells_that_its_node_is_lost_where_the_node_may_not_be_read() {
         let end = at("2026-01-01T00:01:00Z");
-        let since = |conditions: &[(&str, &str, &str)]| {
+        let told = |conditions: &[(&str, &str, &str)], gates: Value| {
             let conditions: Vec<_> = conditions
                 .iter()
                 .map(|(type_, status, reason)| {
@@ -152,11 +153,14 @@ mod tests {
                 })
                 .collect();
             let mut pod = pod(&json!({}));
+            pod.spec.as_mut().unwrap().readiness_gates = serde_json::from_value(gates).unwrap();
             pod.status = serde_json::from_value(json!({"conditions": conditions})).unwrap();
             cut_off_since(&pod, end)
         };
+        let since = |conditions| told(conditions, json!(null));
         let marked = [("Ready", "False", ""), ("ContainersReady", "True", "")];
         assert_eq!(since(&marked), Some(at("2026-01-01T00:00:00Z")));
+        assert_eq!(told(&marked, json!([{"conditionType": "a/b"}])), None, "it may be the gate's");
         let ended =
             [("Ready", "False", "ContainersNotReady"), ("ContainersReady", "False", "ContainersNotReady")];
         assert_eq!(since(&ended), None, "the kubelet says that, and is there");
