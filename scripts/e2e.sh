@@ -20,7 +20,7 @@ tests() { cargo test --release --locked -p reposure-e2e -- "$@"; }
 if [ $# -gt 0 ]; then
   tests --test-threads="$threads" "$@"
 else
-  tests --test-threads="$threads" --skip alone::
+  tests --test-threads="$threads" --skip disruptive::
   # These disturb all others, and stop what only the local cluster can start again.
-  [ -n "${REPOSURE_E2E_KUBECONFIG:-}" ] || tests --test-threads=1 alone::
+  [ -n "${REPOSURE_E2E_KUBECONFIG:-}" ] || tests --test-threads=1 disruptive::
 fi

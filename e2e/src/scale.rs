@@ -22,6 +22,8 @@ const QUIET_SHARE: f64 = 5.0;
 const CHANGED: Duration = Duration::from_secs(2);
 /// How much memory an operator may take at most, in MiB: what its container is given.
 const MEMORY: f64 = 128.0;
+/// What share of a core only an operator takes that never comes to rest, in percent, on a machine that is busy with other things too.
+const RESTLESS_SHARE: f64 = 25.0;
 /// Until what was stirred up is still.
 const SETTLE: Duration = Duration::from_secs(20);
 /// By when everything must have happened.
@@ -70,7 +72,17 @@ impl Scale {
         Ok(Self { registries, made, ready, quiet_share, changed, memory })
     }
 
-    /// Compares with what an operator is promised to take with 500 registries.
+    /// Compares with what an operator with 500 registries may take wherever it runs: its memory, and that it comes to rest.
+    ///
+    /// # Errors
+    /// When it took more, with all that it took.
+    pub fn check_anywhere(&self) -> Result<()> {
+        ensure!(self.memory < MEMORY, "it took {MEMORY} MiB of memory or more:\n{self}");
+        ensure!(self.quiet_share < RESTLESS_SHARE, "it took {RESTLESS_SHARE} % of a core or more:\n{self}");
+        Ok(())
+    }
+
+    /// Compares with what an operator is promised to take with 500 registries, on a machine that does nothing else.
     ///
     /// # Errors
     /// When it took more, with all that it took.

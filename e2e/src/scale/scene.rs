@@ -5,11 +5,14 @@ use std::{
     io::{Read as _, Write as _},
     net::{TcpListener, TcpStream},
     process::{Child, Command},
+    sync::mpsc::{self, RecvTimeoutError, Sender},
     thread,
     time::Duration,
 };
 
 use anyhow::{Context as _, Result, ensure};
+use jiff::Timestamp;
+use serde_json::json;
 
 use crate::{Environment, Stage};
 
@@ -18,9 +21,13 @@ const PODS: &str = "10.99.0.0/16";
 const FIRST_POD: &str = "10.99.0.1/16";
 /// What kwok makes of nodes and pods.
 const STAGES: &str = include_str!("stages.yaml");
-/// A node whose Lease is not renewed for 50 s is taken for lost, and its pods for not ready. kwok renews after a quarter of this, and leaves out one
-/// now and then.
-const LEASES: &str = "--node-lease-duration-seconds=16";
+/// kwok does not renew Leases itself: it does so by what it has seen of them, which may be a minute old while it sees to many pods, and then
+/// nothing is renewed.
+const NO_LEASES: &str = "--node-lease-duration-seconds=0";
+/// How often they are renewed: a node whose Lease is not for 50 s is taken for lost, and its pods for not ready.
+const RENEWAL: Duration = Duration::from_secs(10);
+/// How many nodes there are.
+const NODES: usize = 3;
 /// What the faked nodes are, and no real one is, so that surrogates are put there.
 const ARCHITECTURE: &str = "faked";
 /// The status port of surrogates, `reposure_parcel::wire::STATUS_PORT`.
@@ -31,11 +38,13 @@ pub(super) struct Scene {
     environment: Environment,
     /// In the order of their start; the last one is the operator.
     children: Vec<Child>,
+    /// The nodes' Leases are renewed until this goes.
+    renewing: Option<Sender<()>>,
 }
 
 impl Scene {
     pub(super) fn set(stage: &Stage) -> Result<Self> {
-        let mut scene = Self { environment: stage.environment.clone(), children: Vec::new() };
+        let mut scene = Self { environment: stage.environment.clone(), children: Vec::new(), renewing: None };
         // What was begun is undone whatever fails after it.
         scene.build(stage)?;
         Ok(scene)
@@ -59,7 +68,7 @@ impl Scene {
                 "--manage-nodes-with-annotation-selector=kwok.x-k8s.io/node=fake",
                 "--cidr",
                 FIRST_POD,
-                LEASES,
+                NO_LEASES,
             ])
             .stdout(fs::File::create(stage.path("kwok.log"))?)
             .stderr(fs::File::create(stage.path("kwok.err"))?)
@@ -68,6 +77,7 @@ impl Scene {
         self.children.push(kwok);
         fs::write(stage.path("nodes.json"), nodes())?;
         stage.kubectl(&["apply", "-f", "nodes.json"]).ok()?;
+        self.renewing = Some(renew_leases(environment.clone())?);
         let nodes = ["wait", "--for=condition=Ready", "node", "fake0", "fake1", "fake2", "--timeout=60s"];
         stage.kubectl(&nodes).ok()?;
         let operator = Command::new(environment.root.join("target/release/reposure-operator"))
@@ -104,11 +114,21 @@ impl Scene {
 
 impl Drop for Scene {
     fn drop(&mut self) {
+        self.renewing = None;
         for child in self.children.iter_mut().rev() {
             let _ = child.kill();
             let _ = child.wait();
         }
-        let commands: [&[&str]; 2] = [
+        let commands: [&[&str]; 3] = [
+            &[
+                "delete",
+                "lease",
+                "fake0",
+                "fake1",
+                "fake2",
+                "--namespace=kube-node-lease",
+                "--ignore-not-found",
+            ],
             &["delete", "node", "fake0", "fake1", "fake2", "--wait=false"],
             &["delete", "lease", "reposure-operator", "--namespace=default", "--ignore-not-found"],
         ];
@@ -117,6 +137,31 @@ impl Drop for Scene {
         }
         let _ = ip(&["route", "del", "local", PODS, "dev", "lo"]);
     }
+}
+
+/// Renews the nodes' Leases until what it returns goes.
+fn renew_leases(environment: Environment) -> Result<Sender<()>> {
+    renew(&environment)?;
+    let (keep, kept) = mpsc::channel();
+    thread::spawn(move || {
+        while kept.recv_timeout(RENEWAL) == Err(RecvTimeoutError::Timeout) {
+            // The next time will do.
+            let _ = renew(&environment);
+        }
+    });
+    Ok(keep)
+}
+
+fn renew(environment: &Environment) -> Result<()> {
+    let now = Timestamp::now().strftime("%FT%T.%6fZ");
+    let lease = |number: usize| {
+        json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+            "metadata": {"name": format!("fake{number}"), "namespace": "kube-node-lease"},
+            "spec": {"holderIdentity": format!("fake{number}"), "leaseDurationSeconds": 40, "renewTime": now.to_string()}})
+    };
+    let leases: Vec<_> = (0..NODES).map(lease).collect();
+    let list = json!({"apiVersion": "v1", "kind": "List", "items": leases});
+    environment.kubectl().args(["apply", "--server-side", "-f", "-"]).stdin(list.to_string()).ok().map(drop)
 }
 
 fn ip(args: &[&str]) -> Result<()> {
@@ -135,7 +180,7 @@ fn nodes() -> String {
                 "status": {{"allocatable": {room}, "capacity": {room}}}}}"#
         )
     };
-    let nodes: Vec<_> = (0..3).map(node).collect();
+    let nodes: Vec<_> = (0..NODES).map(node).collect();
     format!(r#"{{"apiVersion": "v1", "kind": "List", "items": [{}]}}"#, nodes.join(","))
 }
 

@@ -2,7 +2,6 @@
 
 mod acceptance;
 mod access;
-mod alone;
 mod archives;
 mod arrivals;
 mod buckets;
@@ -11,6 +10,7 @@ mod certificates;
 mod channels;
 mod credentials;
 mod daemons;
+mod disruptive;
 mod doctor;
 mod failures;
 mod faults;
