@@ -229,7 +229,7 @@ mod tests {
         ObjectName {
             kind: "StatefulSet".into(),
             resource: "statefulsets.apps".into(),
-            namespace: Some("work".into()),
+            namespace: Some("team".into()),
             name: "a".into(),
         }
     }
@@ -242,9 +242,9 @@ mod tests {
     #[test]
     fn a_missing_right_is_named() {
         let denied = error(403);
-        assert_eq!(denied.to_string(), "not allowed to patch StatefulSet work/a: no");
+        assert_eq!(denied.to_string(), "not allowed to patch StatefulSet team/a: no");
         let hint = denied.hint().unwrap();
-        assert_eq!(hint, "a Role in namespace work must allow create and patch on statefulsets.apps");
+        assert_eq!(hint, "a Role in namespace team must allow create and patch on statefulsets.apps");
     }
 
     #[test]

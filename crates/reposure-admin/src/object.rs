@@ -206,9 +206,9 @@ mod tests {
     fn a_name_says_kind_resource_and_place() {
         let mut set = StatefulSet::default();
         set.metadata.name = Some("a".into());
-        set.metadata.namespace = Some("work".into());
+        set.metadata.namespace = Some("team".into());
         let name = Object::from(set).name();
-        assert_eq!(name.to_string(), "StatefulSet work/a");
+        assert_eq!(name.to_string(), "StatefulSet team/a");
         assert_eq!(name.resource, "statefulsets.apps");
         let account = Object::from(ServiceAccount::default());
         assert_eq!(account.name().resource, "serviceaccounts");

@@ -241,7 +241,7 @@ mod tests {
     fn reads_an_object_of_the_first_reposure() {
         let registry: Registry = serde_json::from_value(json!({
             "apiVersion": "reposure.puccini.cloud/v1alpha1", "kind": "Registry",
-            "metadata": {"name": "default", "namespace": "work"},
+            "metadata": {"name": "default", "namespace": "team"},
             "spec": {
                 "type": "oci", "indirect": {"namespace": "", "service": "reposure-simple", "port": 5000},
                 "authenticationSecret": "a", "authenticationSecretDataKey": "k", "authorizationSecret": "z",

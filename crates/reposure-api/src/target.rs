@@ -352,25 +352,25 @@ mod tests {
 
     #[test]
     fn a_service_without_namespace_is_beside_the_registry() {
-        let target = indirect("", "reposure-simple", 5000).target("work").unwrap();
-        assert_eq!(target.dial_host(), "reposure-simple.work.svc:5000");
+        let target = indirect("", "reposure-simple", 5000).target("team").unwrap();
+        assert_eq!(target.dial_host(), "reposure-simple.team.svc:5000");
         assert_eq!(target.image_host("10.96.0.7".parse().ok()), "10.96.0.7:5000");
         assert_eq!(target.image_host("fd00::7".parse().ok()), "[fd00::7]:5000");
-        assert_eq!(target.image_host(None), "reposure-simple.work.svc:5000");
+        assert_eq!(target.image_host(None), "reposure-simple.team.svc:5000");
     }
 
     #[test]
     fn refuses_what_is_no_target() {
-        assert_eq!(RegistrySpec::default().target("work"), Err(SpecError::NoTarget));
+        assert_eq!(RegistrySpec::default().target("team"), Err(SpecError::NoTarget));
         let both = RegistrySpec { direct: direct("a").direct, ..indirect("", "a", 1) };
-        assert_eq!(both.target("work"), Err(SpecError::TwoTargets));
+        assert_eq!(both.target("team"), Err(SpecError::TwoTargets));
         for host in ["", "http://a", "a:0", "a:70000", "a:", "[::1", "a b", "a/b", "u@a"] {
-            assert_eq!(direct(host).target("work"), Err(SpecError::Host(host.into())), "{host:?}");
+            assert_eq!(direct(host).target("team"), Err(SpecError::Host(host.into())), "{host:?}");
         }
         for service in ["", "a/../../secrets/b", "A", "-a", &"a".repeat(64)] {
-            assert!(indirect("", service, 1).target("work").is_err(), "{service:?}");
+            assert!(indirect("", service, 1).target("team").is_err(), "{service:?}");
         }
-        assert_eq!(indirect("", "a", 0).target("work"), Err(SpecError::Port));
+        assert_eq!(indirect("", "a", 0).target("team"), Err(SpecError::Port));
     }
 
     #[test]
@@ -378,19 +378,19 @@ mod tests {
         let mut spec = direct("a");
         spec.authorization_secret = Some("s".into());
         spec.authorization_service_account = Some(true);
-        assert!(matches!(spec.target("work"), Err(SpecError::Exclusive("authorizationSecret", _))));
+        assert!(matches!(spec.target("team"), Err(SpecError::Exclusive("authorizationSecret", _))));
     }
 
     #[test]
     fn nodes_may_reach_a_registry_elsewhere() {
         let mut spec = indirect("container-registry", "registry", 5000);
-        let target = spec.target("work").unwrap();
+        let target = spec.target("team").unwrap();
         let address = Some(IpAddr::from([10, 1, 2, 3]));
         assert_eq!(spec.image_host(&target, address), "10.1.2.3:5000");
         spec.image_host = Some("localhost:32000".into());
         assert_eq!(spec.image_host(&target, address), "localhost:32000");
         spec.image_host = Some("http://localhost".into());
-        assert_eq!(spec.target("work"), Err(SpecError::ImageHost("http://localhost".into())));
+        assert_eq!(spec.target("team"), Err(SpecError::ImageHost("http://localhost".into())));
     }
 
     #[test]
@@ -409,7 +409,7 @@ mod tests {
     fn tokens_are_fetched_at_a_url() {
         let checked = |realm: &str| {
             let spec = RegistrySpec { realm: Some(realm.into()), ..direct("a") };
-            spec.target("work").map(|_| spec.realm().map(ToOwned::to_owned))
+            spec.target("team").map(|_| spec.realm().map(ToOwned::to_owned))
         };
         for realm in
             ["http://harbor-core.harbor.svc/service/token", "https://a:8443/v2/auth?x=y", "http://[::1]:1"]
@@ -427,13 +427,13 @@ mod tests {
     #[test]
     fn takes_hosts_of_every_form() {
         for host in ["docker.io", "registry:5000", "10.1.2.3:80", "[::1]:5000", "[fd00::1]"] {
-            assert!(direct(host).target("work").is_ok(), "{host:?}");
+            assert!(direct(host).target("team").is_ok(), "{host:?}");
         }
     }
 
     #[test]
     fn dials_public_hosts_and_named_authorities_over_tls() {
-        let scheme = |spec: &RegistrySpec| spec.scheme(&spec.target("work").unwrap());
+        let scheme = |spec: &RegistrySpec| spec.scheme(&spec.target("team").unwrap());
         for host in ["ghcr.io", "registry.example.com:5000", "8.8.8.8", "[2001:db8::1]:5000"] {
             assert_eq!(scheme(&direct(host)), RegistryScheme::Https, "{host}");
         }
@@ -456,6 +456,6 @@ mod tests {
         spec.authentication_secret = Some("ca".into());
         assert_eq!(spec.authority(), Some(Authority::Secret { name: "ca", key: "tls.crt" }));
         spec.authentication_secret_data_key = Some("../x".into());
-        assert!(spec.target("work").is_err());
+        assert!(spec.target("team").is_err());
     }
 }

@@ -107,14 +107,14 @@ mod tests {
             pull_secret: Some("s".into()),
             log_format: Some(LogFormat::Json),
             network_policies: true,
-            ..reposure_admin::OperatorOptions::new("work")
+            ..reposure_admin::OperatorOptions::new("team")
         });
         let deployment = serde_json::to_value(plan.steps.last().unwrap().object()).unwrap();
         let arguments = deployment["spec"]["template"]["spec"]["containers"][0]["args"].as_array().unwrap();
         let arguments =
             arguments.iter().map(|argument| argument.as_str().unwrap().replace("$(POD_IP)", "fd00::1"));
         let args = Args::try_parse_from(["operator".to_owned()].into_iter().chain(arguments)).unwrap();
-        assert_eq!(args.namespace, ["work"]);
+        assert_eq!(args.namespace, ["team"]);
         assert_eq!(args.settings().architectures, plan::own_architecture());
         assert_eq!(args.settings().listen, IpAddr::V6(Ipv6Addr::UNSPECIFIED));
         assert_eq!(args.settings().pull_secret.as_deref(), Some("s"));

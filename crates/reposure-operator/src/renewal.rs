@@ -187,13 +187,13 @@ mod tests {
     fn looks(mut find: impl FnMut(i64) -> (Renewal, Option<Timestamp>)) -> Vec<i64> {
         let renewals = Renewals::default();
         let look = |minute: &i64| {
-            if renewals.take("work", at(*minute)).is_err() {
+            if renewals.take("team", at(*minute)).is_err() {
                 return false;
             }
-            assert!(renewals.take("work", at(*minute)).is_err(), "two at once");
+            assert!(renewals.take("team", at(*minute)).is_err(), "two at once");
             let (renewal, next) = find(*minute);
-            renewals.found("work", renewal, next, at(*minute));
-            assert_eq!(renewals.take("work", at(*minute)), Err(Some(renewal)));
+            renewals.found("team", renewal, next, at(*minute));
+            assert_eq!(renewals.take("team", at(*minute)), Err(Some(renewal)));
             true
         };
         (1..300).filter(look).collect()
@@ -220,8 +220,8 @@ mod tests {
     fn what_should_have_been_done_already_makes_no_hot_loop() {
         assert_eq!(looks(|minute| (Renewal::Operator, Some(at(minute - 1)))).len(), 299);
         let renewals = Renewals::default();
-        renewals.found("work", Renewal::Operator, Some(at(0)), at(5));
-        assert!(renewals.take("work", later(at(5), SignedDuration::from_secs(59))).is_err());
-        assert!(renewals.take("work", at(6)).is_ok());
+        renewals.found("team", Renewal::Operator, Some(at(0)), at(5));
+        assert!(renewals.take("team", later(at(5), SignedDuration::from_secs(59))).is_err());
+        assert!(renewals.take("team", at(6)).is_ok());
     }
 }

@@ -143,14 +143,14 @@ mod tests {
         let registry = |namespace: Option<&str>| -> Registry {
             let indirect = json!({"namespace": namespace, "service": "a", "port": 1});
             serde_json::from_value(json!({"apiVersion": "reposure.puccini.cloud/v1alpha1", "kind": "Registry",
-                "metadata": {"name": "r", "namespace": "work"}, "spec": {"type": "oci", "indirect": indirect}}))
+                "metadata": {"name": "r", "namespace": "team"}, "spec": {"type": "oci", "indirect": indirect}}))
             .unwrap()
         };
         let mut service = PartialObjectMeta::<Service>::default();
         service.metadata.name = Some("a".into());
-        service.metadata.namespace = Some("work".into());
+        service.metadata.namespace = Some("team".into());
         assert!(names_service(&registry(None), &service));
-        assert!(names_service(&registry(Some("work")), &service));
+        assert!(names_service(&registry(Some("team")), &service));
         assert!(!names_service(&registry(Some("other")), &service));
     }
 
@@ -158,8 +158,8 @@ mod tests {
     fn a_pod_triggers_its_registry_by_the_full_name() {
         let mut pod = Pod::default();
         assert!(registry_of(&pod).is_none());
-        pod.metadata.namespace = Some("work".into());
+        pod.metadata.namespace = Some("team".into());
         pod.metadata.annotations = Some([(REGISTRY.into(), "a.b".into())].into());
-        assert_eq!(registry_of(&pod).unwrap(), ObjectRef::new("a.b").within("work"));
+        assert_eq!(registry_of(&pod).unwrap(), ObjectRef::new("a.b").within("team"));
     }
 }

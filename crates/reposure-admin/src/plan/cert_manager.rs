@@ -207,7 +207,7 @@ mod tests {
     use super::*;
 
     fn yaml(issuer: Option<&IssuerRef>) -> String {
-        let names = CertificateNames::new("work", &["10.96.1.2".parse().unwrap()]);
+        let names = CertificateNames::new("team", &["10.96.1.2".parse().unwrap()]);
         let yaml = crate::manifests::render(&cert_manager(&names, issuer)).unwrap();
         yaml.split_once("---\n").unwrap().1.into()
     }
@@ -224,7 +224,7 @@ mod tests {
             app.kubernetes.io/name: reposure-simple
             app.kubernetes.io/part-of: reposure
           name: reposure-simple
-          namespace: work
+          namespace: team
         spec:
           secretName: reposure-simple-authentication
           secretTemplate:
@@ -236,9 +236,9 @@ mod tests {
           duration: 2160h
           dnsNames:
           - reposure-simple
-          - reposure-simple.work
-          - reposure-simple.work.svc
-          - reposure-simple.work.svc.cluster.local
+          - reposure-simple.team
+          - reposure-simple.team.svc
+          - reposure-simple.team.svc.cluster.local
           - localhost
           ipAddresses:
           - "10.96.1.2"
@@ -259,7 +259,7 @@ mod tests {
 
     #[test]
     fn an_authority_that_was_made_goes_unless_it_is_the_one_that_is_named() {
-        let superseded = |issuer| superseded("work", &issuer).steps.len();
+        let superseded = |issuer| superseded("team", &issuer).steps.len();
         assert_eq!(superseded(IssuerRef::issuer("team")), 3);
         assert_eq!(superseded(IssuerRef::cluster_issuer(SIMPLE_AUTHORITY)), 3);
         assert_eq!(superseded(IssuerRef::issuer(SIMPLE_AUTHORITY)), 0);

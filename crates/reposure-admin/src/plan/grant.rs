@@ -157,7 +157,7 @@ mod tests {
 
     fn registry() -> Registry {
         let mut registry = Registry::new("default", RegistrySpec::default());
-        registry.metadata.namespace = Some("work".into());
+        registry.metadata.namespace = Some("team".into());
         registry.metadata.uid = Some("1".into());
         registry
     }

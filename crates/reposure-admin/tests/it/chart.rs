@@ -132,7 +132,7 @@ fn all_choices_together_are_those_of_the_plan() {
 
 #[test]
 fn the_definition_outlives_the_release() {
-    let with = rendered("work", &[]);
+    let with = rendered("team", &[]);
     let mut plan = plan::definition();
     for object in plan.steps.iter_mut().map(|step| match step {
         reposure_admin::Step::Apply(object) | reposure_admin::Step::CreateIfMissing(object) => object,
@@ -145,7 +145,7 @@ fn the_definition_outlives_the_release() {
     for (name, object) in &definition {
         assert_eq!(&with[name], object, "{name}");
     }
-    let without = rendered("work", &["crd=false"]);
+    let without = rendered("team", &["crd=false"]);
     assert_eq!(with.len(), without.len() + definition.len());
 }
 

@@ -37,8 +37,8 @@ fn check(pod: &Value) {
 fn every_pod_is_restricted() {
     let settings = Settings::new("image", Manager::Operator);
     let surrogate = plan::surrogate(&registry(), &plan::Observed::default(), &settings).unwrap();
-    let operator = plan::operator(&OperatorOptions { scope: Scope::Cluster, ..OperatorOptions::new("work") });
-    let options = SimpleOptions { tls: true, authorization: true, ..SimpleOptions::new("work") };
+    let operator = plan::operator(&OperatorOptions { scope: Scope::Cluster, ..OperatorOptions::new("team") });
+    let options = SimpleOptions { tls: true, authorization: true, ..SimpleOptions::new("team") };
     let simple = plan::simple(&options, &SimpleKeys::random());
     let pods: Vec<_> = [surrogate.plan, operator, simple].iter().flat_map(pods).collect();
     assert_eq!(pods.len(), 3);

@@ -12,7 +12,7 @@ fn names(plan: &Plan) -> Vec<String> {
 }
 
 fn cluster() -> Plan {
-    plan::operator(&OperatorOptions { scope: Scope::Cluster, crd: false, ..OperatorOptions::new("work") })
+    plan::operator(&OperatorOptions { scope: Scope::Cluster, crd: false, ..OperatorOptions::new("team") })
 }
 
 #[test]
@@ -47,7 +47,7 @@ fn has_named_rights_only() {
 
 #[test]
 fn has_no_rights_in_the_cluster_when_for_one_namespace() {
-    let options = OperatorOptions { role: Some("view".into()), ..OperatorOptions::new("work") };
+    let options = OperatorOptions { role: Some("view".into()), ..OperatorOptions::new("team") };
     let plan = plan::operator(&options);
     insta::assert_debug_snapshot!(names(&plan), @r#"
     [
@@ -55,14 +55,14 @@ fn has_no_rights_in_the_cluster_when_for_one_namespace() {
         "ClusterRole reposure-view",
         "ClusterRole reposure-edit",
         "ClusterRole reposure-admin",
-        "ServiceAccount work/reposure-operator",
-        "Role work/reposure-operator-election",
-        "RoleBinding work/reposure-operator-election",
-        "Role work/reposure-operator",
-        "RoleBinding work/reposure-operator",
-        "RoleBinding work/reposure-operator-view",
-        "Lease work/reposure-operator",
-        "Deployment work/reposure-operator",
+        "ServiceAccount team/reposure-operator",
+        "Role team/reposure-operator-election",
+        "RoleBinding team/reposure-operator-election",
+        "Role team/reposure-operator",
+        "RoleBinding team/reposure-operator",
+        "RoleBinding team/reposure-operator-view",
+        "Lease team/reposure-operator",
+        "Deployment team/reposure-operator",
     ]
     "#);
     let objects = objects(&plan);
@@ -120,7 +120,7 @@ fn has_rights_in_each_of_several_namespaces_and_the_lease_at_home() {
 fn runs_where_its_image_does() {
     let affinity = |architectures: &[&str]| {
         let architectures = architectures.iter().map(ToString::to_string).collect();
-        let options = OperatorOptions { architectures, ..OperatorOptions::new("work") };
+        let options = OperatorOptions { architectures, ..OperatorOptions::new("team") };
         let deployment = objects(&plan::operator(&options)).pop().unwrap();
         deployment["spec"]["template"]["spec"]["affinity"]["nodeAffinity"]
             ["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"][0]["matchExpressions"]

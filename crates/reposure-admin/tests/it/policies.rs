@@ -49,7 +49,7 @@ fn a_surrogate_is_open_where_tokens_protect_it_and_goes_where_it_must() {
     let ingress =
         json!([{"ports": [{"port": 10250, "protocol": "TCP"}, {"port": 10251, "protocol": "TCP"}]}]);
     assert_eq!(spec["ingress"], ingress);
-    let beside = json!([{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "work"}}}]);
+    let beside = json!([{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "team"}}}]);
     let expected = [(Value::Null, DNS.to_vec()), (Value::Null, API_SERVERS.to_vec()), (beside, Vec::new())];
     assert_eq!(egress(&spec), expected);
     let mut moved = registry();
@@ -82,8 +82,8 @@ fn of_simple(options: &SimpleOptions) -> Option<Value> {
 
 #[test]
 fn the_simple_registry_goes_nowhere_but_to_its_store() {
-    assert_eq!(of_simple(&SimpleOptions::new("work")), None);
-    let options = SimpleOptions { network_policy: true, ..SimpleOptions::new("work") };
+    assert_eq!(of_simple(&SimpleOptions::new("team")), None);
+    let options = SimpleOptions { network_policy: true, ..SimpleOptions::new("team") };
     let spec = of_simple(&options).unwrap();
     assert_eq!(spec["ingress"], json!([{"ports": [{"port": 5000, "protocol": "TCP"}]}]));
     assert_eq!(spec["egress"], json!([]));
@@ -110,7 +110,7 @@ fn the_simple_registry_goes_nowhere_but_to_its_store() {
 #[test]
 fn the_operator_has_rights_on_network_policies_only_where_it_makes_them() {
     for (network_policies, expected) in [(false, 0), (true, 1)] {
-        let options = OperatorOptions { network_policies, ..OperatorOptions::new("work") };
+        let options = OperatorOptions { network_policies, ..OperatorOptions::new("team") };
         let plan = plan::operator(&options);
         let text = serde_json::to_string(&plan.objects().collect::<Vec<_>>()).unwrap();
         assert_eq!(text.matches(r#""networkpolicies""#).count(), expected);
@@ -120,7 +120,7 @@ fn the_operator_has_rights_on_network_policies_only_where_it_makes_them() {
 
 /// The policy and its binding.
 fn of_exec(scope: Scope) -> (Value, Value) {
-    let options = OperatorOptions { exec_policy: true, scope, crd: false, ..OperatorOptions::new("work") };
+    let options = OperatorOptions { exec_policy: true, scope, crd: false, ..OperatorOptions::new("team") };
     let plan = plan::operator(&options);
     let objects: Vec<_> = plan.objects().map(|object| serde_json::to_value(object).unwrap()).collect();
     let of = |kind: &str| objects.iter().find(|object| object["kind"] == kind).unwrap().clone();
@@ -135,9 +135,9 @@ fn the_policy_on_exec_holds_where_its_operator_looks() {
         binding["spec"]["matchResources"]["namespaceSelector"]["matchExpressions"][0]["values"].clone()
     };
     let (policy, binding) = of_exec(Scope::Namespace);
-    assert_eq!(policy["metadata"]["name"], "reposure-exec.work");
+    assert_eq!(policy["metadata"]["name"], "reposure-exec.team");
     assert_eq!(binding["spec"]["policyName"], policy["metadata"]["name"]);
-    assert_eq!(selector(&binding), json!(["work"]));
+    assert_eq!(selector(&binding), json!(["team"]));
     let (_, binding) = of_exec(Scope::Namespaces(vec!["a".into(), "b".into()]));
     assert_eq!(selector(&binding), json!(["a", "b"]));
     let (policy, binding) = of_exec(Scope::Cluster);
@@ -161,6 +161,6 @@ fn the_policy_on_exec_fails_closed_and_knows_the_session_alone() {
     assert_eq!(of, expected);
     let exec = spec["validations"][0]["expression"].as_str().unwrap();
     assert!(exec.contains("object.command == ['/reposure-surrogate', 'session']"), "{exec}");
-    let without = plan::operator(&OperatorOptions::new("work"));
+    let without = plan::operator(&OperatorOptions::new("team"));
     assert!(without.objects().all(|object| !object.name().kind.starts_with("ValidatingAdmission")));
 }

@@ -13,7 +13,7 @@ fn provided(provider: &Provider) -> serde_json::Value {
 
 fn minikube(name: &str) -> Registry {
     let spec = Provider::Minikube.spec().unwrap();
-    plan::registry(&RegistryOptions { namespace: "work".into(), name: name.into(), spec })
+    plan::registry(&RegistryOptions { namespace: "team".into(), name: name.into(), spec })
 }
 
 fn config_map(registry: &Registry, settings: &Settings) -> ConfigMap {

@@ -35,14 +35,14 @@ fn object(plan: &Plan, kind: &str) -> Value {
 
 #[test]
 fn keeps_images_and_the_signing_key() {
-    let first = plan::simple_signing_key(&SimpleOptions::new("work"));
-    assert_eq!(steps(&first), ["create Secret work/reposure-simple"]);
-    insta::assert_debug_snapshot!(steps(&planned(&SimpleOptions::new("work"))), @r#"
+    let first = plan::simple_signing_key(&SimpleOptions::new("team"));
+    assert_eq!(steps(&first), ["create Secret team/reposure-simple"]);
+    insta::assert_debug_snapshot!(steps(&planned(&SimpleOptions::new("team"))), @r#"
     [
-        "apply Secret work/reposure-simple",
-        "create PersistentVolumeClaim work/reposure-simple",
-        "apply Service work/reposure-simple",
-        "apply Deployment work/reposure-simple",
+        "apply Secret team/reposure-simple",
+        "create PersistentVolumeClaim team/reposure-simple",
+        "apply Service team/reposure-simple",
+        "apply Deployment team/reposure-simple",
     ]
     "#);
 }
@@ -60,7 +60,7 @@ fn pod(options: &SimpleOptions) -> Value {
 
 #[test]
 fn configures_distribution() {
-    insta::assert_snapshot!(configuration(&SimpleOptions::new("work")), @r#"
+    insta::assert_snapshot!(configuration(&SimpleOptions::new("team")), @r#"
     version: 0.1
     log:
       level: info
@@ -82,7 +82,7 @@ fn configures_distribution() {
 
 #[test]
 fn an_open_registry_needs_no_gate() {
-    let pod = pod(&SimpleOptions::new("work"));
+    let pod = pod(&SimpleOptions::new("team"));
     assert_eq!(pod["containers"].as_array().unwrap().len(), 1);
     assert_eq!(pod["containers"][0]["ports"][0]["containerPort"], 5000);
 }
@@ -93,7 +93,7 @@ fn a_gate_stands_before_a_secured_registry() {
         tls: true,
         authorization: true,
         gate_image: "gate:1".into(),
-        ..SimpleOptions::new("work")
+        ..SimpleOptions::new("team")
     };
     let text = configuration(&options);
     assert!(text.contains("  addr: 127.0.0.1:5001\n  draintimeout: 25s\n"), "{text}");
@@ -133,7 +133,7 @@ fn several_pods_serve_a_bucket() {
         endpoint: Some("https://store:9000".into()),
         secret: Some("keys".into()),
     };
-    let options = SimpleOptions { storage: Storage::S3(s3), replicas: 3, ..SimpleOptions::new("work") };
+    let options = SimpleOptions { storage: Storage::S3(s3), replicas: 3, ..SimpleOptions::new("team") };
     let text = configuration(&options);
     let storage = text.split_once("storage:").unwrap().1.split_once("http:").unwrap().0;
     insta::assert_snapshot!(storage, @r#"
@@ -178,7 +178,7 @@ fn nothing_but_the_secret_tells_what_is_secret() {
         storage: Storage::S3(s3),
         tls: true,
         authorization: true,
-        ..SimpleOptions::new("work")
+        ..SimpleOptions::new("team")
     };
     let plan = planned(&options);
     for object in plan.objects().filter(|object| object.name().kind != "Secret") {
@@ -200,7 +200,7 @@ fn nothing_but_the_secret_tells_what_is_secret() {
 fn runs_where_its_images_do() {
     let of = |architectures: &[&str]| {
         let architectures = architectures.iter().map(ToString::to_string).collect();
-        let pod = pod(&SimpleOptions { architectures, ..SimpleOptions::new("work") });
+        let pod = pod(&SimpleOptions { architectures, ..SimpleOptions::new("team") });
         pod["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"]
             [0]["matchExpressions"]
             .clone()
@@ -214,7 +214,7 @@ fn runs_where_its_images_do() {
 #[test]
 fn a_volume_has_one_pod() {
     let deployment =
-        object(&planned(&SimpleOptions { replicas: 3, ..SimpleOptions::new("work") }), "Deployment");
+        object(&planned(&SimpleOptions { replicas: 3, ..SimpleOptions::new("team") }), "Deployment");
     assert_eq!(
         (&deployment["spec"]["replicas"], &deployment["spec"]["strategy"]["type"]),
         (&json!(1), &json!("Recreate"))
@@ -225,7 +225,7 @@ fn a_volume_has_one_pod() {
 #[test]
 fn users_are_made_with_what_lets_them_in() {
     let addresses = ["10.96.1.2".parse().unwrap(), "fd00::2".parse().unwrap()];
-    let made = plan::simple_passwords("work", "ann", &addresses).unwrap();
+    let made = plan::simple_passwords("team", "ann", &addresses).unwrap();
     let secrets: Vec<Value> =
         made.steps.iter().map(|step| serde_json::to_value(step.object()).unwrap()).collect();
     let names: Vec<_> = secrets.iter().map(|secret| secret["metadata"]["name"].as_str().unwrap()).collect();
@@ -237,7 +237,7 @@ fn users_are_made_with_what_lets_them_in() {
         serde_json::from_str::<Value>(text).unwrap()["auths"].clone()
     };
     let [all, pull] = [0, 1].map(|index| auths(&secrets[index]));
-    for host in ["10.96.1.2:5000", "[fd00::2]:5000", "reposure-simple.work.svc:5000", "reposure-simple:5000"]
+    for host in ["10.96.1.2:5000", "[fd00::2]:5000", "reposure-simple.team.svc:5000", "reposure-simple:5000"]
     {
         assert_eq!(
             (&all[host]["username"], &pull[host]["username"]),
@@ -253,26 +253,26 @@ fn users_are_made_with_what_lets_them_in() {
     let password = all["10.96.1.2:5000"]["password"].as_str().unwrap();
     assert!(!format!("{made:?}").contains(password));
     for name in ["", "a:b", "a b", "ä", &"a".repeat(65)] {
-        assert!(plan::simple_passwords("work", name, &[]).is_err(), "{name}");
+        assert!(plan::simple_passwords("team", name, &[]).is_err(), "{name}");
     }
 }
 
 #[test]
 fn runs_as_a_user_that_the_platform_may_give() {
     let options =
-        SimpleOptions { fixed_user: false, storage: Storage::Ephemeral, ..SimpleOptions::new("work") };
+        SimpleOptions { fixed_user: false, storage: Storage::Ephemeral, ..SimpleOptions::new("team") };
     let plan = planned(&options);
     let pod = object(&plan, "Deployment")["spec"]["template"]["spec"].clone();
     assert_eq!(pod["securityContext"].get("runAsUser"), None);
     assert_eq!(pod["volumes"][0], json!({"name": "data", "emptyDir": {}}));
-    let fixed = object(&planned(&SimpleOptions::new("work")), "Deployment");
+    let fixed = object(&planned(&SimpleOptions::new("team")), "Deployment");
     let security = &fixed["spec"]["template"]["spec"]["securityContext"];
     assert_eq!((&security["runAsUser"], &security["fsGroup"]), (&json!(1000), &json!(1000)));
 }
 
 #[test]
 fn draws_a_signing_key_that_debug_does_not_show() {
-    let [first, second] = [0, 1].map(|_| plan::simple_signing_key(&SimpleOptions::new("work")));
+    let [first, second] = [0, 1].map(|_| plan::simple_signing_key(&SimpleOptions::new("team")));
     let key = |plan: &Plan| object(plan, "Secret")["data"]["http-secret"].as_str().unwrap().to_owned();
     assert_ne!(key(&first), key(&second));
     assert!(!format!("{first:?}").contains(&key(&first)));
@@ -285,7 +285,7 @@ fn another_configuration_is_another_pod() {
         deployment["spec"]["template"]["metadata"]["annotations"]["reposure.puccini.cloud/config-hash"]
             .clone()
     };
-    let plain = SimpleOptions::new("work");
+    let plain = SimpleOptions::new("team");
     assert!(hash(&plain).is_string());
     assert_ne!(hash(&plain), hash(&SimpleOptions { tls: true, ..plain.clone() }));
     let other = plan::simple(&plain, &SimpleKeys { signing: "other".into(), s3: None });

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 pub(crate) fn registry() -> Registry {
     serde_json::from_value(json!({
         "apiVersion": "reposure.puccini.cloud/v1alpha1", "kind": "Registry",
-        "metadata": {"name": "default", "namespace": "work", "uid": "u"},
+        "metadata": {"name": "default", "namespace": "team", "uid": "u"},
         "spec": {
             "type": "oci", "indirect": {"service": "reposure-simple", "port": 5000},
             "authenticationSecret": "ca", "authorizationSecret": "credentials",
@@ -44,12 +44,12 @@ fn configures_the_surrogate() {
     let plan = planned(&registry(), ServiceState::Unknown).plan;
     insta::assert_snapshot!(object(&plan, "ConfigMap")["data"]["config.json"].as_str().unwrap(), @r#"
     {
-      "namespace": "work",
+      "namespace": "team",
       "registry": "default",
       "listen": "0.0.0.0:10250",
       "statusListen": "0.0.0.0:10251",
       "upstream": {
-        "host": "reposure-simple.work.svc:5000",
+        "host": "reposure-simple.team.svc:5000",
         "scheme": "https",
         "authorityFile": "/var/run/reposure/authority/ca.crt",
         "credentials": "/var/run/reposure/credentials"
@@ -59,8 +59,8 @@ fn configures_the_surrogate() {
         "apiServer": "https://kubernetes.default.svc",
         "apiServerAuthorityFile": "/var/run/reposure/kubernetes/ca.crt",
         "apiServerTokenFile": "/var/run/reposure/kubernetes/token",
-        "audience": "reposure.puccini.cloud/work/default",
-        "serviceAccountNamespace": "work",
+        "audience": "reposure.puccini.cloud/team/default",
+        "serviceAccountNamespace": "team",
         "serviceAccounts": {
           "pull": "reposure-surrogate-default-pull",
           "push": "reposure-surrogate-default-push",
@@ -258,7 +258,7 @@ fn names_the_address_of_a_service() {
         [json!({"clusterIP": "None", "ports": []}), json!({"type": "ExternalName", "externalName": "x"})]
     {
         let headless = planned(&registry(), service(&spec));
-        assert_eq!((headless.host.as_str(), headless.problem), ("reposure-simple.work.svc:5000", None));
+        assert_eq!((headless.host.as_str(), headless.problem), ("reposure-simple.team.svc:5000", None));
     }
 }
 
@@ -270,7 +270,7 @@ fn names_what_is_wrong_with_a_service() {
     let other = planned(&registry(), service(&json!({"clusterIP": "10.96.1.2", "ports": ports})));
     let (reason, message) = other.problem.unwrap();
     assert_eq!(reason, Reason::ServicePortNotFound);
-    assert_eq!(message, "Service work/reposure-simple:5000 has no such TCP port, but 80");
+    assert_eq!(message, "Service team/reposure-simple:5000 has no such TCP port, but 80");
 }
 
 #[test]
@@ -334,7 +334,7 @@ fn the_surrogate_of_openshifts_registry_knows_the_project_and_asks_the_api_serve
     let config = object(&planned(&openshift, ServiceState::Unknown).plan, "ConfigMap");
     let config: serde_json::Value =
         serde_json::from_str(config["data"]["config.json"].as_str().unwrap()).unwrap();
-    let expected = serde_json::json!({"name": "openshift", "project": "work", "apiServer": {
+    let expected = serde_json::json!({"name": "openshift", "project": "team", "apiServer": {
         "address": "https://kubernetes.default.svc",
         "authorityFile": "/var/run/reposure/kubernetes/ca.crt",
         "tokenFile": "/var/run/reposure/kubernetes/token"}});

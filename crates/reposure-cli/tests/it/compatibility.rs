@@ -30,8 +30,8 @@ fn every_flag_still_parses() {
         &["-k", "none"],
         &["--context", "other"],
         &["-x", "other"],
-        &["--namespace", "work"],
-        &["-n", "work"],
+        &["--namespace", "team"],
+        &["-n", "team"],
     ];
     for flags in flags {
         let list = ["image", "list", "default"];

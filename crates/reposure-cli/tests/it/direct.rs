@@ -11,10 +11,10 @@ use serde_json::{Value, json};
 
 use crate::{TestEnvironment, environment::Output};
 
-const REGISTRY: &str = "/apis/reposure.puccini.cloud/v1alpha1/namespaces/work/registries/default";
+const REGISTRY: &str = "/apis/reposure.puccini.cloud/v1alpha1/namespaces/team/registries/default";
 /// What would keep it, if no operator saw to it.
-const STANDALONE: &str = "/api/v1/namespaces/work/configmaps/reposure-surrogate-default";
-const SECRET: &str = "/api/v1/namespaces/work/secrets/";
+const STANDALONE: &str = "/api/v1/namespaces/team/configmaps/reposure-surrogate-default";
+const SECRET: &str = "/api/v1/namespaces/team/secrets/";
 
 /// A registry, and an API server that knows of it.
 struct Scene {
@@ -55,7 +55,7 @@ impl Scene {
 fn object(spec: &Value, status: &Value) -> Value {
     json!({
         "apiVersion": "reposure.puccini.cloud/v1alpha1", "kind": "Registry",
-        "metadata": {"name": "default", "namespace": "work"}, "spec": spec, "status": status,
+        "metadata": {"name": "default", "namespace": "team"}, "spec": spec, "status": status,
     })
 }
 
@@ -173,7 +173,7 @@ fn the_right_to_a_token_is_named() {
     let scene = Scene::new(Options::default(), &json!({"authorizationServiceAccount": true}));
     scene.api_server.fail(Failure::next("/token", How::Status(403)));
     let denied = scene.run(&["registry", "info", "default", "token"]);
-    assert_says(&denied, 4, &["a Role in namespace work must allow create on serviceaccounts/token"]);
+    assert_says(&denied, 4, &["a Role in namespace team must allow create on serviceaccounts/token"]);
 }
 
 #[test]
@@ -234,7 +234,7 @@ fn a_registry_that_is_not_reached_is_named_with_another_channel() {
     };
     insta::assert_snapshot!(run(&["image", "list", "default"]), @r"
     [5]
-    error: cannot reach registry default in namespace work without a surrogate
+    error: cannot reach registry default in namespace team without a surrogate
       because: cannot ask for the registry's API, tried 2 times
       because: there was no answer
       because: GET /v2/ failed at the registry
@@ -256,7 +256,7 @@ fn a_service_whose_name_nobody_knows_is_reached_at_its_published_address() {
     let spec = json!({"type": "oci", "indirect": {"service": "nowhere", "port": 5000}});
     scene.api_server.put_object(REGISTRY, object(&spec, &json!({"host": scene.registry.host()})));
     let parts = [
-        "nowhere.work.svc:5000 is not known here; $HOST is its published address",
+        "nowhere.team.svc:5000 is not known here; $HOST is its published address",
         "channel direct, to $HOST",
     ];
     assert_says(&scene.push(&[]), 0, &parts);

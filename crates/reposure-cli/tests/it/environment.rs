@@ -29,7 +29,7 @@ apiVersion: v1
 kind: Config
 current-context: here
 clusters: [{name: somewhere, cluster: {server: 'URL'}}]
-contexts: [{name: here, context: {cluster: somewhere, user: me, namespace: work}}]
+contexts: [{name: here, context: {cluster: somewhere, user: me, namespace: team}}]
 users: [{name: me, user: {token: secret}}]
 ";
 
@@ -57,7 +57,7 @@ impl TestEnvironment {
     /// Has no surrogate and no cluster.
     pub(crate) fn alone() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        for name in ["home", "work", "tmp"] {
+        for name in ["home", "team", "tmp"] {
             fs::create_dir(folder.path().join(name)).unwrap();
         }
         let runtime =
@@ -169,7 +169,7 @@ impl TestEnvironment {
     }
 
     fn work(&self) -> PathBuf {
-        self.folder.path().join("work")
+        self.folder.path().join("team")
     }
 
     /// Makes a command that sees this environment alone.

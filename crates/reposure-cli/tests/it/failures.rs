@@ -9,7 +9,7 @@ apiVersion: v1
 kind: Config
 current-context: here
 clusters: [{name: nowhere, cluster: {server: 'http://127.0.0.1:PORT'}}]
-contexts: [{name: here, context: {cluster: nowhere, user: me, namespace: work}}]
+contexts: [{name: here, context: {cluster: nowhere, user: me, namespace: team}}]
 users: [{name: me, user: {token: secret}}]
 ";
 

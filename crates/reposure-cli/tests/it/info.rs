@@ -17,15 +17,15 @@ impl Scene {
         let mut whole = json!({"type": "oci", "direct": {"host": "registry.example.com"}});
         whole.as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
         api_server.put_object(
-            "/apis/reposure.puccini.cloud/v1alpha1/namespaces/work/registries/default",
+            "/apis/reposure.puccini.cloud/v1alpha1/namespaces/team/registries/default",
             json!({"apiVersion": "reposure.puccini.cloud/v1alpha1", "kind": "Registry",
-                "metadata": {"name": "default", "namespace": "work"}, "spec": whole, "status": status}),
+                "metadata": {"name": "default", "namespace": "team"}, "spec": whole, "status": status}),
         );
         Self { environment, api_server }
     }
 
     fn put(&self, kind: &str, name: &str, data: &Value) {
-        let path = format!("/api/v1/namespaces/work/{kind}/{name}");
+        let path = format!("/api/v1/namespaces/team/{kind}/{name}");
         self.api_server.put_object(&path, json!({"metadata": {"name": name}, "data": data}));
     }
 
@@ -123,7 +123,7 @@ fn the_surrogates_own_token_is_asked_for() {
     ");
     let asked = scene.api_server.seen().into_iter().filter(|seen| seen.method == "POST");
     let asked: Vec<_> = asked.map(|seen| seen.path).collect();
-    let account = "/api/v1/namespaces/work/serviceaccounts/reposure-surrogate-default/token";
+    let account = "/api/v1/namespaces/team/serviceaccounts/reposure-surrogate-default/token";
     assert!(asked.len() == 2 && asked.iter().all(|path| path.starts_with(account)), "{asked:?}");
 }
 
@@ -134,11 +134,11 @@ fn what_is_named_and_not_there_is_said() {
     insta::assert_snapshot!(scene.info("password"), @r"
     [3]
     error: cannot read what the registry names
-      because: cannot get Secret work/login: it does not exist: the server could not find the requested resource
+      because: cannot get Secret team/login: it does not exist: the server could not find the requested resource
     ");
     insta::assert_snapshot!(scene.info("cert"), @r"
     [3]
     error: cannot read what the registry names
-      because: cannot get ConfigMap work/ca: it does not exist: the server could not find the requested resource
+      because: cannot get ConfigMap team/ca: it does not exist: the server could not find the requested resource
     ");
 }

@@ -10,7 +10,7 @@ use crate::TestEnvironment;
 #[test]
 fn each_choice_is_that_of_the_plan() {
     let environment = TestEnvironment::alone();
-    let args = "operator manifests --namespace work --watch a,b --image host/image:1 --image-pull-secret secret --role view \
+    let args = "operator manifests --namespace team --watch a,b --image host/image:1 --image-pull-secret secret --role view \
                 --replicas 3 --architectures amd64,arm64 --log-format json --network-policies --exec-policy";
     let output = environment.run(&args.split_whitespace().collect::<Vec<_>>());
     assert_eq!(output.code, 0, "{output}");
@@ -24,10 +24,10 @@ fn each_choice_is_that_of_the_plan() {
         log_format: Some(LogFormat::Json),
         network_policies: true,
         exec_policy: true,
-        ..OperatorOptions::new("work")
+        ..OperatorOptions::new("team")
     };
     assert_eq!(output.text(), manifests::operator(&options).unwrap());
     assert!(output.text().contains("- --log-format\n"), "{output}");
-    let defaults = environment.run(&["operator", "manifests", "--namespace", "work"]);
-    assert_eq!(defaults.text(), manifests::render(&plan::operator(&OperatorOptions::new("work"))).unwrap());
+    let defaults = environment.run(&["operator", "manifests", "--namespace", "team"]);
+    assert_eq!(defaults.text(), manifests::render(&plan::operator(&OperatorOptions::new("team"))).unwrap());
 }

@@ -193,9 +193,9 @@ fn a_search_that_does_not_come_to_the_end_says_so() {
 }
 
 const ROLE: &str =
-    "/apis/rbac.authorization.k8s.io/v1/namespaces/work/roles/reposure-surrogate-a:imagestreams";
+    "/apis/rbac.authorization.k8s.io/v1/namespaces/team/roles/reposure-surrogate-a:imagestreams";
 const BINDING: &str =
-    "/apis/rbac.authorization.k8s.io/v1/namespaces/work/rolebindings/reposure-surrogate-a:imagestreams";
+    "/apis/rbac.authorization.k8s.io/v1/namespaces/team/rolebindings/reposure-surrogate-a:imagestreams";
 
 /// What is said of an object, a line for each thing.
 fn said(scene: &Scene, path: &str) -> String {
@@ -225,7 +225,7 @@ fn the_surrogate_of_openshifts_registry_gets_rights_to_the_image_streams_of_its_
     insta::assert_snapshot!(said(&scene, BINDING), @r#"
     {"apiVersion":"reposure.puccini.cloud/v1alpha1","blockOwnerDeletion":true,"controller":true,"kind":"Registry","name":"a","uid":"uid-of-a"}
     {"apiGroup":"rbac.authorization.k8s.io","kind":"Role","name":"reposure-surrogate-a:imagestreams"}
-    [{"kind":"ServiceAccount","name":"reposure-surrogate-a","namespace":"work"}]
+    [{"kind":"ServiceAccount","name":"reposure-surrogate-a","namespace":"team"}]
     "#);
     let again = scene.run(&["--provider=openshift"]);
     assert!(again.text().lines().all(|line| line.ends_with("unchanged")), "{again}");
@@ -239,7 +239,7 @@ fn without_an_operator_these_rights_go_with_what_keeps_the_registry() {
     insta::assert_snapshot!(said(&scene, BINDING), @r#"
     {"apiVersion":"v1","kind":"ConfigMap","name":"reposure-surrogate-a","uid":"uid-of-reposure-surrogate-a"}
     {"apiGroup":"rbac.authorization.k8s.io","kind":"Role","name":"reposure-surrogate-a:imagestreams"}
-    [{"kind":"ServiceAccount","name":"reposure-surrogate-a","namespace":"work"}]
+    [{"kind":"ServiceAccount","name":"reposure-surrogate-a","namespace":"team"}]
     "#);
 }
 
@@ -251,7 +251,7 @@ fn whoever_may_not_give_these_rights_is_told_who_may() {
     registry/a created
     [4]
     error: the registry is known, but you cannot give its surrogate rights to the ImageStreams of the project
-      because: not allowed to get Role work/reposure-surrogate-a:imagestreams: no endpoints available
+      because: not allowed to get Role team/reposure-surrogate-a:imagestreams: no endpoints available
       try: let an administrator of the project do the same: oc policy add-role-to-user admin gives that right
     ");
     // Other credentials need none.

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::TestEnvironment;
 
-const PODS: &str = "/api/v1/namespaces/work/pods";
+const PODS: &str = "/api/v1/namespaces/team/pods";
 
 #[test]
 fn a_command_that_fails_is_a_failure() {
@@ -13,7 +13,7 @@ fn a_command_that_fails_is_a_failure() {
     let pod = |code: i32| {
         let status = json!({"name": "reposure-shell-1", "ready": false, "restartCount": 0, "image": "", "imageID": "",
             "state": {"terminated": {"exitCode": code}}});
-        json!({"metadata": {"name": "a", "namespace": "work"}, "spec": {"containers": [{"name": "surrogate"}]},
+        json!({"metadata": {"name": "a", "namespace": "team"}, "spec": {"containers": [{"name": "surrogate"}]},
             "status": {"ephemeralContainerStatuses": [status]}})
     };
     for (code, expected) in [(0, 0), (3, 1)] {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::TestEnvironment;
 
-const POLICY: &str = "/apis/networking.k8s.io/v1/namespaces/work/networkpolicies/reposure-simple";
+const POLICY: &str = "/apis/networking.k8s.io/v1/namespaces/team/networkpolicies/reposure-simple";
 const CERT_MANAGER: &str = "/apis/cert-manager.io/v1";
 
 struct Scene {
@@ -50,7 +50,7 @@ impl Scene {
 }
 
 fn object(name: &str) -> String {
-    format!("{CERT_MANAGER}/namespaces/work/{name}")
+    format!("{CERT_MANAGER}/namespaces/team/{name}")
 }
 
 #[test]
@@ -99,7 +99,7 @@ fn another_issuer_takes_the_place_of_the_authority_that_was_made() {
     assert!(scene.is_there(&object(own[0])));
 }
 
-const CORE: &str = "/api/v1/namespaces/work";
+const CORE: &str = "/api/v1/namespaces/team";
 
 /// What is kept of an earlier version is what signs uploads that are under way.
 #[test]
@@ -146,7 +146,7 @@ fn the_keys_of_an_object_store_are_read_before_anything_is_made() {
     );
     let installed = install();
     assert_eq!(installed.code, 0, "{installed}");
-    let deployment = "/apis/apps/v1/namespaces/work/deployments/reposure-simple";
+    let deployment = "/apis/apps/v1/namespaces/team/deployments/reposure-simple";
     let deployment = scene.api_server.object(deployment).unwrap().to_string();
     assert!(!deployment.contains("secretKeyRef"), "{deployment}");
 }

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::{TestEnvironment, environment::Output};
 
-const CONFIG_MAP: &str = "/api/v1/namespaces/work/configmaps/reposure-surrogate-default";
+const CONFIG_MAP: &str = "/api/v1/namespaces/team/configmaps/reposure-surrogate-default";
 
 struct Scene {
     environment: TestEnvironment,
@@ -25,7 +25,7 @@ impl Scene {
             json!({"type": "oci", "direct": {"host": registry.host()}, "imageHost": "localhost:32000"});
         let kept = json!({"name": "default", "spec": spec}).to_string();
         let labels = json!({"app.kubernetes.io/managed-by": "reposure-cli", "app.kubernetes.io/name": "reposure-surrogate"});
-        let metadata = json!({"name": "reposure-surrogate-default", "namespace": "work", "labels": labels});
+        let metadata = json!({"name": "reposure-surrogate-default", "namespace": "team", "labels": labels});
         api_server.put_object(CONFIG_MAP, json!({"metadata": metadata, "data": {"registry.json": kept}}));
         environment.write("file", "content");
         Self { environment, api_server, _registry: registry }
@@ -35,9 +35,9 @@ impl Scene {
     fn put_registry(&self, name: &str) {
         let spec = json!({"type": "oci", "direct": {"host": "a"}});
         self.api_server.put_object(
-            &format!("/apis/reposure.puccini.cloud/v1alpha1/namespaces/work/registries/{name}"),
+            &format!("/apis/reposure.puccini.cloud/v1alpha1/namespaces/team/registries/{name}"),
             json!({"apiVersion": "reposure.puccini.cloud/v1alpha1", "kind": "Registry",
-            "metadata": {"name": name, "namespace": "work"}, "spec": spec}),
+            "metadata": {"name": name, "namespace": "team"}, "spec": spec}),
         );
     }
 
@@ -114,7 +114,7 @@ fn what_would_be_written_is_shown() {
     let json = scene.run(&[&create[..], &["-o", "json"]].concat());
     let objects: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
     assert_eq!(objects.as_array().unwrap().len(), kinds.len());
-    assert!(objects.as_array().unwrap().iter().all(|object| object["metadata"]["namespace"] == "work"));
+    assert!(objects.as_array().unwrap().iter().all(|object| object["metadata"]["namespace"] == "team"));
     assert!(
         scene.api_server.seen().iter().all(|seen| seen.method == http::Method::GET),
         "something was written"
@@ -145,8 +145,8 @@ struct Controlled {
 }
 
 impl Controlled {
-    const SET: &str = "/apis/apps/v1/namespaces/work/statefulsets/reposure-surrogate-default";
-    const POD: &str = "/api/v1/namespaces/work/pods/reposure-surrogate-default-0";
+    const SET: &str = "/apis/apps/v1/namespaces/team/statefulsets/reposure-surrogate-default";
+    const POD: &str = "/api/v1/namespaces/team/pods/reposure-surrogate-default-0";
 
     fn new() -> Self {
         let environment = TestEnvironment::new();
@@ -172,7 +172,7 @@ impl Controlled {
 
     /// Makes a pod, which is ready.
     fn replace_pod(&self, revision: &str) {
-        let metadata = json!({"name": "reposure-surrogate-default-0", "namespace": "work",
+        let metadata = json!({"name": "reposure-surrogate-default-0", "namespace": "team",
             "labels": {"controller-revision-hash": revision}});
         let status = json!({"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]});
         self.api_server.put_object(Self::POD, json!({"metadata": metadata, "status": status}));
@@ -206,7 +206,7 @@ fn a_surrogate_that_needs_rights_gets_them_before_it_is_waited_for() {
     assert!(created.code == 5 && created.stderr.contains("SurrogateMissing"), "{created}");
     let kinds = ["roles", "rolebindings"].map(|kind| {
         let role = "reposure-surrogate-default:imagestreams";
-        format!("/apis/rbac.authorization.k8s.io/v1/namespaces/work/{kind}/{role}")
+        format!("/apis/rbac.authorization.k8s.io/v1/namespaces/team/{kind}/{role}")
     });
     assert!(kinds.iter().all(|path| api_server.object(path).is_some()), "{:?}", api_server.seen());
 }

@@ -108,7 +108,7 @@ fn nothing_is_written_outside_of_a_layout() {
     insta::assert_snapshot!(pulled, @r"
     [6]
     error: cannot pull app:v1 of registry default
-      because: $FOLDER/work/layout/blobs leads out of the OCI layout: nothing is written there
+      because: $FOLDER/team/layout/blobs leads out of the OCI layout: nothing is written there
     ");
     assert_eq!(fs::read_dir(environment.path("elsewhere")).unwrap().count(), 1);
     let pulled = environment.run(&["image", "pull", "default", "app:v1", "oci:elsewhere"]);

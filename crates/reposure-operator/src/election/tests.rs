@@ -26,7 +26,7 @@ impl Server {
             let server = server.clone();
             async move { Ok::<_, Infallible>(server.answer(request).await) }
         });
-        let api = Api::namespaced(Client::new(service, "work"), "work");
+        let api = Api::namespaced(Client::new(service, "team"), "team");
         Election::new(api, identity.into())
     }
 

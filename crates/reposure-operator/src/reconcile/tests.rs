@@ -25,7 +25,7 @@ use tokio::sync::Notify;
 use super::*;
 use crate::{context::Stores, memory::Memory, metrics::Metrics, renewal::Renewals};
 
-const REGISTRY: &str = "/apis/reposure.puccini.cloud/v1alpha1/namespaces/work/registries/default";
+const REGISTRY: &str = "/apis/reposure.puccini.cloud/v1alpha1/namespaces/team/registries/default";
 
 /// Where an operator is killed: at which request, and whether the API server has done by then what it asks for.
 #[derive(Clone, Copy, Debug)]
@@ -46,7 +46,7 @@ struct Server {
 impl Server {
     fn with_registry(kill: Option<Kill>) -> Self {
         let registry = json!({"apiVersion": "reposure.puccini.cloud/v1alpha1", "kind": "Registry",
-            "metadata": {"name": "default", "namespace": "work", "uid": "u", "generation": 1},
+            "metadata": {"name": "default", "namespace": "team", "uid": "u", "generation": 1},
             "spec": {"type": "oci", "indirect": {"service": "simple", "port": 5000}}});
         Self { objects: Mutex::new([(REGISTRY.into(), registry)].into()), kill, ..Self::default() }
     }
@@ -145,7 +145,7 @@ fn context(server: &Arc<Server>) -> Arc<Context> {
         let server = Arc::clone(&kept);
         async move { Ok::<_, Infallible>(server.answer(request).await) }
     });
-    let client = Client::new(service, "work");
+    let client = Client::new(service, "team");
     let stores = Stores {
         registries: seen(vec![server.registry()]),
         pods: seen(vec![]),

@@ -23,7 +23,7 @@ fn secured() -> SurrogatePlan {
 fn planned_with(service: ServiceState, spec: &Value) -> SurrogatePlan {
     let registry: Registry = serde_json::from_value(json!({
         "apiVersion": "reposure.puccini.cloud/v1alpha1", "kind": "Registry",
-        "metadata": {"name": "default", "namespace": "work"}, "spec": spec,
+        "metadata": {"name": "default", "namespace": "team"}, "spec": spec,
     }))
     .unwrap();
     plan::surrogate(&registry, &Observed { service }, &Settings::new("image", Manager::Operator)).unwrap()
@@ -153,7 +153,7 @@ fn a_missing_right_is_named() {
         now: NOW,
     });
     assert_eq!((found[0].state, found[0].reason), (State::False, Reason::Denied));
-    insta::assert_snapshot!(found[0].message, @"not allowed to patch ConfigMap work/reposure-surrogate-default: forbidden; a Role in namespace work must allow create and patch on configmaps");
+    insta::assert_snapshot!(found[0].message, @"not allowed to patch ConfigMap team/reposure-surrogate-default: forbidden; a Role in namespace team must allow create and patch on configmaps");
 }
 
 #[test]

@@ -23,7 +23,7 @@ struct World {
 impl World {
     fn new() -> Self {
         let addresses = ["10.96.1.2".parse().unwrap(), "fd00::2".parse().unwrap()];
-        let names = CertificateNames::new("work", &addresses);
+        let names = CertificateNames::new("team", &addresses);
         Self { found: Found::default(), names, now: START.parse().unwrap() }
     }
 
@@ -163,7 +163,7 @@ fn an_authority_signs_a_certificate_for_all_names() {
     );
     assert!(shown.covers(&world.names));
     let (_, parsed) = x509_parser::parse_x509_certificate(&authority.der).unwrap();
-    assert_eq!(parsed.subject().to_string(), "O=Reposure simple registry, CN=work");
+    assert_eq!(parsed.subject().to_string(), "O=Reposure simple registry, CN=team");
     let constraints = parsed.basic_constraints().unwrap().unwrap().value;
     assert!(constraints.ca && constraints.path_len_constraint == Some(0));
     assert!(parsed.key_usage().unwrap().unwrap().value.key_cert_sign());
@@ -211,9 +211,9 @@ fn a_certificate_that_has_ended_or_not_begun_is_replaced() {
 #[test]
 fn other_addresses_are_another_certificate_and_fewer_are_not() {
     let mut world = World::settled();
-    world.names = CertificateNames::new("work", &["10.96.1.2".parse().unwrap()]);
+    world.names = CertificateNames::new("team", &["10.96.1.2".parse().unwrap()]);
     assert!(world.step().is_empty());
-    world.names = CertificateNames::new("work", &["10.96.1.3".parse().unwrap()]);
+    world.names = CertificateNames::new("team", &["10.96.1.3".parse().unwrap()]);
     assert_eq!(world.step(), [SIMPLE_AUTHENTICATION]);
     assert!(world.shown().covers(&world.names));
 }
@@ -421,7 +421,7 @@ fn a_clock_that_was_wrong_and_a_full_bundle_do_no_harm() {
     assert_eq!(world.outlook().next, world.now + SPREAD);
     let mut world = World::settled();
     let many: String =
-        (0..100).map(|_| issue::authority("work", world.now).unwrap().certificate.pem()).collect();
+        (0..100).map(|_| issue::authority("team", world.now).unwrap().certificate.pem()).collect();
     world.set("ca.crt", many.as_bytes());
     world.step();
     let bundle = world.bundle();
@@ -432,11 +432,11 @@ fn a_clock_that_was_wrong_and_a_full_bundle_do_no_harm() {
 fn the_operator_may_read_and_change_two_secrets_by_name() {
     let operator = crate::plan::service_account("system", "reposure-operator");
     let other = crate::plan::service_account("system", "other");
-    let [role, binding] = simple_certificates_role("work", &operators(&[operator.clone(), other]));
+    let [role, binding] = simple_certificates_role("team", &operators(&[operator.clone(), other]));
     let role = serde_json::to_value(role).unwrap();
     let names = serde_json::json!([SIMPLE_AUTHENTICATION, SIMPLE_AUTHORITY]);
     let expected = serde_json::json!([{"apiGroups": [""], "resources": ["secrets"], "resourceNames": names, "verbs": ["get", "patch"]}]);
-    assert_eq!((&role["rules"], &role["metadata"]["namespace"]), (&expected, &"work".into()));
+    assert_eq!((&role["rules"], &role["metadata"]["namespace"]), (&expected, &"team".into()));
     let binding = serde_json::to_value(binding).unwrap();
     assert_eq!(binding["subjects"], serde_json::json!([operator]));
 }

@@ -148,7 +148,7 @@ mod tests {
 
     #[test]
     fn the_signing_key_is_read_back() {
-        let kept = signing_key(&SimpleOptions::new("work"));
+        let kept = signing_key(&SimpleOptions::new("team"));
         let first = SimpleKeys::of(&kept).unwrap();
         assert_eq!(first.signing.expose_secret().len(), 43, "32 bytes in base64");
         assert_eq!(first.signing.expose_secret(), SimpleKeys::of(&kept).unwrap().signing.expose_secret());

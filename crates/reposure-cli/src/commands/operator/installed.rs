@@ -103,12 +103,12 @@ mod tests {
                 network_policies: true,
                 exec_policy: true,
                 crd: false,
-                ..OperatorOptions::new("work")
+                ..OperatorOptions::new("team")
             };
             let plan = plan::operator(&options);
             let last = plan.objects().last().unwrap().to_dynamic().unwrap();
             let deployment: Deployment = last.try_parse().unwrap();
-            assert_eq!(of(&deployment, "work"), options);
+            assert_eq!(of(&deployment, "team"), options);
         }
     }
 }

@@ -165,7 +165,7 @@ mod tests {
     async fn a_container_is_over_when_its_pod_is_gone() {
         let server = FakeApiServer::start(([127, 0, 0, 1], 1).into(), Behaviour::default()).await.unwrap();
         let client = ApiServer::new(Config::new(server.url().parse().unwrap())).unwrap().client();
-        let api = Api::namespaced(client, "work");
+        let api = Api::namespaced(client, "team");
         timeout(LOOK * 10, over(&api, "gone", "shell")).await.expect("it waits for what is not there");
     }
 }

@@ -80,7 +80,7 @@ fn a_certificate_ends_in_days() {
 #[test]
 fn shows_surrogate_access_conditions_and_events() {
     let registry: Registry = serde_json::from_value(json!({
-        "apiVersion": "reposure.puccini.cloud/v1alpha1", "kind": "Registry", "metadata": {"name": "a", "namespace": "work"},
+        "apiVersion": "reposure.puccini.cloud/v1alpha1", "kind": "Registry", "metadata": {"name": "a", "namespace": "team"},
         "spec": {"type": "oci", "direct": {"host": "host:5000"}},
         "status": {"host": "host:5000", "surrogatePod": "reposure-surrogate-a-0", "conditions": [{"type": "Ready", "status": "True",
             "reason": "Ready", "message": "host:5000 answers", "lastTransitionTime": "2028-02-28T12:00:00Z"}]},
@@ -93,7 +93,7 @@ fn shows_surrogate_access_conditions_and_events() {
     .unwrap();
     insta::assert_snapshot!(described(&registry, &[event]), @r"
     Name:         a
-    Namespace:    work
+    Namespace:    team
     Kept by:      an operator
     Host:         host:5000
     Registry:     host:5000
