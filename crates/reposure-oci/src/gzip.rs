@@ -63,7 +63,7 @@ impl Level {
 }
 
 impl Default for Level {
-    /// 6, as in gzip itself.
+    /// 5: see the encoder, whose name stands for it.
     fn default() -> Self {
         Self::DEFAULT
     }

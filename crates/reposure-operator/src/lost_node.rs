@@ -157,7 +157,7 @@ mod tests {
             pod.status = serde_json::from_value(json!({"conditions": conditions})).unwrap();
             cut_off_since(&pod, end)
         };
-        let since = |conditions| told(conditions, json!(null));
+        let since = |conditions: &[(&str, &str, &str)]| told(conditions, json!(null));
         let marked = [("Ready", "False", ""), ("ContainersReady", "True", "")];
         assert_eq!(since(&marked), Some(at("2026-01-01T00:00:00Z")));
         assert_eq!(told(&marked, json!([{"conditionType": "a/b"}])), None, "it may be the gate's");

@@ -94,7 +94,7 @@ fn makes_a_pod_with_files_only() {
     template:
       metadata:
         annotations:
-          reposure.puccini.cloud/config-hash: 1cf7cf221492c7dbefceb4d56a347878
+          reposure.puccini.cloud/config-hash: 120d85c84d9c17b4708d2847857615f9
           reposure.puccini.cloud/registry: default
         labels:
           app.kubernetes.io/instance: default
