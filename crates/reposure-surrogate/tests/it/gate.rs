@@ -181,6 +181,13 @@ fn write_certificate(folder: &Path) {
     fs::write(folder.join("tls.key"), made.signing_key.serialize_pem()).unwrap();
 }
 
+/// Writes another certificate of the same key: whoever trusts the one trusts the other.
+fn write_certificate_again(folder: &Path) {
+    let key = rcgen::KeyPair::from_pem(&fs::read_to_string(folder.join("tls.key")).unwrap()).unwrap();
+    let made = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap().self_signed(&key).unwrap();
+    fs::write(folder.join("tls.crt"), made.pem()).unwrap();
+}
+
 #[tokio::test]
 async fn nobody_comes_in_without_a_password() {
     let stage = Stage::start().await;
@@ -231,7 +238,7 @@ async fn a_new_certificate_is_shown_and_breaks_no_upload() {
     let (sender, answer) = stage.upload().await;
     let mut pieces = blob.chunks(1 << 20).map(Bytes::copy_from_slice);
     sender.send(pieces.next().unwrap()).await.unwrap();
-    write_certificate(stage.folder.path());
+    write_certificate_again(stage.folder.path());
     let start = Instant::now();
     while stage.certificate().await == first {
         assert!(start.elapsed() < CHANGE, "the old certificate is still shown");
