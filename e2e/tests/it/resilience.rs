@@ -143,12 +143,15 @@ fn a_push_goes_on_when_its_surrogate_is_lost() -> Result<()> {
 #[test]
 fn pushes_end_or_go_on_when_their_surrogate_is_told_to_end() -> Result<()> {
     Stage::play("told-to-end", |stage| {
-        let quick =
-            Upload::start(stage, "quick", 8, Link { bandwidth: Some(4 * MEBIBYTE), ..Link::default() })?;
-        let slow = Upload::start(stage, "slow", 9, Link { bandwidth: Some(MEBIBYTE), ..Link::default() })?;
-        for upload in [&quick, &slow] {
+        let begun = |name, seed, bandwidth| {
+            let upload =
+                Upload::start(stage, name, seed, Link { bandwidth: Some(bandwidth), ..Link::default() })?;
             stop_at(&upload.detour, |counts| counts.up >= 40 * MEBIBYTE)?;
-        }
+            anyhow::Ok(upload)
+        };
+        // The quick one last: a client takes a link for dead on which nothing arrives for half a minute.
+        let slow = begun("slow", 9, MEBIBYTE)?;
+        let quick = begun("quick", 8, 4 * MEBIBYTE)?;
         let uid = ["get", "pod", SURROGATE, "-o", "jsonpath={.metadata.uid}", "--ignore-not-found"];
         let first = stage.kubectl(&uid).ok()?.text();
         // With the time that it asks for itself.
@@ -214,6 +217,7 @@ impl Upload {
         Ok(Sent { sent, total })
     }
 }
+
 /// What a registry on a volume has taken is there when it comes back; what it had begun to take may have to come again.
 #[test]
 fn a_push_outlives_its_registry() -> Result<()> {
