@@ -51,20 +51,26 @@ fn what_refers_to_an_image_comes_along() -> Result<()> {
     Stage::play("referrers", |stage| {
         RandomImage::new(6, 1, 1000)?.write_oci_archive("v1", File::create(stage.path("image.tar"))?)?;
         stage.reposure(&["image", "push", "default", "app:v1", "image.tar"]).ok()?;
-        let forward = Forward::start(stage, "service/reposure-simple", 5000)?;
-        fs::write(stage.path("sbom.json"), "{}")?;
-        let subject = format!("{}/app:v1", forward.host());
-        let attach = ["attach", "--plain-http", "--artifact-type", "example/sbom", &subject, "sbom.json"];
-        Run::new(stage.environment.tool("oras")).folder(&stage.path("")).args(attach).ok()?;
-        let before = referrers(stage, "app:v1")?;
-        ensure!(before.len() == 1, "{before:?}");
-        stage.reposure(&["image", "pull", "default", "app:v1", "oci:layout", "--referrers"]).ok()?;
-        stage.reposure(&["image", "push", "default", "copy:v1", "oci:layout:v1", "--referrers"]).ok()?;
-        ensure!(referrers(stage, "copy:v1")? == before, "the copy is referred to by others");
+        copy_with_referrers(stage)?;
         let listed = stage.reposure(&["image", "list", "default"]).ok()?;
         ensure!(listed.text() == "app:v1\ncopy:v1", "{listed}");
         Ok(())
     })
+}
+
+/// Attaches something to `app:v1`, pulls both and pushes them as `copy:v1`, which is referred to by the same then.
+pub(crate) fn copy_with_referrers(stage: &Stage) -> Result<()> {
+    let forward = Forward::start(stage, "service/reposure-simple", 5000)?;
+    fs::write(stage.path("sbom.json"), "{}")?;
+    let subject = format!("{}/app:v1", forward.host());
+    let attach = ["attach", "--plain-http", "--artifact-type", "example/sbom", &subject, "sbom.json"];
+    Run::new(stage.environment.tool("oras")).folder(&stage.path("")).args(attach).ok()?;
+    let before = referrers(stage, "app:v1")?;
+    ensure!(before.len() == 1, "{before:?}");
+    stage.reposure(&["image", "pull", "default", "app:v1", "oci:layout", "--referrers"]).ok()?;
+    stage.reposure(&["image", "push", "default", "copy:v1", "oci:layout:v1", "--referrers"]).ok()?;
+    ensure!(referrers(stage, "copy:v1")? == before, "the copy is referred to by others");
+    Ok(())
 }
 
 /// The digests of what refers to an image.

@@ -3,11 +3,12 @@
 use std::fs;
 
 use anyhow::{Result, ensure};
-use reposure_e2e::{Forward, Run, Stage};
+use reposure_e2e::Stage;
 use serde_json::Value;
 
 use crate::{
     grants::{User, roles},
+    places::copy_with_referrers,
     standalone::CREATE,
 };
 
@@ -52,16 +53,7 @@ fn shells_and_referrers_work_with_a_standalone_registry() -> Result<()> {
         ensure!(seen.starts_with("65532\n/reposure-surrogate serve"), "{seen}");
 
         stage.reposure(&["image", "push", "default", "app:v1", "file"]).ok()?;
-        let forward = Forward::start(stage, "service/reposure-simple", 5000)?;
-        fs::write(stage.path("sbom.json"), "{}")?;
-        let subject = format!("{}/app:v1", forward.host());
-        let attach = ["attach", "--plain-http", "--artifact-type", "example/sbom", &subject, "sbom.json"];
-        Run::new(stage.environment.tool("oras")).folder(&stage.path("")).args(attach).ok()?;
-        let before = referrers(stage, "app:v1")?;
-        ensure!(before.len() == 1, "{before:?}");
-        stage.reposure(&["image", "pull", "default", "app:v1", "oci:layout", "--referrers"]).ok()?;
-        stage.reposure(&["image", "push", "default", "copy:v1", "oci:layout:v1", "--referrers"]).ok()?;
-        ensure!(referrers(stage, "copy:v1")? == before, "the copy is referred to by others");
+        copy_with_referrers(stage)?;
         // A registry goes with the rights on it.
         grant(stage, "--pull")?;
         ensure!(!roles(stage)?.is_empty(), "nothing was granted");
@@ -79,12 +71,6 @@ fn set_up(stage: &Stage) -> Result<()> {
 
 fn grant(stage: &Stage, level: &str) -> Result<()> {
     stage.reposure(&["registry", "grant", "default", level, "--serviceaccount=tenant"]).ok().map(drop)
-}
-
-fn referrers(stage: &Stage, name: &str) -> Result<Vec<Value>> {
-    let listed = stage.reposure(&["image", "referrers", "default", name, "-o", "json"]).ok()?;
-    let listed: Vec<Value> = serde_json::from_slice(&listed.stdout)?;
-    Ok(listed.into_iter().map(|mut one| one["digest"].take()).collect())
 }
 
 fn is_seen(stage: &Stage) -> Result<()> {
