@@ -46,29 +46,29 @@ busybox_root() {
 IMAGE_PATH='"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"'
 
 make_pause_image() {
-	mkdir "$1/root"
-	cp "$BIN/pause" "$1/root/pause"
-	write_image localhost/pause:1 "$2" "$1/root" '{"Entrypoint":["/pause"]}'
+	mkdir "$1/rootfs"
+	cp "$BIN/pause" "$1/rootfs/pause"
+	write_image localhost/pause:1 "$2" "$1/rootfs" '{"Entrypoint":["/pause"]}'
 }
 
 make_coredns_image() {
-	mkdir "$1/root"
-	cp "$BIN/coredns" "$1/root/coredns"
-	write_image localhost/coredns:1 "$2" "$1/root" '{"Entrypoint":["/coredns"]}'
+	mkdir "$1/rootfs"
+	cp "$BIN/coredns" "$1/rootfs/coredns"
+	write_image localhost/coredns:1 "$2" "$1/rootfs" '{"Entrypoint":["/coredns"]}'
 }
 
 make_busybox_image() {
-	busybox_root "$1/root"
-	write_image docker.io/library/busybox:1 "$2" "$1/root" "{\"Env\":[$IMAGE_PATH],\"Cmd\":[\"sh\"]}"
+	busybox_root "$1/rootfs"
+	write_image docker.io/library/busybox:1 "$2" "$1/rootfs" "{\"Env\":[$IMAGE_PATH],\"Cmd\":[\"sh\"]}"
 }
 
 # Entry point, command, environment and configuration of the official image, so that what runs with ours runs with it.
 make_registry3_image() {
-	busybox_root "$1/root"
-	mkdir -p "$1/root/etc/distribution" "$1/root/var/lib/registry"
-	cp "$BIN/registry3" "$1/root/bin/registry"
-	cp "$SRC/distribution/config.yml" "$1/root/etc/distribution/config.yml"
-	write_image docker.io/library/registry:3 "$2" "$1/root" "{
+	busybox_root "$1/rootfs"
+	mkdir -p "$1/rootfs/etc/distribution" "$1/rootfs/var/lib/registry"
+	cp "$BIN/registry3" "$1/rootfs/bin/registry"
+	cp "$SRC/distribution/config.yml" "$1/rootfs/etc/distribution/config.yml"
+	write_image docker.io/library/registry:3 "$2" "$1/rootfs" "{
 		\"Env\":[$IMAGE_PATH,\"OTEL_TRACES_EXPORTER=none\"],\"ExposedPorts\":{\"5000/tcp\":{}},
 		\"Volumes\":{\"/var/lib/registry\":{}},\"Entrypoint\":[\"registry\"],\"Cmd\":[\"serve\",\"/etc/distribution/config.yml\"]}"
 }
@@ -76,14 +76,14 @@ make_registry3_image() {
 # The same for version 2, which most registries in the field still are. Debian's binary needs Debian's C library.
 make_registry2_image() {
 	local binary library
-	busybox_root "$1/root"
+	busybox_root "$1/rootfs"
 	binary=$(command -v docker-registry)
-	mkdir -p "$1/root/etc/docker/registry" "$1/root/var/lib/registry"
-	cp "$binary" "$1/root/bin/registry"
+	mkdir -p "$1/rootfs/etc/docker/registry" "$1/rootfs/var/lib/registry"
+	cp "$binary" "$1/rootfs/bin/registry"
 	while read -r library; do
-		install -D "$library" "$1/root$library"
+		install -D "$library" "$1/rootfs$library"
 	done < <(ldd "$binary" | grep -o '/[^ ]*')
-	cat >"$1/root/etc/docker/registry/config.yml" <<-'YAML'
+	cat >"$1/rootfs/etc/docker/registry/config.yml" <<-'YAML'
 		version: 0.1
 		log:
 		  fields:
@@ -103,7 +103,7 @@ make_registry2_image() {
 		    interval: 10s
 		    threshold: 3
 	YAML
-	cat >"$1/root/entrypoint.sh" <<-'SH'
+	cat >"$1/rootfs/entrypoint.sh" <<-'SH'
 		#!/bin/sh
 		set -e
 		case "$1" in
@@ -112,17 +112,17 @@ make_registry2_image() {
 		esac
 		exec "$@"
 	SH
-	chmod 755 "$1/root/entrypoint.sh"
-	write_image docker.io/library/registry:2.8 "$2" "$1/root" "{
+	chmod 755 "$1/rootfs/entrypoint.sh"
+	write_image docker.io/library/registry:2.8 "$2" "$1/rootfs" "{
 		\"Env\":[$IMAGE_PATH],\"ExposedPorts\":{\"5000/tcp\":{}},\"Volumes\":{\"/var/lib/registry\":{}},
 		\"Entrypoint\":[\"/entrypoint.sh\"],\"Cmd\":[\"/etc/docker/registry/config.yml\"]}"
 }
 
 # An object store. As the official image, it has a shell, and the program where that has it.
 make_versitygw_image() {
-	busybox_root "$1/root"
-	install -D "$BIN/versitygw" "$1/root/usr/local/bin/versitygw"
-	write_image "docker.io/$OBJECT_STORE" "$2" "$1/root" "{\"Env\":[$IMAGE_PATH],\"Entrypoint\":[\"versitygw\"]}"
+	busybox_root "$1/rootfs"
+	install -D "$BIN/versitygw" "$1/rootfs/usr/local/bin/versitygw"
+	write_image "docker.io/$OBJECT_STORE" "$2" "$1/rootfs" "{\"Env\":[$IMAGE_PATH],\"Entrypoint\":[\"versitygw\"]}"
 }
 
 # make_image NAME:TAG FUNCTION INPUT...: unless the archive is newer than all that goes into it.
