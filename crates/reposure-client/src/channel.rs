@@ -19,6 +19,7 @@ mod messages;
 mod multiplexed;
 mod negotiated;
 mod over_tls;
+mod pool;
 mod port_forward;
 mod process;
 mod protocol;
@@ -38,6 +39,7 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use http::{Request, Response};
 use reposure_oci::{Body, transport::BoxError};
+use tokio::time::Instant;
 
 pub(crate) use alternatives::Alternatives;
 pub use api_server::{ApiServer, ApiServerError};
@@ -80,6 +82,9 @@ pub trait Channel: Send + Sync + fmt::Debug {
     fn is_embedded(&self) -> bool {
         false
     }
+
+    /// Takes note that a request of `sent` was given up, since no answer came in time: what is idle since then may lead nowhere as well.
+    fn leave_idle(&self, _sent: Instant) {}
 
     /// Sends a request whose URI is a path and query of the surrogate's API, and returns whatever answered.
     ///

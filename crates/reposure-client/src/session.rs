@@ -32,7 +32,7 @@ use reposure_parcel::{
     wire::{self, Right},
 };
 use serde::{Serialize, de::DeserializeOwned};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::{
     channel::{Alternatives, Channel},
@@ -182,6 +182,11 @@ impl Session {
     /// Tells whether the way to the surrogate is a long one, as far as that is known: [`FAR`] or longer.
     pub fn is_far(&self) -> bool {
         self.round_trip() >= FAR
+    }
+
+    /// Takes note that what was asked for at `sent` stopped to come, so that nothing is asked for on what is idle since then.
+    pub(crate) fn leave_idle(&self, sent: Instant) {
+        self.line.channel.leave_idle(sent);
     }
 
     /// Returns how many chunks or ranges at once are the most that make its channel quicker, where it is near.

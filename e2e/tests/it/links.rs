@@ -16,9 +16,9 @@ use reposure_testing::{
 use crate::middle::{MEBIBYTE, assert_pulled};
 
 const CHANNELS: [&str; 3] = ["proxy", "port-forward", "exec"];
-/// By when a dead link is found out and what was under way is done: some 40 s for a chunk, and 30 s for each connection beside it that was
-/// idle. With the deadlines of a slow link it would be 158 s for the chunk alone.
-const FOUND_OUT: Duration = Duration::from_secs(140);
+/// By when a dead link is found out and what was under way is done: some 40 s for a chunk. With the deadlines of a slow link it would be
+/// 158 s, and 30 s more for each connection beside it that was idle, were it used again.
+const FOUND_OUT: Duration = Duration::from_secs(90);
 
 /// Runs something for each channel, all at once.
 fn each_channel(act: impl Fn(&str) -> Result<()> + Sync) -> Result<()> {

@@ -125,6 +125,12 @@ impl Channel for Alternatives {
         self.current().1.most_at_once()
     }
 
+    fn leave_idle(&self, sent: Instant) {
+        for channel in &self.channels {
+            channel.leave_idle(sent);
+        }
+    }
+
     fn send(&self, request: Request<Bytes>) -> BoxFuture<'_, Result<Response<Body>, ChannelError>> {
         async move {
             let mut others = self.channels.len() - 1;

@@ -2,7 +2,7 @@
 //!
 //! kube's own layers on connections of ours, which are the same behind a proxy.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use http::{Response, Uri};
 use http_body_util::BodyExt as _;
@@ -16,12 +16,14 @@ use kube::{
 };
 use reposure_oci::transport::BoxError;
 use reposure_parcel::session::{CONNECTION_WINDOW, FRAME, PING, PONG_DEADLINE, SEND_BUFFER, STREAM_WINDOW};
+use tokio::time::Instant;
 use tower::{Service, ServiceBuilder, ServiceExt as _};
 
 use super::{
     forward_proxy::{named, over_tls, shown, socks, tunnel},
     greedy::greedy,
     negotiated::Negotiated,
+    pool::Pool,
     replay::Replay,
     retry_after::RetryAfter,
     spare::Spare,
@@ -51,10 +53,11 @@ pub struct ApiServerError {
 pub struct ApiServer {
     client: Client,
     expect: Arc<dyn Fn(usize) + Send + Sync>,
+    leave_idle: Arc<dyn Fn(Instant) + Send + Sync>,
 }
 
-impl std::fmt::Debug for ApiServer {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for ApiServer {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("ApiServer").finish_non_exhaustive()
     }
 }
@@ -80,6 +83,11 @@ impl ApiServer {
     pub fn expect(&self, connections: usize) {
         (self.expect)(connections);
     }
+
+    /// Uses no connection again that there was at `sent`, when a request went out whose answer did not come.
+    pub(super) fn leave_idle(&self, sent: Instant) {
+        (self.leave_idle)(sent);
+    }
 }
 
 /// Connects by TCP, to the proxy where the kubeconfig or the environment wants one.
@@ -104,8 +112,29 @@ where
 {
     let connector = Spare::new(Negotiated::new(config, connector)?);
     let (spare, url) = (connector.clone(), config.cluster_url.clone());
-    let connector = connector.map_response(greedy);
-    let http: legacy::Client<_, KubeBody> = legacy::Builder::new(TokioExecutor::new())
+    let pool: Pool<_, KubeBody> = Pool::new(builder(), connector.map_response(greedy));
+    let service = ServiceBuilder::new()
+        .layer(config.base_uri_layer())
+        .option_layer(config.auth_layer()?)
+        .layer(config.extra_headers_layer()?)
+        .map_err(BoxError::from)
+        .service(Replay(pool.clone()))
+        .map_response(|response: Response<hyper::body::Incoming>| {
+            response.map(|body| Box::new(body.map_err(BoxError::from)) as Box<DynBody>)
+        });
+    let service = RetryAfter(service);
+    let client = ClientBuilder::new(service, config.default_namespace.clone()).build();
+    Ok(ApiServer {
+        client,
+        expect: Arc::new(move |connections| spare.expect(connections, &url)),
+        leave_idle: Arc::new(move |sent| pool.leave(sent)),
+    })
+}
+
+/// Returns how HTTP is spoken on a connection, and how long an idle one is kept.
+fn builder() -> legacy::Builder {
+    let mut builder = legacy::Builder::new(TokioExecutor::new());
+    builder
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(IDLE)
         .http1_max_buf_size(READ_BUFFER)
@@ -115,18 +144,6 @@ where
         .http2_max_frame_size(FRAME)
         .http2_max_send_buf_size(SEND_BUFFER)
         .http2_keep_alive_interval(PING)
-        .http2_keep_alive_timeout(PONG_DEADLINE)
-        .build(connector);
-    let service = ServiceBuilder::new()
-        .layer(config.base_uri_layer())
-        .option_layer(config.auth_layer()?)
-        .layer(config.extra_headers_layer()?)
-        .map_err(BoxError::from)
-        .service(Replay(http))
-        .map_response(|response: Response<hyper::body::Incoming>| {
-            response.map(|body| Box::new(body.map_err(BoxError::from)) as Box<DynBody>)
-        });
-    let service = RetryAfter(service);
-    let client = ClientBuilder::new(service, config.default_namespace.clone()).build();
-    Ok(ApiServer { client, expect: Arc::new(move |connections| spare.expect(connections, &url)) })
+        .http2_keep_alive_timeout(PONG_DEADLINE);
+    builder
 }

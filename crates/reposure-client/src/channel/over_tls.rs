@@ -11,11 +11,13 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
 };
 use reposure_oci::{Body, transport::BoxError};
+use tokio::time::Instant;
 use tower::{Service, ServiceExt as _, util::MapResponse};
 
 use super::{
     any_certificate,
     greedy::{Greedy, greedy},
+    pool::Pool,
 };
 
 /// How long an idle connection is kept: less than the surrogate keeps it.
@@ -33,7 +35,7 @@ pub(super) struct OverTls<C: Service<Uri>> {
     scheme: Scheme,
     /// What the URIs of requests name; a connector may have no use for it.
     authority: String,
-    client: legacy::Client<Connector<C>, Full<Bytes>>,
+    pool: Pool<Connector<C>, Full<Bytes>>,
 }
 
 impl<C> OverTls<C>
@@ -50,11 +52,10 @@ where
             .enable_http1()
             .wrap_connector(connector);
         let greedy: fn(_) -> _ = greedy;
-        let client = legacy::Builder::new(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE)
-            .build(connector.map_response(greedy));
-        Ok(Self { scheme: Scheme::HTTPS, authority, client })
+        let mut builder = legacy::Builder::new(TokioExecutor::new());
+        builder.pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE);
+        let pool = Pool::new(builder, connector.map_response(greedy));
+        Ok(Self { scheme: Scheme::HTTPS, authority, pool })
     }
 
     /// Returns connections without TLS.
@@ -62,11 +63,16 @@ where
         Self { scheme: Scheme::HTTP, ..self.clone() }
     }
 
+    /// Uses no connection again that there was at `sent`.
+    pub(super) fn leave_idle(&self, sent: Instant) {
+        self.pool.leave(sent);
+    }
+
     pub(super) async fn send(&self, request: Request<Bytes>) -> Result<Response<Body>, BoxError> {
         let (mut parts, body) = request.into_parts();
         let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
         parts.uri = format!("{}://{}{path}", self.scheme, self.authority).parse::<Uri>()?;
-        let response = self.client.request(Request::from_parts(parts, Full::new(body))).await?;
+        let response = self.pool.clone().oneshot(Request::from_parts(parts, Full::new(body))).await?;
         Ok(response.map(|body| body.map_err(BoxError::from).boxed_unsync()))
     }
 }
@@ -77,7 +83,7 @@ where
 {
     fn clone(&self) -> Self {
         let (scheme, authority) = (self.scheme.clone(), self.authority.clone());
-        Self { scheme, authority, client: self.client.clone() }
+        Self { scheme, authority, pool: self.pool.clone() }
     }
 }
 

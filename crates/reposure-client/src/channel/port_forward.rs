@@ -20,6 +20,7 @@ use futures::{FutureExt as _, future::BoxFuture};
 use http::{Request, Response, Uri};
 use hyper_util::rt::TokioIo;
 use reposure_oci::{Body, transport::BoxError};
+use tokio::time::Instant;
 use tower::Service;
 
 use super::{
@@ -71,6 +72,10 @@ impl Channel for PortForward {
     /// The stream ends in the pod's own network namespace, and is encrypted up to the node.
     fn unwrapped(&self) -> Option<Arc<dyn Channel>> {
         Some(Arc::new(Self(self.0.without_tls())))
+    }
+
+    fn leave_idle(&self, sent: Instant) {
+        self.0.leave_idle(sent);
     }
 
     fn send(&self, request: Request<Bytes>) -> BoxFuture<'_, Result<Response<Body>, ChannelError>> {

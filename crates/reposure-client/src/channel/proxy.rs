@@ -14,6 +14,7 @@ use http::{HeaderMap, HeaderValue, Request, Response, Uri, header::LOCATION};
 use http_body_util::BodyExt as _;
 use kube::client::Body as KubeBody;
 use reposure_oci::{Body, transport::BoxError};
+use tokio::time::Instant;
 
 use super::{ApiServer, Channel, ChannelError, Hop, segment::segment};
 
@@ -72,6 +73,10 @@ impl Channel for Proxy {
 
     fn clear(&self) -> Option<Arc<dyn Channel>> {
         Some(Arc::new(Self { prefix: self.clear_prefix.clone(), ..self.clone() }))
+    }
+
+    fn leave_idle(&self, sent: Instant) {
+        self.api_server.leave_idle(sent);
     }
 
     fn send(&self, request: Request<Bytes>) -> BoxFuture<'_, Result<Response<Body>, ChannelError>> {

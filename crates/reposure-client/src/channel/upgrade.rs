@@ -9,7 +9,7 @@ use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use kube::{client::Body as KubeBody, core::Status};
 use reposure_oci::{Body, transport};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_tungstenite::{WebSocketStream, tungstenite::protocol::Role};
 
 use super::{ApiServer, ChannelError, Hop, handshake::Handshake};
@@ -52,7 +52,12 @@ pub(super) async fn upgrade(
     path: &Arc<str>,
     protocols: &[&'static str],
 ) -> Result<(Socket, &'static str), UpgradeError> {
-    timeout(DEADLINE, asked(api_server, path, protocols)).await.map_err(|_| UpgradeError::Timeout)?
+    let sent = Instant::now();
+    let Ok(answer) = timeout(DEADLINE, asked(api_server, path, protocols)).await else {
+        api_server.leave_idle(sent);
+        return Err(UpgradeError::Timeout);
+    };
+    answer
 }
 
 async fn asked(

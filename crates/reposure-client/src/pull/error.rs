@@ -108,6 +108,11 @@ impl PullError {
         }
     }
 
+    /// Tells whether nothing came in time.
+    pub(super) const fn is_silence(&self) -> bool {
+        matches!(self, Self::Range { source, .. } if source.is_silence())
+    }
+
     /// Tells whether what came before this is as good as ever, and so worth being gone on with: the link, a login or the registry failed,
     /// and not the bytes or the disk.
     pub const fn leaves_good_bytes(&self) -> bool {

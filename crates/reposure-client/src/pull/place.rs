@@ -8,7 +8,7 @@ use std::{
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use http::StatusCode;
 use reposure_oci::{Body, Descriptor, ImageName, sink::Record};
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::Instant};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{
@@ -168,8 +168,11 @@ impl Fetch {
             if left.start == left.end {
                 return Ok(range);
             }
-            let before = left.start;
+            let (before, sent) = (left.start, Instant::now());
             let Err(error) = self.exchange(&mut left).await else { continue };
+            if error.is_silence() {
+                self.session.leave_idle(sent);
+            }
             if let Some(tickets) = &self.tickets {
                 tickets.close();
             }

@@ -114,6 +114,11 @@ impl SessionError {
         }
     }
 
+    /// Tells whether nothing came in time.
+    pub(crate) const fn is_silence(&self) -> bool {
+        matches!(self, Self::Timeout { .. })
+    }
+
     /// Returns how long the same request is to wait, if the API server or the registry said so.
     pub fn retry_after(&self) -> Option<Duration> {
         let seconds = match self {

@@ -89,7 +89,10 @@ impl Line {
         let began = Instant::now();
         let answered = match self.pace.wait(length, self.channel.send(request)).await {
             Ok(answered) => answered,
-            Err(waited) => return Err(SessionError::Timeout { path, waited }),
+            Err(waited) => {
+                self.channel.leave_idle(began);
+                return Err(SessionError::Timeout { path, waited });
+            }
         };
         let response = answered.map_err(|source| SessionError::Channel {
             channel: self.channel.name(),

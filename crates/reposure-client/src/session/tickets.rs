@@ -19,7 +19,7 @@ use reposure_parcel::{
     upload::Ticket,
     wire,
 };
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::{Answer, Session, SessionError, answer, line::ANSWER_DEADLINE, request};
 use crate::channel::Channel;
@@ -104,7 +104,11 @@ impl Tickets {
         }
         request.headers_mut().insert(wire::TICKET_HEADER, self.by_digest.get(digest)?.clone());
         request.headers_mut().insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        let sent = Instant::now();
         let answer = timeout(ANSWER_DEADLINE, self.channel.send(request)).await;
+        if answer.is_err() {
+            self.channel.leave_idle(sent);
+        }
         let answer = answer.ok().and_then(Result::ok).filter(|answer| {
             answer::is_of_surrogate(answer) && !answer.headers().contains_key(wire::PROBLEM_HEADER)
         });

@@ -23,10 +23,9 @@ use crate::{
     support::{Scene, image},
 };
 
-/// By when what was under way on a link that is half open goes on: it is known after 30 s, by HTTP/2 after 40 s.
+/// By when what was under way on a link that is half open, or leads nowhere, goes on: it is known after 30 to 40 s, and of what is idle at
+/// the same time.
 const FOUND_OUT: Duration = Duration::from_secs(75);
-/// By when what was swallowed goes on: some 36 s for a chunk, and 30 s for a connection that was idle meanwhile.
-const SWALLOWED: Duration = Duration::from_secs(110);
 /// A link on which 24 MiB take some seconds.
 const SLOW: Link = Link {
     round_trip: Duration::ZERO,
@@ -43,39 +42,34 @@ fn relay(scene: &Scene, link: Link) -> Arc<Relay> {
     Arc::new(Relay::start(address, link).unwrap())
 }
 
-/// Waits until so much has gone through a relay, lets it forget all connections that there are, and makes it as fast as it can be.
-async fn forget_after(relay: Arc<Relay>, bytes: u64) {
-    wait_for(&relay, bytes).await;
-    relay.forget();
+/// Waits until so much has gone through a relay, lets all connections die that there are, and makes it as fast as it can be.
+async fn let_die(relay: Arc<Relay>, die: fn(&Relay), after: u64) {
+    while relay.counts().up + relay.counts().down < after {
+        sleep(Duration::from_millis(5)).await;
+    }
+    die(&relay);
     relay.set(Link::default());
 }
 
-async fn wait_for(relay: &Relay, bytes: u64) {
-    while relay.counts().up + relay.counts().down < bytes {
-        sleep(Duration::from_millis(5)).await;
-    }
-}
-
-/// A balancer or a firewall that has forgotten a connection says nothing to anyone: bytes are not even acknowledged.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_push_goes_on_when_its_connections_are_half_open() {
+/// Pushes `mebibytes` over each channel, at so many bytes a second; some of them come before all connections die.
+async fn push_over_dying_connections(mebibytes: usize, before: u64, bandwidth: u64, die: fn(&Relay)) {
     let mut tasks = JoinSet::new();
     for channel in 0..3 {
         tasks.spawn(async move {
             let scene = Scene::new().await;
-            let layers = RandomImage::new(140 + channel as u64, 2, 12 << 20).unwrap();
+            let layers = RandomImage::new(140 + channel as u64, 2, mebibytes << 19).unwrap();
             let artifact = scene.open(scene.write_oci_archive(&layers)).await;
-            let relay = relay(&scene, SLOW);
+            let relay = relay(&scene, Link { bandwidth: Some(bandwidth), ..SLOW });
             let session = scene.sessions_through(&relay, Right::Push).await[channel].clone();
             let name = session.channel_name();
-            let forget = tokio::spawn(forget_after(relay.clone(), 8 << 20));
+            let died = tokio::spawn(let_die(relay.clone(), die, before << 20));
             let wanted = image("app:v1");
             let began = Instant::now();
             let pushed = push(session, &artifact, &wanted, PushOptions::default(), Progress::none());
             let pushed = timeout(FOUND_OUT, pushed).await;
-            pushed.unwrap_or_else(|_| panic!("{name}: it takes too long")).unwrap();
-            assert!(forget.is_finished(), "{name}: it ended before");
-            assert!(began.elapsed() > Duration::from_secs(20), "{name}: nothing was half open");
+            pushed.map_err(|_| format!("{name}: it takes too long")).unwrap().unwrap();
+            assert!(died.is_finished(), "{name}: it ended before");
+            assert!(began.elapsed() > Duration::from_secs(20), "{name}: nothing died");
             scene.assert_holds(&layers, "app", "v1");
         });
     }
@@ -84,8 +78,8 @@ async fn a_push_goes_on_when_its_connections_are_half_open() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_pull_goes_on_when_its_connections_are_half_open() {
+/// Pulls 24 MiB over each channel, of which some come before all connections die.
+async fn pull_over_dying_connections(die: fn(&Relay)) {
     let mut tasks = JoinSet::new();
     for channel in 0..3 {
         tasks.spawn(async move {
@@ -95,11 +89,11 @@ async fn a_pull_goes_on_when_its_connections_are_half_open() {
             let relay = relay(&scene, SLOW);
             let session = scene.sessions_through(&relay, Right::Pull).await[channel].clone();
             let name = session.channel_name();
-            let forget = tokio::spawn(forget_after(relay.clone(), 8 << 20));
+            let died = tokio::spawn(let_die(relay.clone(), die, 8 << 20));
             let pulled = pull::pull_into_file_over(&session, "app:v1", PullOptions::default());
             let pulled = timeout(FOUND_OUT, pulled).await;
-            let pulled = pulled.unwrap_or_else(|_| panic!("{name}: it takes too long")).unwrap();
-            assert!(forget.is_finished(), "{name}: it ended before");
+            let pulled = pulled.map_err(|_| format!("{name}: it takes too long")).unwrap().unwrap();
+            assert!(died.is_finished(), "{name}: it ended before");
             assert!(pulled == layers.blobs(), "{name}: other bytes");
         });
     }
@@ -108,38 +102,27 @@ async fn a_pull_goes_on_when_its_connections_are_half_open() {
     }
 }
 
+/// A balancer or a firewall that has forgotten a connection says nothing to anyone: bytes are not even acknowledged.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_push_goes_on_when_its_connections_are_half_open() {
+    push_over_dying_connections(24, 8, 2 << 20, Relay::forget).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pull_goes_on_when_its_connections_are_half_open() {
+    pull_over_dying_connections(Relay::forget).await;
+}
+
 /// What is sent to a middle box that has lost its other side is acknowledged, so that TCP sees nothing wrong. How long a chunk takes is known
 /// by then, since others have arrived.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_push_goes_on_when_its_connections_lead_nowhere() {
-    let mut tasks = JoinSet::new();
-    for channel in 0..3 {
-        tasks.spawn(async move {
-            let scene = Scene::new().await;
-            let layers = RandomImage::new(150 + channel as u64, 2, 24 << 20).unwrap();
-            let artifact = scene.open(scene.write_oci_archive(&layers)).await;
-            let relay = relay(&scene, Link { bandwidth: Some(8 << 20), ..SLOW });
-            let session = scene.sessions_through(&relay, Right::Push).await[channel].clone();
-            let name = session.channel_name();
-            let theirs = relay.clone();
-            let swallow = tokio::spawn(async move {
-                wait_for(&theirs, 36 << 20).await;
-                theirs.swallow();
-                theirs.set(Link::default());
-            });
-            let wanted = image("app:v1");
-            let began = Instant::now();
-            let pushed = push(session, &artifact, &wanted, PushOptions::default(), Progress::none());
-            let pushed = timeout(SWALLOWED, pushed).await;
-            pushed.unwrap_or_else(|_| panic!("{name}: it takes too long")).unwrap();
-            assert!(swallow.is_finished(), "{name}: it ended before");
-            assert!(began.elapsed() > Duration::from_secs(20), "{name}: nothing led nowhere");
-            scene.assert_holds(&layers, "app", "v1");
-        });
-    }
-    while let Some(done) = tasks.join_next().await {
-        done.expect("a push ends well");
-    }
+    push_over_dying_connections(48, 36, 8 << 20, Relay::swallow).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pull_goes_on_when_its_connections_lead_nowhere() {
+    pull_over_dying_connections(Relay::swallow).await;
 }
 
 /// What middle boxes cut is silent for 20 s. A slow registry is waited for by question and answer, and sessions say that they are there.
