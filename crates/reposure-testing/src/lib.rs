@@ -7,6 +7,7 @@
 mod any_certificate;
 pub mod api_server;
 mod forward_proxy;
+pub mod http2;
 mod middle_box;
 pub mod random;
 mod raw_server;

@@ -268,6 +268,7 @@ fn refused(error: OpenError) -> Result<Response<Body>, ChannelError> {
 
 #[cfg(test)]
 mod tests {
+    use reposure_testing::http2::{Frame, NO_SETTINGS, PREFACE, Windows};
     use tokio::io::AsyncWriteExt as _;
 
     use super::*;
@@ -336,65 +337,29 @@ mod tests {
 
     #[tokio::test]
     async fn a_session_that_nobody_needs_says_goodbye() {
-        /// See [RFC 9113, 6.8](https://www.rfc-editor.org/rfc/rfc9113#section-6.8).
-        const GOAWAY: u8 = 7;
         let (ours, mut theirs) = tokio::io::duplex(1 << 20);
         let session = speak(ours, PING, SILENCE).await.unwrap();
-        // Settings of no value, which it answers.
-        theirs.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0]).await.unwrap();
+        // Which it answers.
+        theirs.write_all(NO_SETTINGS).await.unwrap();
         tokio::time::sleep(Duration::from_millis(50)).await;
         drop(session);
         let mut said = Vec::new();
         timeout(Duration::from_secs(30), theirs.read_to_end(&mut said)).await.expect("it ends").unwrap();
         let (mut said, mut kinds) = (&said[PREFACE.len()..], Vec::new());
         while !said.is_empty() {
-            kinds.push(frame(&mut said).await.0);
+            kinds.push(Frame::read(&mut said).await.unwrap().kind);
         }
-        assert_eq!(kinds.last(), Some(&GOAWAY), "{kinds:?}");
-    }
-
-    /// What a client begins with.
-    const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-
-    /// Reads a frame: its kind, the number of its stream, and what is in it.
-    async fn frame(from: &mut (impl AsyncRead + Unpin)) -> (u8, u32, Vec<u8>) {
-        let mut head = [0; 9];
-        from.read_exact(&mut head).await.unwrap();
-        let [a, b, c, kind, _, stream @ ..] = head;
-        let mut content = vec![0; u32::from_be_bytes([0, a, b, c]) as usize];
-        from.read_exact(&mut content).await.unwrap();
-        (kind, u32::from_be_bytes(stream), content)
+        assert_eq!(kinds.last(), Some(&Frame::GOAWAY), "{kinds:?}");
     }
 
     /// With the usual ones a pull takes a round trip for every 64 KiB, or with hyper's own for every 2 MiB.
     #[tokio::test]
     async fn both_windows_of_what_comes_are_raised() {
-        /// See [RFC 9113, 6.5.2, 6.9 and 6.9.2](https://www.rfc-editor.org/rfc/rfc9113#section-6.5.2).
-        const SETTINGS: u8 = 4;
-        const WINDOW_UPDATE: u8 = 8;
-        const INITIAL_WINDOW_SIZE: [u8; 2] = [0, 4];
-        const USUAL: u32 = 65_535;
         let (ours, mut theirs) = tokio::io::duplex(1 << 20);
         let _session = speak(ours, PING, SILENCE).await.unwrap();
-        let said = async {
-            let mut preface = vec![0; PREFACE.len()];
-            theirs.read_exact(&mut preface).await.unwrap();
-            let (mut stream, mut connection) = (USUAL, USUAL);
-            while connection == USUAL {
-                match frame(&mut theirs).await {
-                    (SETTINGS, 0, settings) => {
-                        let setting = settings.chunks_exact(6).find(|pair| pair[..2] == INITIAL_WINDOW_SIZE);
-                        let size = setting.map(|pair| u32::from_be_bytes(pair[2..].try_into().unwrap()));
-                        stream = size.unwrap_or(stream);
-                    }
-                    (WINDOW_UPDATE, 0, more) => connection += u32::from_be_bytes(more.try_into().unwrap()),
-                    _ => {}
-                }
-            }
-            (stream, connection)
-        };
-        let windows =
-            timeout(Duration::from_secs(30), said).await.expect("the window of the connection is raised");
-        assert_eq!(windows, (16 << 20, 32 << 20));
+        theirs.read_exact(&mut [0; PREFACE.len()]).await.unwrap();
+        let windows = timeout(Duration::from_secs(30), Windows::read(&mut theirs)).await;
+        let windows = windows.expect("the window of the connection is raised").unwrap();
+        assert_eq!(windows, Windows { stream: 16 << 20, connection: 32 << 20 });
     }
 }

@@ -21,7 +21,10 @@ use reposure_parcel::{
     wire::{self, Right},
 };
 use reposure_surrogate::Surrogate;
-use reposure_testing::{MemoryRegistry, Options};
+use reposure_testing::{
+    MemoryRegistry, Options,
+    http2::{NO_SETTINGS, PREFACE, Windows},
+};
 use rustix::net::{RecvFlags, recv};
 use tempfile::TempDir;
 use tokio::{
@@ -155,47 +158,16 @@ async fn a_session_speaks_for_the_surrogate_with_every_right() {
     assert!(end(&mut child).await.success());
 }
 
-/// Reads a frame of HTTP/2: its kind, the number of its stream, and what is in it.
-async fn frame(from: &mut (impl AsyncRead + Unpin)) -> (u8, u32, Vec<u8>) {
-    let mut head = [0; 9];
-    from.read_exact(&mut head).await.unwrap();
-    let [a, b, c, kind, _, stream @ ..] = head;
-    let mut content = vec![0; u32::from_be_bytes([0, a, b, c]) as usize];
-    from.read_exact(&mut content).await.unwrap();
-    (kind, u32::from_be_bytes(stream), content)
-}
-
 /// With the usual ones a push takes a round trip for every 64 KiB, or with hyper's own for every MiB.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_raises_both_windows_of_what_comes() {
-    /// See [RFC 9113, 6.5.2, 6.9 and 6.9.2](https://www.rfc-editor.org/rfc/rfc9113#section-6.5.2).
-    const SETTINGS: u8 = 4;
-    const WINDOW_UPDATE: u8 = 8;
-    const INITIAL_WINDOW_SIZE: [u8; 2] = [0, 4];
-    const USUAL: u32 = 65_535;
     let stage = Stage::start().await;
     let mut child = stage.session();
     let (mut output, mut input) = (child.stdout.take().unwrap(), child.stdin.take().unwrap());
     greeted(&mut output).await;
-    // With settings of no value.
-    input.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
-    let said = async {
-        let (mut stream, mut connection) = (USUAL, USUAL);
-        while connection == USUAL {
-            match frame(&mut output).await {
-                (SETTINGS, 0, settings) => {
-                    let setting = settings.chunks_exact(6).find(|pair| pair[..2] == INITIAL_WINDOW_SIZE);
-                    let size = setting.map(|pair| u32::from_be_bytes(pair[2..].try_into().unwrap()));
-                    stream = size.unwrap_or(stream);
-                }
-                (WINDOW_UPDATE, 0, more) => connection += u32::from_be_bytes(more.try_into().unwrap()),
-                _ => {}
-            }
-        }
-        (stream, connection)
-    };
-    let windows = timeout(DEADLINE, said).await.expect("the window of the connection is raised");
-    assert_eq!(windows, (16 << 20, 32 << 20));
+    input.write_all(&[PREFACE, NO_SETTINGS].concat()).await.unwrap();
+    let windows = timeout(DEADLINE, Windows::read(&mut output)).await.expect("one is raised").unwrap();
+    assert_eq!(windows, Windows { stream: 16 << 20, connection: 32 << 20 });
 }
 
 /// It does nothing but wait then: each byte would be copied twice more.
