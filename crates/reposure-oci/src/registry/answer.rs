@@ -120,9 +120,10 @@ pub(crate) fn digest(headers: &HeaderMap) -> Option<Digest> {
     text_of(headers, &CONTENT_DIGEST)?.trim().parse().ok()
 }
 
-/// Checks `Docker-Content-Digest`, and tells whether there is one.
+/// Checks `Docker-Content-Digest`, and tells whether there is one that says something of the expected one: Distribution names the SHA-256
+/// of whatever it has stored under a digest of another algorithm.
 pub(crate) fn check_digest(headers: &HeaderMap, expected: &Digest) -> Result<bool, Failure> {
-    match digest(headers) {
+    match digest(headers).filter(|actual| actual.algorithm() == expected.algorithm()) {
         Some(actual) if actual == *expected => Ok(true),
         Some(actual) => Err(Failure::Digest { expected: expected.clone(), actual }),
         None => Ok(false),

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use http_body_util::BodyExt;
 use reposure_oci::{
-    Blob, Descriptor, Digest, DirectTransport, MediaType, MemoryBlob, RawManifest, Reference,
+    Algorithm, Blob, Descriptor, Digest, Digester, DirectTransport, MediaType, MemoryBlob, RawManifest,
+    Reference,
     referrer::fallback_tag,
     registry::{Client, ErrorCode, Mount, Stored, TagDeletion, UploadStrategy},
     transport::full,
@@ -36,6 +37,7 @@ impl Suite {
         self.blobs().await;
         self.uploads().await;
         self.mounts().await;
+        self.other_algorithm().await;
         self.manifests().await;
         self.lists().await;
         self.referrers().await;
@@ -130,6 +132,33 @@ impl Suite {
         ] {
             let Mount::Open(session) = mount else { panic!("mounted what is not there") };
             self.client.cancel_upload(session).await.unwrap();
+        }
+    }
+
+    /// Which Distribution takes, and names another digest of.
+    async fn other_algorithm(&self) {
+        let (from, to) = (self.name("a"), self.name("b"));
+        let strategies = [
+            UploadStrategy::Monolithic,
+            UploadStrategy::StreamPatch,
+            UploadStrategy::Resumable { chunk: CHUNK },
+        ];
+        for (number, strategy) in strategies.into_iter().enumerate() {
+            let size = (2 << 20) + 23 + number;
+            let bytes = self.blob(size).read_at(0, size).await.unwrap();
+            let mut digester = Digester::new(Algorithm::Sha512);
+            digester.update(&bytes);
+            let (digest, size) = (digester.finish(), bytes.len() as u64);
+            let descriptor = Descriptor::new(MediaType::OCTET_STREAM, digest.clone(), size);
+            let blob: Arc<dyn Blob> = Arc::new(MemoryBlob::new(descriptor, bytes.clone()));
+            let stored = self.client.store_blob(&from, &blob, &[], strategy).await.unwrap();
+            assert_eq!(stored, Stored::Sent(strategy));
+            assert_eq!(self.client.head_blob(&from, &digest).await.unwrap(), Some(size));
+            let read = self.client.read_blob(&from, blob.descriptor()).collect().await.unwrap();
+            assert_eq!(read.to_bytes(), bytes);
+            let sources = [from.clone()];
+            let stored = self.client.store_blob(&to, &blob, &sources, strategy).await.unwrap();
+            assert_eq!(stored, Stored::Mounted);
         }
     }
 
