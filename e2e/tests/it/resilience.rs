@@ -50,7 +50,9 @@ fn variable<T: FromStr>(name: &str) -> Option<T> {
 
 /// Pushes an image and pulls it back, over one of the channels.
 fn there_and_back(stage: &Stage, detour: &Detour, random: &mut StdRng, name: &str) -> Result<()> {
-    let sizes: Vec<usize> = (0..random.random_range(1..4)).map(|_| random.random_range(0..4 << 20)).collect();
+    // In one request each, or in some chunks.
+    let largest = [4 << 20, 4 << 20, 20 << 20].choose(random).copied().unwrap_or_default();
+    let sizes: Vec<usize> = (0..random.random_range(1..4)).map(|_| random.random_range(0..largest)).collect();
     let image = RandomImage::of_sizes(random.random(), &sizes)?;
     image.write_oci_archive("v1", File::create(stage.path("pushed.tar"))?)?;
     let channel = ["auto", "port-forward", "exec"].choose(random).copied().unwrap_or_default();

@@ -39,7 +39,9 @@ const DEADLINE: Duration = Duration::from_secs(300);
 const LONGEST: u64 = 5;
 /// Within how many of its first bytes a connection is cut: in a request's headers, in the first answer, in a chunk or a range, behind
 /// some of them.
-const WITHIN: [u64; 5] = [400, 4_000, 40_000, 400_000, 3_000_000];
+const WITHIN: [u64; 6] = [400, 4_000, 40_000, 400_000, 3_000_000, 20_000_000];
+/// How large layers are at most: each in one request, or in some chunks.
+const LARGEST: [usize; 3] = [2 << 20, 2 << 20, 20 << 20];
 /// How often is looked how many were cut.
 const POLL: Duration = Duration::from_millis(2);
 /// Parts of the paths that are asked for.
@@ -84,7 +86,8 @@ async fn run(mut random: StdRng, cuts: u64) {
 
 /// Pushes an image that cannot arrive, then lets it arrive, and pulls it back.
 async fn there_and_back(scene: &Scene, relay: &Arc<Relay>, random: &mut StdRng, number: usize) {
-    let sizes: Vec<usize> = (0..random.random_range(1..4)).map(|_| random.random_range(0..2 << 20)).collect();
+    let largest = *LARGEST.choose(random).unwrap();
+    let sizes: Vec<usize> = (0..random.random_range(1..4)).map(|_| random.random_range(0..largest)).collect();
     let layers = RandomImage::of_sizes(random.random(), &sizes).unwrap();
     let (path, repository) = (scene.path(&format!("{number}.tar")), format!("app{number}"));
     let name = format!("{repository}:v1");
@@ -92,19 +95,16 @@ async fn there_and_back(scene: &Scene, relay: &Arc<Relay>, random: &mut StdRng, 
     let artifact = scene.open(path.clone()).await;
     fs::remove_file(path).unwrap();
 
-    let breaking = break_link(scene, relay, random);
-    let session = session(scene, relay, random, Right::Push).await;
+    let (session, breaking) = breaking_session(scene, relay, random, Right::Push).await;
     in_vain(scene, random, session, &artifact, &layers, &repository).await;
     breaking.end().await;
 
-    let breaking = break_link(scene, relay, random);
-    let session = self::session(scene, relay, random, Right::Push).await;
+    let (session, breaking) = breaking_session(scene, relay, random, Right::Push).await;
     pushed(session, &artifact, &name).await.expect("a push survives a few cuts");
     scene.assert_holds(&layers, &repository, "v1");
     breaking.end().await;
 
-    let breaking = break_link(scene, relay, random);
-    let session = self::session(scene, relay, random, Right::Pull).await;
+    let (session, breaking) = breaking_session(scene, relay, random, Right::Pull).await;
     let options = PullOptions { range: 1 << 20, longest_range: 1 << 20, ..PullOptions::default() };
     let pulled = timeout(DEADLINE, pull::pull_into_file_over(&session, &name, options)).await;
     let pulled = pulled.expect("a pull ends").expect("a pull survives a few cuts");
@@ -144,6 +144,23 @@ async fn in_vain(
     assert!(pushed.is_err(), "a push without {refused} is no success");
     assert_eq!(scene.registry.manifest(repository, "v1"), None, "there is a tag");
     scene.registry.heal();
+}
+
+/// Opens a session over a link that breaks from its beginning, or, more often, from now on: what it has open is cut then.
+async fn breaking_session(
+    scene: &Scene,
+    relay: &Arc<Relay>,
+    random: &mut StdRng,
+    right: Right,
+) -> (Arc<Session>, Breaking) {
+    if random.random_ratio(1, 4) {
+        let breaking = break_link(scene, relay, random);
+        return (session(scene, relay, random, right).await, breaking);
+    }
+    let session = session(scene, relay, random, right).await;
+    let breaking = break_link(scene, relay, random);
+    relay.cut(Duration::ZERO);
+    (session, breaking)
 }
 
 /// Opens a session over one of the channels: over a link that breaks, not at once.
