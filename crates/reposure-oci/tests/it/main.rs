@@ -17,6 +17,7 @@ mod manifests;
 mod network;
 mod openshift;
 mod real;
+mod recall;
 mod referrers;
 mod remote;
 mod rotation;
