@@ -62,6 +62,12 @@ pub trait Transport: Send + Sync {
     fn url(&self, path: &str) -> String {
         path.into()
     }
+
+    /// Returns the registry's host (`host` or `host:port`), by which some registries' ways are known; by default the transport does
+    /// not know it.
+    fn host(&self) -> Option<&str> {
+        None
+    }
 }
 
 impl<T: Transport + ?Sized> Transport for std::sync::Arc<T> {
@@ -71,6 +77,10 @@ impl<T: Transport + ?Sized> Transport for std::sync::Arc<T> {
 
     fn url(&self, path: &str) -> String {
         (**self).url(path)
+    }
+
+    fn host(&self) -> Option<&str> {
+        (**self).host()
     }
 }
 

@@ -268,6 +268,11 @@ impl Error {
         }
     }
 
+    /// Tells whether to send a blob in another form would not help either.
+    pub(crate) fn is_final(&self) -> bool {
+        self.is_denied() || matches!(*self.failure, Failure::Source(_))
+    }
+
     /// Tells whether a tag may not be changed.
     pub fn is_immutable(&self) -> bool {
         matches!(&*self.failure, Failure::ImmutableTag(_))

@@ -32,14 +32,15 @@ pub struct PushOptions {
     pub preparations: usize,
     /// Another repository of the same registry, which blobs are mounted from where that is possible.
     pub mount_from: Option<RepositoryName>,
-    /// In which form blobs are sent first; by one request each by default. One that is too large for that goes in chunks.
-    pub strategy: UploadStrategy,
+    /// In which form blobs are sent first; by default as the registry is known to take them by its host, else by one request each.
+    /// By default, too, what a cut has left of a large blob goes in chunks where the registry tells how much of it came. One that is
+    /// too large for a request goes in chunks anyway.
+    pub strategy: Option<UploadStrategy>,
 }
 
 impl Default for PushOptions {
     fn default() -> Self {
-        let strategy = UploadStrategy::Monolithic;
-        Self { blobs: 4, pieces: PIECES, preparations: 2, mount_from: None, strategy }
+        Self { blobs: 4, pieces: PIECES, preparations: 2, mount_from: None, strategy: None }
     }
 }
 

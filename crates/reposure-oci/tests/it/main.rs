@@ -11,6 +11,7 @@ mod challenges;
 mod deletes;
 mod examples;
 mod fixture;
+mod forms;
 mod kinds;
 mod lists;
 mod manifests;
