@@ -4,6 +4,7 @@
 
 mod collect;
 mod exact;
+mod html;
 mod retry_after;
 mod stall;
 mod stretch;
@@ -19,6 +20,7 @@ use http_body_util::{BodyExt, Empty, Full, combinators::UnsyncBoxBody};
 pub(crate) use collect::{CollectError, collect};
 pub use exact::LengthError;
 pub(crate) use exact::exact;
+pub(crate) use html::is_html;
 pub use retry_after::retry_after;
 pub use stall::stalling;
 pub(crate) use stretch::stretch;

@@ -56,19 +56,28 @@ pub enum AuthError {
         status: StatusCode,
     },
     /// The realm's answer breaks off, or is over its limit.
-    #[error("cannot read the answer of the realm {realm}")]
+    #[error("cannot read the answer of the realm {realm}, whose status is {status}")]
     Read {
         /// The realm.
         realm: String,
+        /// The answer's status.
+        status: StatusCode,
         /// What happened.
         #[source]
         source: BoxError,
     },
     /// The realm's answer holds no token. What it holds is not shown.
-    #[error("the answer of the realm {realm} holds no token")]
+    #[error(
+        "the realm {realm} answers with status {status}, but {} holds no token",
+        if *.is_page { "with a web page, which" } else { "its answer" }
+    )]
     NoToken {
         /// The realm.
         realm: String,
+        /// The answer's status.
+        status: StatusCode,
+        /// Whether the answer is a page for people.
+        is_page: bool,
     },
 }
 
