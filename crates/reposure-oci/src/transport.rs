@@ -21,6 +21,7 @@ pub(crate) use collect::{CollectError, collect};
 pub use exact::LengthError;
 pub(crate) use exact::exact;
 pub(crate) use html::is_html;
+pub(crate) use retry_after::asked_again;
 pub use retry_after::retry_after;
 pub use stall::stalling;
 pub(crate) use stretch::stretch;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::StatusCode;
 
 use super::{realm::RealmRefusal, source::CredentialsError};
-use crate::transport::{BoxError, TransportError};
+use crate::transport::{BoxError, TransportError, asked_again};
 
 /// Why a registry could not be told who asks.
 #[derive(Debug, thiserror::Error)]
@@ -48,12 +48,14 @@ pub enum AuthError {
         status: StatusCode,
     },
     /// The realm answers with an error.
-    #[error("the realm {realm} answers with status {status}")]
+    #[error("the realm {realm} answers with status {status}{}", asked_again(*.retry_after))]
     Status {
         /// The realm.
         realm: String,
         /// The answer's status.
         status: StatusCode,
+        /// When to ask again.
+        retry_after: Option<Duration>,
     },
     /// The realm's answer breaks off, or is over its limit.
     #[error("cannot read the answer of the realm {realm}, whose status is {status}")]
@@ -96,6 +98,14 @@ impl AuthError {
             }
             Self::Timeout { .. } | Self::Read { .. } => true,
             _ => false,
+        }
+    }
+
+    /// Returns when the realm asks to be asked again.
+    pub const fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Status { retry_after, .. } => *retry_after,
+            _ => None,
         }
     }
 

@@ -123,7 +123,10 @@ impl Exchange<'_> {
             StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
                 return Err(AuthError::Denied { realm, status });
             }
-            _ => return Err(AuthError::Status { realm, status }),
+            _ => {
+                let retry_after = transport::retry_after(answer.headers());
+                return Err(AuthError::Status { realm, status, retry_after });
+            }
         }
         let (parts, body) = answer.into_parts();
         let body = match transport::collect(body, ANSWER_LIMIT).await {
