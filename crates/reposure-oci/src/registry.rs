@@ -26,6 +26,7 @@
 mod answer;
 mod blobs;
 mod call;
+mod chunks;
 mod client;
 mod code;
 mod delete;

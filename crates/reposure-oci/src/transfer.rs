@@ -14,7 +14,8 @@
 //! How far a transfer is comes as [`Event`]s of a channel.
 //!
 //! # Limits
-//! A blob goes by one request, or in chunks where a registry, or a proxy before it, takes no body of that size. What an image of a registry may hold is said at [`remote`](crate::remote).
+//! A blob goes by one request, or in chunks where a registry, or a proxy before it, takes no body of that size, and after a cut where
+//! the registry tells how much of it came. What an image of a registry may hold is said at [`remote`](crate::remote).
 //!
 //! # Examples
 //! ```no_run

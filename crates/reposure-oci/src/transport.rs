@@ -4,6 +4,7 @@
 
 mod collect;
 mod exact;
+mod html;
 mod retry_after;
 mod stall;
 mod stretch;
@@ -19,6 +20,8 @@ use http_body_util::{BodyExt, Empty, Full, combinators::UnsyncBoxBody};
 pub(crate) use collect::{CollectError, collect};
 pub use exact::LengthError;
 pub(crate) use exact::exact;
+pub(crate) use html::is_html;
+pub(crate) use retry_after::asked_again;
 pub use retry_after::retry_after;
 pub use stall::stalling;
 pub(crate) use stretch::stretch;
@@ -62,6 +65,12 @@ pub trait Transport: Send + Sync {
     fn url(&self, path: &str) -> String {
         path.into()
     }
+
+    /// Returns the registry's host (`host` or `host:port`), by which some registries' ways are known; by default the transport does
+    /// not know it.
+    fn host(&self) -> Option<&str> {
+        None
+    }
 }
 
 impl<T: Transport + ?Sized> Transport for std::sync::Arc<T> {
@@ -71,6 +80,10 @@ impl<T: Transport + ?Sized> Transport for std::sync::Arc<T> {
 
     fn url(&self, path: &str) -> String {
         (**self).url(path)
+    }
+
+    fn host(&self) -> Option<&str> {
+        (**self).host()
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::StatusCode;
 
 use super::{realm::RealmRefusal, source::CredentialsError};
-use crate::transport::{BoxError, TransportError};
+use crate::transport::{BoxError, TransportError, asked_again};
 
 /// Why a registry could not be told who asks.
 #[derive(Debug, thiserror::Error)]
@@ -48,27 +48,38 @@ pub enum AuthError {
         status: StatusCode,
     },
     /// The realm answers with an error.
-    #[error("the realm {realm} answers with status {status}")]
+    #[error("the realm {realm} answers with status {status}{}", asked_again(*.retry_after))]
     Status {
         /// The realm.
         realm: String,
         /// The answer's status.
         status: StatusCode,
+        /// When to ask again.
+        retry_after: Option<Duration>,
     },
     /// The realm's answer breaks off, or is over its limit.
-    #[error("cannot read the answer of the realm {realm}")]
+    #[error("cannot read the answer of the realm {realm}, whose status is {status}")]
     Read {
         /// The realm.
         realm: String,
+        /// The answer's status.
+        status: StatusCode,
         /// What happened.
         #[source]
         source: BoxError,
     },
     /// The realm's answer holds no token. What it holds is not shown.
-    #[error("the answer of the realm {realm} holds no token")]
+    #[error(
+        "the realm {realm} answers with status {status}, but {} holds no token",
+        if *.is_page { "with a web page, which" } else { "its answer" }
+    )]
     NoToken {
         /// The realm.
         realm: String,
+        /// The answer's status.
+        status: StatusCode,
+        /// Whether the answer is a page for people.
+        is_page: bool,
     },
 }
 
@@ -87,6 +98,14 @@ impl AuthError {
             }
             Self::Timeout { .. } | Self::Read { .. } => true,
             _ => false,
+        }
+    }
+
+    /// Returns when the realm asks to be asked again.
+    pub const fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Status { retry_after, .. } => *retry_after,
+            _ => None,
         }
     }
 

@@ -123,12 +123,19 @@ impl Exchange<'_> {
             StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
                 return Err(AuthError::Denied { realm, status });
             }
-            _ => return Err(AuthError::Status { realm, status }),
+            _ => {
+                let retry_after = transport::retry_after(answer.headers());
+                return Err(AuthError::Status { realm, status, retry_after });
+            }
         }
-        let body = transport::collect(answer.into_body(), ANSWER_LIMIT).await;
-        let body = body.map_err(|error| AuthError::Read { realm: self.name(), source: cause(error) })?;
+        let (parts, body) = answer.into_parts();
+        let body = match transport::collect(body, ANSWER_LIMIT).await {
+            Ok(body) => body,
+            Err(error) => return Err(AuthError::Read { realm, status, source: cause(error) }),
+        };
+        let is_page = transport::is_html(&parts.headers, &body);
         let answer = serde_json::from_slice(&body).ok();
-        answer.and_then(Answer::token).ok_or(AuthError::NoToken { realm })
+        answer.and_then(Answer::token).ok_or(AuthError::NoToken { realm, status, is_page })
     }
 
     /// Returns the realm without its query, which may hold anything.

@@ -198,4 +198,8 @@ impl Transport for DirectTransport {
     fn url(&self, path: &str) -> String {
         format!("{}{path}", self.endpoint)
     }
+
+    fn host(&self) -> Option<&str> {
+        Some(self.endpoint.host())
+    }
 }

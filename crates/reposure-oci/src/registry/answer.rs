@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     digest::Digest,
-    transport::{self, Body, CollectError, retry_after},
+    transport::{self, Body, CollectError, is_html, retry_after},
 };
 
 /// The digest of what was sent or stored.
@@ -79,11 +79,6 @@ fn errors(body: &[u8]) -> Vec<OciError> {
 /// Takes a web page for what it is: nothing of a registry's.
 pub(crate) fn refuse_html(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Result<(), Failure> {
     if is_html(headers, body) { Err(Failure::Html { status, title: title(body) }) } else { Ok(()) }
-}
-
-fn is_html(headers: &HeaderMap, body: &[u8]) -> bool {
-    let declared = text_of(headers, &header::CONTENT_TYPE).is_some_and(|kind| kind.starts_with("text/html"));
-    declared || body.trim_ascii_start().starts_with(b"<")
 }
 
 fn title(body: &[u8]) -> Option<String> {

@@ -10,7 +10,7 @@ use crate::{
     blob::BlobError,
     digest::Digest,
     manifest::ManifestError,
-    transport::{BoxError, TransportError},
+    transport::{BoxError, TransportError, asked_again},
 };
 
 /// From how many seconds on it is said how long an operation was tried: nobody has waited for less.
@@ -207,10 +207,7 @@ impl fmt::Display for Refusal {
         if self.is_full {
             formatter.write_str(", its disk is full")?;
         }
-        match self.retry_after {
-            Some(pause) => write!(formatter, ", to be asked again in {} s", pause.as_secs()),
-            None => Ok(()),
-        }
+        formatter.write_str(&asked_again(self.retry_after))
     }
 }
 
@@ -247,9 +244,20 @@ impl Error {
         self.refusal().is_some_and(|refusal| refusal.errors.iter().any(|error| error.code == *code))
     }
 
-    /// Returns when the registry asks to be asked again.
+    /// Returns why the registry could not be told who asks, if that is what failed.
+    fn auth_error(&self) -> Option<&AuthError> {
+        match &*self.failure {
+            Failure::Transport(error) => error.source.downcast_ref(),
+            _ => None,
+        }
+    }
+
+    /// Returns when the registry, or its realm, asks to be asked again.
     pub fn retry_after(&self) -> Option<Duration> {
-        self.refusal().and_then(|refusal| refusal.retry_after)
+        match self.refusal() {
+            Some(refusal) => refusal.retry_after,
+            None => self.auth_error()?.retry_after(),
+        }
     }
 
     /// Tells whether there is no such repository, manifest or blob.
@@ -263,9 +271,13 @@ impl Error {
             Failure::Refused(refusal) => {
                 matches!(refusal.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
             }
-            Failure::Transport(error) => error.source.downcast_ref().is_some_and(AuthError::is_denied),
-            _ => false,
+            _ => self.auth_error().is_some_and(AuthError::is_denied),
         }
+    }
+
+    /// Tells whether to send a blob in another form would not help either.
+    pub(crate) fn is_final(&self) -> bool {
+        self.is_denied() || matches!(*self.failure, Failure::Source(_))
     }
 
     /// Tells whether a tag may not be changed.

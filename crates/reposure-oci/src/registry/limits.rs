@@ -27,7 +27,8 @@ pub struct Limits {
     pub attempts: u32,
     /// The first pause between two tries; each one is twice as long as the one before, up to 5 s, give or take a half.
     pub pause: Duration,
-    /// How long all pauses of one call may take together. A `Retry-After` that is longer is not waited for.
+    /// How long all pauses of one call may take together. A `Retry-After` that is longer, of the registry or of its realm, is not
+    /// waited for.
     pub pauses: Duration,
     /// How long after its first try a call is tried again at most.
     pub patience: Duration,

@@ -1,6 +1,6 @@
 //! A blob's bytes on their way out of their source, checked.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::StreamExt;
 use http_body::Frame;
@@ -78,19 +78,43 @@ impl Check {
     }
 }
 
+/// The check of a body, which whoever goes on where the body was cut takes over.
+#[derive(Clone, Debug)]
+pub(crate) struct SharedCheck(Arc<Mutex<Option<Check>>>);
+
+impl SharedCheck {
+    pub(crate) fn new(check: Check) -> Self {
+        Self(Arc::new(Mutex::new(Some(check))))
+    }
+
+    /// Takes it from the body, which fails if it is still read: the connection that was cut may not have dropped it yet.
+    pub(crate) fn take(&self) -> Option<Check> {
+        self.lock().take()
+    }
+
+    /// Takes the next bytes of the body; none, and the check is another's.
+    fn next(&self, bytes: &[u8]) -> Option<Result<u64, BlobError>> {
+        self.lock().as_mut().map(|check| check.take(check.seen(), bytes))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Check>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// Returns a body of all of a blob. It fails before the last piece if `check` finds that the bytes are not what the blob's digest
 /// says, so that the registry never has all of them.
 pub(crate) fn body(
     blob: &Arc<dyn Blob>,
-    mut check: Check,
+    check: &SharedCheck,
     pieces: usize,
     watcher: Watcher,
     cause: &Cause,
 ) -> Body {
-    let (source, cause) = (blob.clone(), cause.clone());
+    let (source, check, cause) = (blob.clone(), check.clone(), cause.clone());
     let pieces = owned_pieces(blob.clone(), pieces).map(move |piece| {
         let bytes = piece.map_err(|error| cause.set(error))?;
-        let new = check.take(check.seen(), &bytes);
+        let new = check.next(&bytes).ok_or("the upload goes on without this body")?;
         let new = new.map_err(|error| cause.set(damaged(source.as_ref(), error)))?;
         watcher(Step::Sent(new));
         Ok(Frame::data(bytes))

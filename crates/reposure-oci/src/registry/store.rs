@@ -1,9 +1,6 @@
 //! A blob from a source into a repository: looked for, mounted, or sent, in the form that the registry takes.
 
-use std::{fmt, sync::Arc};
-
-use bytes::Bytes;
-use http::StatusCode;
+use std::{fmt, mem, sync::Arc};
 
 use super::{
     client::Client,
@@ -11,8 +8,8 @@ use super::{
     operation::{Action, Operation},
     proof::Proof,
     session::{Mount, Session},
-    source::{Cause, Check, body},
-    strategy::UploadStrategy,
+    source::{Cause, Check, SharedCheck, body},
+    strategy::{CHUNK, UploadStrategy},
 };
 use crate::{
     blob::{self, Blob, BlobError, PIECES, Verifier, damaged},
@@ -53,8 +50,8 @@ pub(crate) type Watcher = Arc<dyn Fn(Step) + Send + Sync>;
 pub(crate) struct Storing<'a> {
     /// The repositories that it may be mounted from.
     pub(crate) from: &'a [RepositoryName],
-    /// The form in which it is sent first.
-    pub(crate) strategy: UploadStrategy,
+    /// The form in which it is sent first; none for the one that the registry is known to take, and to go on in chunks after a cut.
+    pub(crate) strategy: Option<UploadStrategy>,
     /// How many pieces of the source are read at once.
     pub(crate) pieces: usize,
     /// Whether the registry checks digests too, where that may be asked.
@@ -92,8 +89,8 @@ impl<T: Transport> Client<T> {
         strategy: UploadStrategy,
     ) -> Result<Stored, Error> {
         let watcher: Watcher = Arc::new(drop);
-        self.store_blob_by(repository, blob, Storing { from, strategy, pieces: PIECES, proof: None, watcher })
-            .await
+        let storing = Storing { from, strategy: Some(strategy), pieces: PIECES, proof: None, watcher };
+        self.store_blob_by(repository, blob, storing).await
     }
 
     /// As [`Self::store_blob`].
@@ -106,21 +103,20 @@ impl<T: Transport> Client<T> {
         if self.has_blob(repository, blob.descriptor()).await? {
             return Ok(Stored::Existed);
         }
-        let strategy = storing.strategy;
         let upload = BlobUpload { client: self, repository, blob, storing };
         upload.check_empty()?;
         match upload.mount().await? {
             Mount::Mounted => Ok(Stored::Mounted),
-            Mount::Open(session) => upload.send(session, strategy).await.map(Stored::Sent),
+            Mount::Open(session) => upload.send(session).await.map(Stored::Sent),
         }
     }
 }
 
-struct BlobUpload<'a, T> {
-    client: &'a Client<T>,
-    repository: &'a RepositoryName,
-    blob: &'a Arc<dyn Blob>,
-    storing: Storing<'a>,
+pub(super) struct BlobUpload<'a, T> {
+    pub(super) client: &'a Client<T>,
+    pub(super) repository: &'a RepositoryName,
+    pub(super) blob: &'a Arc<dyn Blob>,
+    pub(super) storing: Storing<'a>,
 }
 
 impl<T: Transport> BlobUpload<'_, T> {
@@ -148,15 +144,24 @@ impl<T: Transport> BlobUpload<'_, T> {
         }
     }
 
-    async fn send(&self, session: Session, strategy: UploadStrategy) -> Result<UploadStrategy, Error> {
+    /// Returns the form in which the blob is sent first.
+    fn first_form(&self) -> UploadStrategy {
+        let known = || self.client.known_strategy().filter(|_| self.blob.descriptor().size > CHUNK);
+        self.storing.strategy.or_else(known).unwrap_or(UploadStrategy::Monolithic)
+    }
+
+    async fn send(&self, session: Session) -> Result<UploadStrategy, Error> {
+        let strategy = self.first_form();
         let sent = match strategy {
             UploadStrategy::Monolithic => return self.whole(Some(session)).await,
             UploadStrategy::StreamPatch => self.streamed(session.clone()).await,
-            UploadStrategy::Resumable { chunk } => self.chunked(session.clone(), chunk).await,
+            UploadStrategy::Resumable { chunk } => {
+                self.chunked(session.clone(), chunk, self.check(None)).await
+            }
         };
         match sent {
             Ok(()) => Ok(strategy),
-            Err(error) if error.is_denied() || matches!(*error.failure, Failure::Source(_)) => Err(error),
+            Err(error) if error.is_final() => Err(error),
             Err(error) => {
                 tracing::debug!(%error, cause = %error.failure, "the blob is sent by one PUT instead");
                 self.restart(problem(&error));
@@ -166,18 +171,18 @@ impl<T: Transport> BlobUpload<'_, T> {
         }
     }
 
-    /// Sends all by one PUT, again and again while that may help.
+    /// Sends all by one PUT, again and again while that may help, or goes on in chunks after the first cut.
     async fn whole(&self, mut session: Option<Session>) -> Result<UploadStrategy, Error> {
         let (digest, size) = (&self.blob.descriptor().digest, self.blob.descriptor().size);
-        let mut retry = self.client.retry();
+        let (mut retry, mut resumes) = (self.client.retry(), self.may_resume());
         let mut proof = self.storing.proof.filter(|_| Proof::is_worthwhile(digest, size));
         loop {
             let open = match session.take() {
                 Some(open) => open,
                 None => self.client.start_upload(self.repository).await?,
             };
-            let cause = Cause::default();
-            let body = self.body(proof, &cause);
+            let (cause, check) = (Cause::default(), SharedCheck::new(self.check(proof)));
+            let body = self.body(&check, &cause);
             let sending = self.client.finish_monolithic(open.clone(), digest, size, body);
             let sent = Proof::beside(proof, self.client, self.repository, sending).await;
             match self.or_cause(sent, &cause) {
@@ -191,14 +196,24 @@ impl<T: Transport> BlobUpload<'_, T> {
                     if proof.take().is_some() {
                         self.check_refused(&error).await?;
                     }
+                    let resumes = mem::take(&mut resumes);
+                    if resumes {
+                        // The PUT may have taken longer than anything is tried.
+                        retry = self.client.retry();
+                    }
                     retry.pause(error).await?;
+                    (self.storing.watcher)(Step::Failed(problem));
+                    // It may be the answer alone that was lost.
+                    if self.client.has_blob(self.repository, self.blob.descriptor()).await? {
+                        self.client.give_up(open).await;
+                        return Ok(UploadStrategy::Monolithic);
+                    }
+                    if resumes && Box::pin(self.resume(open.clone(), &check)).await? {
+                        return Ok(UploadStrategy::Resumable { chunk: CHUNK });
+                    }
                     self.client.give_up(open).await;
-                    self.restart(problem);
+                    (self.storing.watcher)(Step::Restarted);
                 }
-            }
-            // It may be the answer alone that was lost.
-            if self.client.has_blob(self.repository, self.blob.descriptor()).await? {
-                return Ok(UploadStrategy::Monolithic);
             }
         }
     }
@@ -208,7 +223,7 @@ impl<T: Transport> BlobUpload<'_, T> {
         for chunk in SMALL_CHUNKS.into_iter().filter(|chunk| *chunk < self.blob.descriptor().size) {
             self.restart(problem(&error));
             let session = self.client.start_upload(self.repository).await?;
-            match self.chunked(session.clone(), chunk).await {
+            match self.chunked(session.clone(), chunk, self.check(None)).await {
                 Ok(()) => return Ok(UploadStrategy::Resumable { chunk }),
                 Err(error) if matches!(*error.failure, Failure::Source(_)) => return Err(error),
                 Err(again) => {
@@ -228,7 +243,8 @@ impl<T: Transport> BlobUpload<'_, T> {
     async fn streamed(&self, mut session: Session) -> Result<(), Error> {
         let (digest, size) = (&self.blob.descriptor().digest, self.blob.descriptor().size);
         let cause = Cause::default();
-        let sent = self.client.patch_stream(&mut session, self.body(None, &cause)).await;
+        let body = self.body(&SharedCheck::new(self.check(None)), &cause);
+        let sent = self.client.patch_stream(&mut session, body).await;
         self.or_cause(sent, &cause)?;
         self.client.finish_upload(session, digest, size).await.map(drop)
     }
@@ -253,9 +269,12 @@ impl<T: Transport> BlobUpload<'_, T> {
         }
     }
 
-    fn body(&self, proof: Option<&Proof>, cause: &Cause) -> Body {
+    fn check(&self, proof: Option<&Proof>) -> Check {
         let blob = self.blob.descriptor();
-        let check = proof.map_or_else(|| Check::new(blob), |proof| Check::until(blob, proof.clone()));
+        proof.map_or_else(|| Check::new(blob), |proof| Check::until(blob, proof.clone()))
+    }
+
+    fn body(&self, check: &SharedCheck, cause: &Cause) -> Body {
         body(self.blob, check, self.storing.pieces, self.storing.watcher.clone(), cause)
     }
 
@@ -264,56 +283,12 @@ impl<T: Transport> BlobUpload<'_, T> {
         cause.take().map_or(sent, |source| Err(self.error(Failure::Source(source))))
     }
 
-    /// Sends chunks, and goes on where the registry is after one that was cut.
-    async fn chunked(&self, mut session: Session, chunk: u64) -> Result<(), Error> {
-        let (digest, size) = (&self.blob.descriptor().digest, self.blob.descriptor().size);
-        let chunk = chunk.max(session.smallest_chunk().unwrap_or(0)).max(1);
-        let (mut retry, mut check) = (self.client.retry(), Check::new(self.blob.descriptor()));
-        while session.offset() < size {
-            let start = session.offset();
-            let bytes = self.read(start, chunk.min(size - start), &mut check).await?;
-            match self.client.patch_chunk(&mut session, bytes).await {
-                Ok(()) => retry = self.client.retry(),
-                // Out of order: an answer was lost, and the registry is further than it is known here.
-                Err(error) if error.status() == Some(StatusCode::RANGE_NOT_SATISFIABLE) => {
-                    if self.client.upload_status(&mut session).await? <= start {
-                        return Err(error);
-                    }
-                }
-                Err(error) => {
-                    let problem = problem(&error);
-                    retry.pause(error).await?;
-                    (self.storing.watcher)(Step::Failed(problem));
-                    self.client.upload_status(&mut session).await?;
-                }
-            }
-            // What comes next is checked only if nothing is left out.
-            if session.offset() > check.seen() {
-                return Err(self.error(Failure::Received { sent: check.seen(), received: session.offset() }));
-            }
-        }
-        self.client.finish_upload(session, digest, size).await.map(drop)
-    }
-
-    /// Reads a chunk, and checks what was not read before.
-    async fn read(&self, offset: u64, length: u64, check: &mut Check) -> Result<Bytes, Error> {
-        // A chunk is held in memory, so it is shorter than that.
-        let length = usize::try_from(length).unwrap_or(usize::MAX);
-        let read = self.blob.read_at(offset, length).await;
-        let bytes = read.map_err(|source| self.error(Failure::Source(source)))?;
-        let checked = check.take(offset, &bytes);
-        let new =
-            checked.map_err(|source| self.error(Failure::Source(damaged(self.blob.as_ref(), source))))?;
-        (self.storing.watcher)(Step::Sent(new));
-        Ok(bytes)
-    }
-
-    fn error(&self, failure: Failure) -> Error {
+    pub(super) fn error(&self, failure: Failure) -> Error {
         let operation = Operation::on(Action::Upload, self.repository, &self.blob.descriptor().digest);
         Error::new(&operation, failure)
     }
 }
 
-fn problem(error: &Error) -> String {
+pub(super) fn problem(error: &Error) -> String {
     format!("{error}: {}", error.failure)
 }

@@ -49,10 +49,17 @@ impl UploadStrategy {
 }
 
 impl<T: Transport> Client<T> {
+    /// Returns what the registry takes, where it is known by its host.
+    pub(crate) fn known_strategy(&self) -> Option<UploadStrategy> {
+        self.transport().host().and_then(UploadStrategy::of_host)
+    }
+
     /// Finds out in which form blobs are sent best, by opening an upload and giving it up.
     ///
     /// A registry that tells how far an upload is, without the state that it put into its place, can tell it after a cut too:
     /// Distribution from version 3, Zot, Gitea. Where it does not, as Distribution 2.8, a blob goes by one PUT.
+    ///
+    /// [`push`](crate::transfer::push) need not ask: it begins with one PUT, and asks about the very upload that was cut.
     ///
     /// # Errors
     /// When no upload can be opened.

@@ -5,6 +5,8 @@
 //! digest and size goes by one PUT: that is what every registry takes. One whose digest is known only at its end goes by one
 //! PATCH without a length, as docker sends it. Chunks are for registries that are known to take them.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, header};
 
@@ -24,6 +26,11 @@ use crate::{
     name::RepositoryName,
     transport::{self, Body, Transport},
 };
+
+/// The pause between two questions how far an upload is that was cut: Distribution writes 4 MiB at a time.
+const PAUSE: Duration = Duration::from_millis(250);
+/// How often it is asked at most: within the silence that middle boxes bear.
+const QUESTIONS: usize = 12;
 
 const OCTET_STREAM: &str = "application/octet-stream";
 
@@ -207,6 +214,27 @@ impl<T: Transport> Client<T> {
             .expect(&[StatusCode::NO_CONTENT, StatusCode::OK]);
         let answer = self.call(&call, ERROR_BODY).await?;
         session.recover(&call.path, answer.headers()).map_err(|failure| call.error(failure))
+    }
+
+    /// As [`Self::upload_status`], after a request that was cut just now: asks until the registry says the same twice, for some
+    /// seconds at most, since it may still be storing bytes of that request.
+    ///
+    /// # Errors
+    /// As [`Self::upload_status`].
+    ///
+    /// # Cancel safety
+    /// As [`Self::upload_status`].
+    pub async fn settled_upload_status(&self, session: &mut Session) -> Result<u64, Error> {
+        let mut before = self.upload_status(session).await?;
+        for _ in 1..QUESTIONS {
+            tokio::time::sleep(PAUSE).await;
+            let now = self.upload_status(session).await?;
+            if now == before {
+                break;
+            }
+            before = now;
+        }
+        Ok(before)
     }
 
     /// Gives an upload up. One that is forgotten already is no error.

@@ -7,7 +7,7 @@ use tokio::{sync::Semaphore, task::JoinSet};
 use super::{
     error::PushError,
     nodes::{of_two_sizes, parts, walk},
-    progress::{Event, Progress},
+    progress::{Event, How, Progress},
     upload,
 };
 use crate::{
@@ -32,14 +32,15 @@ pub struct PushOptions {
     pub preparations: usize,
     /// Another repository of the same registry, which blobs are mounted from where that is possible.
     pub mount_from: Option<RepositoryName>,
-    /// In which form blobs are sent first; by one request each by default. One that is too large for that goes in chunks.
-    pub strategy: UploadStrategy,
+    /// In which form blobs are sent first; by default as the registry is known to take them by its host, else by one request each.
+    /// By default, too, what a cut has left of a large blob goes in chunks where the registry tells how much of it came. One that is
+    /// too large for a request goes in chunks anyway.
+    pub strategy: Option<UploadStrategy>,
 }
 
 impl Default for PushOptions {
     fn default() -> Self {
-        let strategy = UploadStrategy::Monolithic;
-        Self { blobs: 4, pieces: PIECES, preparations: 2, mount_from: None, strategy }
+        Self { blobs: 4, pieces: PIECES, preparations: 2, mount_from: None, strategy: None }
     }
 }
 
@@ -57,7 +58,7 @@ pub(super) struct Context<T> {
 
 /// Pushes `artifact` under `name`, and returns the digest of its manifest once the registry has confirmed it.
 ///
-/// What the registry has is not sent. Blobs go first, several at once, each as [`Client::store_blob`] sends it; then the manifests,
+/// What the registry has is not sent, and not compressed either where the source remembers what it became. Blobs go first, several at once, each as [`Client::store_blob`] sends it; then the manifests,
 /// children before their index. What fails on the way is tried again as the client's limits say.
 ///
 /// Each blob is checked against its digest on its way: here, or, when it is large, by the registry alone, once that has
@@ -111,6 +112,10 @@ async fn store<T: Transport>(
     context.progress.send(Event::Began { part: number, label: part.label(), size });
     let blob = if let Some(blob) = ready {
         blob
+    } else if let Some(size) = recall(&context, part.as_ref()).await? {
+        context.progress.send(Event::Sized { part: number, size });
+        context.progress.send(Event::Finished { part: number, how: How::Existed });
+        return Ok(());
     } else {
         let _permit = context.preparations.acquire().await;
         let blob = part.prepare().await.map_err(|source| PushError::Source { part: part.label(), source })?;
@@ -121,6 +126,24 @@ async fn store<T: Transport>(
     let how = upload::store(&context, number, &blob).await?;
     context.progress.send(Event::Finished { part: number, how });
     Ok(())
+}
+
+/// Settles a part whose blob is remembered from an earlier push, if the registry confirms it; returns its size in bytes then.
+async fn recall<T: Transport>(context: &Context<T>, part: &dyn Layer) -> Result<Option<u64>, PushError> {
+    let remembered = {
+        let _permit = context.preparations.acquire().await;
+        part.remembered().await.map_err(|source| PushError::Source { part: part.label(), source })?
+    };
+    let Some(blob) = remembered else { return Ok(None) };
+    match context.client.has_blob(&context.repository, &blob).await {
+        Ok(true) => {
+            let size = blob.size;
+            part.settle(blob);
+            Ok(Some(size))
+        }
+        // What cannot be asked now, or is there in another size, is asked for again once the blob is made.
+        Ok(false) | Err(_) => Ok(None),
+    }
 }
 
 /// Puts the manifests, children first; the last one is the root, which gets the name and whose digest is returned.

@@ -17,6 +17,11 @@ pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     Some(wait.min(LONGEST))
 }
 
+/// Says in an error when to ask again, if that was said.
+pub(crate) fn asked_again(wait: Option<Duration>) -> String {
+    wait.map(|wait| format!(", to be asked again in {} s", wait.as_secs())).unwrap_or_default()
+}
+
 /// Returns how long it takes from `now` until a date, from our own clock's time on where that is none.
 fn until(date: &str, now: Option<&str>) -> Option<Duration> {
     let now = now.and_then(|now| httpdate::parse_http_date(now).ok()).unwrap_or_else(SystemTime::now);

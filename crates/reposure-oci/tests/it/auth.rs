@@ -1,6 +1,9 @@
 //! Credentials.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use http::Method;
 use reposure_oci::{
@@ -209,6 +212,30 @@ async fn a_realm_that_fails_is_told() {
         let error = fixture.client.ping().await.unwrap_err();
         assert_eq!(error.is_transient(), transient, "{error:?}");
         assert!(!error.is_denied());
+    }
+}
+
+#[tokio::test]
+async fn a_realm_is_asked_again_when_it_says_so() {
+    let identity = Credentials::IdentityToken { username: "ann".into(), token: "identity".into() };
+    for (method, credentials) in [(Method::GET, basic()), (Method::POST, identity)] {
+        let fixture = fixture(Auth::bearer(users()), credentials).await;
+        let is_asked = || fixture.registry.count(&method, "/token");
+        let busy = |seconds| Injection::next(method.clone(), "/token", Fault::retry_after(429, seconds));
+        fixture.registry.inject(busy(1));
+        let begun = Instant::now();
+        fixture.client.ping().await.unwrap();
+        assert!(begun.elapsed() >= Duration::from_secs(1));
+        assert_eq!(is_asked(), 2);
+
+        fixture.registry.revoke_tokens();
+        fixture.registry.inject(busy(3600));
+        let error = fixture.client.ping().await.unwrap_err();
+        assert!(error.is_transient() && error.operation.tries == 1);
+        assert_eq!(error.retry_after(), Some(Duration::from_secs(3600)));
+        let told = auth_error(&error).to_string();
+        assert!(told.ends_with("429 Too Many Requests, to be asked again in 3600 s"), "{told}");
+        assert_eq!(is_asked(), 3);
     }
 }
 

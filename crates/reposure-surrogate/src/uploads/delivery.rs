@@ -20,7 +20,6 @@ use super::{
     form::{Form, Forms},
     pool::SEGMENT,
     prepared::Prepared,
-    resume,
     upload::Upload,
 };
 use crate::{
@@ -205,7 +204,7 @@ pub(super) async fn cancelled(registry: &Client, mut session: Session) {
     let mut done = registry.cancel_upload(session.clone()).await;
     // Distribution 3 deletes no upload by an address that does not say how much of it there is, and of a request that was cut nobody has
     // been told. What stays there would keep a full disk full for a week.
-    if done.is_err() && resume::settled(registry, &mut session).await.is_ok() {
+    if done.is_err() && registry.settled_upload_status(&mut session).await.is_ok() {
         done = registry.cancel_upload(session).await;
     }
     if let Err(error) = done {

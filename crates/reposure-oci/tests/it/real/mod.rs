@@ -2,6 +2,7 @@
 //!
 //! One suite of all operations, run with each way to come in.
 
+mod cuts;
 mod process;
 mod suite;
 mod token;
@@ -24,8 +25,17 @@ use token::TokenServer;
 const HTPASSWD: &str = "ann:$2b$04$abcdefghijklmnopqrstuuppZFpU9n.F.R29ic//YRPBUgRHbgy9m\n";
 
 fn client(registry: &Registry, change: impl FnOnce(&mut DirectOptions)) -> Client<DirectTransport> {
+    client_at(&registry.host(), registry, change)
+}
+
+/// Makes a client of a registry that is reached by another address.
+fn client_at(
+    host: &str,
+    registry: &Registry,
+    change: impl FnOnce(&mut DirectOptions),
+) -> Client<DirectTransport> {
     let scheme = if registry.authority().is_some() { Scheme::Https } else { Scheme::Http };
-    let mut options = DirectOptions::new(Endpoint::new(scheme, &registry.host()).unwrap());
+    let mut options = DirectOptions::new(Endpoint::new(scheme, host).unwrap());
     if let Some(pem) = registry.authority() {
         options.trust = TrustAnchors::Pem(pem.into());
     }
@@ -86,6 +96,11 @@ async fn client_certificates(version: Version) {
     Suite::new(version, client).run().await;
 }
 
+async fn cuts(version: Version) {
+    let registry = Registry::start(version, Settings::default()).await;
+    cuts::run(version, &registry).await;
+}
+
 macro_rules! with_each {
     ($($name:ident)*) => {
         mod distribution_2 {
@@ -104,4 +119,4 @@ macro_rules! with_each {
     };
 }
 
-with_each! { open htpasswd tokens tls client_certificates }
+with_each! { open htpasswd tokens tls client_certificates cuts }
