@@ -86,13 +86,8 @@ impl<T: Transport> Client<T> {
     }
 
     /// Gives an upload up; one that cannot be is forgotten by the registry in time.
-    pub(crate) async fn give_up(&self, mut session: Session) {
-        let mut done = self.cancel_upload(session.clone()).await;
-        // Distribution 3 deletes no upload by an address that does not say how much of it there is.
-        if done.is_err() && self.upload_status(&mut session).await.is_ok() {
-            done = self.cancel_upload(session).await;
-        }
-        if let Err(error) = done {
+    pub(crate) async fn give_up(&self, session: Session) {
+        if let Err(error) = self.cancel_upload(session).await {
             tracing::debug!(%error, cause = %error.failure, "an upload stays open");
         }
     }

@@ -239,12 +239,26 @@ impl<T: Transport> Client<T> {
 
     /// Gives an upload up. One that is forgotten already is no error.
     ///
+    /// Distribution 3 deletes no upload by an address that does not say how much of it there is, and of a request that was cut nobody has
+    /// been told. So it is asked for the address then; what stays there would keep a full disk full for a week.
+    ///
     /// # Errors
     /// When the registry refuses, as Distribution does to those who may not delete.
     ///
     /// # Cancel safety
     /// The upload may have been given up.
-    pub async fn cancel_upload(&self, session: Session) -> Result<(), Error> {
+    pub async fn cancel_upload(&self, mut session: Session) -> Result<(), Error> {
+        let refused = match self.delete_upload(&session).await {
+            Err(error) if error.status().is_some() && !error.is_denied() => error,
+            done => return done,
+        };
+        match self.settled_upload_status(&mut session).await {
+            Ok(_) => self.delete_upload(&session).await,
+            Err(_) => Err(refused),
+        }
+    }
+
+    async fn delete_upload(&self, session: &Session) -> Result<(), Error> {
         let operation = Operation::of(Action::CancelUpload, session.repository());
         let call = Call::new(operation, Method::DELETE, session.path().into())
             .scopes(Scopes::delete(session.repository()))

@@ -200,14 +200,8 @@ pub(super) fn cancel(registry: Client, session: Session) {
 }
 
 /// Cancels an upload at the registry, within the deadline of its client.
-pub(super) async fn cancelled(registry: &Client, mut session: Session) {
-    let mut done = registry.cancel_upload(session.clone()).await;
-    // Distribution 3 deletes no upload by an address that does not say how much of it there is, and of a request that was cut nobody has
-    // been told. What stays there would keep a full disk full for a week.
-    if done.is_err() && registry.settled_upload_status(&mut session).await.is_ok() {
-        done = registry.cancel_upload(session).await;
-    }
-    if let Err(error) = done {
+pub(super) async fn cancelled(registry: &Client, session: Session) {
+    if let Err(error) = registry.cancel_upload(session).await {
         tracing::debug!(error = answer::chain(&error), "an upload stays open at the registry");
     }
 }
