@@ -6,6 +6,8 @@ use anyhow::{Result, ensure};
 use reposure_e2e::{Output, Run, Stage};
 use serde_json::Value;
 
+use crate::standalone::CREATE;
+
 /// The channels that a grant opens.
 const GRANTED: [&str; 2] = ["proxy", "port-forward"];
 /// The exit code of a right that is missing.
@@ -96,6 +98,35 @@ fn an_editor_can_push_in_his_namespace_and_neither_grant_nor_reach_into_another(
             let refused = here(stage.reposure(args))?;
             ensure!(refused.code == DENIED, "{args:?} in another namespace: {refused}");
         }
+        Ok(())
+    })
+}
+
+/// Whoever reaches a registry can make a surrogate of his own for it, and is let in by its password alone.
+#[test]
+fn a_password_keeps_out_who_reaches_the_registry_from_another_namespace() -> Result<()> {
+    Stage::play_bare("walled", |stage| {
+        let install = ["simple", "install", "--authorization", "--ephemeral", "--wait", "--timeout=2m"];
+        stage.reposure(&install).ok()?;
+        stage.reposure(&CREATE).args(stage.environment.image_args()).ok()?;
+        let elsewhere = Stage::new("outsiders")?;
+        fs::write(elsewhere.path("file"), "content")?;
+        let tenant = User::create(&elsewhere, "tenant")?;
+        tenant.bind("edit")?;
+        let host = format!("--host=reposure-simple.{}.svc:5000", stage.namespace);
+        let create = ["registry", "create", "theirs", "--standalone", "--scheme=http", &host];
+        let image = elsewhere.environment.image_args();
+        elsewhere.until("the tenant is an editor, and has a surrogate", || {
+            Ok(tenant.reposure(&create).args(image.clone()).output()?.code == Some(0))
+        })?;
+        let push = ["image", "push", "theirs", "app", "file"];
+        elsewhere.until("the surrogate answers, and the registry refuses", || {
+            let refused = tenant.reposure(&push).output()?;
+            ensure!(refused.code != Some(0), "it was let in without a password: {refused}");
+            Ok(refused.code == DENIED && refused.stderr.contains("401"))
+        })?;
+        tenant.is_denied(&["image", "list", "theirs"])?;
+        ensure!(stage.reposure(&["image", "list", "default"]).ok()?.text().is_empty(), "something arrived");
         Ok(())
     })
 }
