@@ -2,6 +2,7 @@
 
 mod host;
 mod install;
+mod installed;
 mod logs;
 mod shell;
 mod uninstall;
@@ -10,6 +11,8 @@ use anyhow::Result;
 use clap::Subcommand;
 
 use crate::context::Context;
+
+pub(crate) use installed::Installed;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum SimpleCommand {

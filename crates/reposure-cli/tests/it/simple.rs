@@ -99,6 +99,37 @@ fn another_issuer_takes_the_place_of_the_authority_that_was_made() {
     assert!(scene.is_there(&object(own[0])));
 }
 
+#[test]
+fn what_was_secured_or_kept_elsewhere_stays_so_unless_it_is_said() {
+    let scene = Scene::new();
+    let volumes = || {
+        let deployment = scene.api_server.object("/apis/apps/v1/namespaces/team/deployments/reposure-simple");
+        let volumes = deployment.unwrap()["spec"]["template"]["spec"]["volumes"].clone();
+        let names =
+            volumes.as_array().unwrap().iter().map(|volume| volume["name"].as_str().unwrap().to_owned());
+        names.collect::<Vec<_>>()
+    };
+    scene.install(&["--authentication", "--authorization"]);
+    assert_eq!(volumes(), ["data", "config", "tls", "htpasswd"]);
+    let again = scene.environment.run(&["simple", "install", "--ephemeral", "-k", "config"]);
+    assert_eq!(again.code, 0, "{again}");
+    assert!(again.stderr.contains("goes on to serve TLS; --authentication=false ends that"), "{again}");
+    assert_eq!(volumes(), ["data", "config", "tls", "htpasswd"]);
+    scene.install(&["--authentication=false"]);
+    assert_eq!(volumes(), ["data", "config", "htpasswd"]);
+    scene.install(&["--authorization=false"]);
+    assert_eq!(volumes(), ["data", "config"]);
+    insta::assert_snapshot!(scene.environment.run(&["simple", "install", "-k", "config"]), @r"
+    [7]
+    error: the simple registry keeps its images in its pod, and a volume would have none of them
+      try: --ephemeral, as before, or --size for a volume
+    ");
+    let moved = scene.environment.run(&["simple", "install", "--size=1Gi", "-k", "config"]);
+    assert_eq!(moved.code, 0, "{moved}");
+    let again = scene.environment.run(&["simple", "install", "-k", "config"]);
+    assert_eq!(again.code, 0, "a volume is what is meant: {again}");
+}
+
 const CORE: &str = "/api/v1/namespaces/team";
 
 /// What is kept of an earlier version is what signs uploads that are under way.

@@ -13,7 +13,13 @@ use crate::{
     args::{WaitArgs, parse_bucket, parse_issuer},
     commands::{operator::by_hand, report, rollout},
     context::Context,
+    exit::{Failure, Kind},
 };
+
+use super::{Installed as Before, installed::Place};
+
+/// The size of the volume, where none is said.
+const SIZE: &str = "10Gi";
 
 /// Install a simple registry in the cluster: CNCF Distribution
 #[derive(Debug, Args)]
@@ -37,9 +43,9 @@ pub(crate) struct InstallArgs {
     /// The image of the gate, which stands before the registry where there is TLS or a password, instead of the one of this version at --registry
     #[arg(long, value_name = "IMAGE")]
     gate_image: Option<String>,
-    /// The size of the volume for images
-    #[arg(long, value_name = "SIZE", default_value = "10Gi")]
-    size: String,
+    /// The size of the volume for images, 10Gi by default
+    #[arg(long, value_name = "SIZE")]
+    size: Option<String>,
     /// The storage class of the volume, instead of the cluster's default
     #[arg(long, value_name = "NAME")]
     storage_class: Option<String>,
@@ -71,18 +77,19 @@ pub(crate) struct InstallArgs {
     /// Serve TLS, with a certificate that is made here unless the Secret reposure-simple-authentication holds one of yours
     ///
     /// It is signed by an authority of its own, or made by cert-manager where that is there. The operator renews it, if there is one here and you may let it; calling this again
-    /// renews it too.
-    #[arg(long, short = 'a')]
-    authentication: bool,
+    /// renews it too. A registry that serves TLS goes on to, unless this is false.
+    #[arg(long, short = 'a', value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    authentication: Option<bool>,
     /// Have cert-manager make the certificate by this issuer, NAME or ClusterIssuer/NAME; `none`, by an authority of its own even where cert-manager is there
     #[arg(long, value_name = "ISSUER", value_parser = parse_issuer, requires = "authentication")]
     issuer: Option<IssuerChoice>,
     /// Ask for a password: one of those in the Secret reposure-simple-htpasswd, hashed with bcrypt, which is made if there is none
     ///
     /// Whom its key htpasswd names may do everything, whom htpasswd-pull names may but pull. Where there is no such Secret, a user is made who may do everything and whose
-    /// password is printed, and NAME-pull, whose password is in the Secret reposure-simple-pull, for imagePullSecrets.
-    #[arg(long)]
-    authorization: bool,
+    /// password is printed, and NAME-pull, whose password is in the Secret reposure-simple-pull, for imagePullSecrets. A registry that asks for one
+    /// goes on to, unless this is false.
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    authorization: Option<bool>,
     /// The name of the user who is made
     #[arg(long, value_name = "NAME", default_value = "reposure", requires = "authorization")]
     username: String,
@@ -91,7 +98,8 @@ pub(crate) struct InstallArgs {
 }
 
 impl InstallArgs {
-    fn options(&self, namespace: &str) -> SimpleOptions {
+    /// Takes what was said, and of what is installed what must not go unsaid.
+    fn options(&self, namespace: &str, before: Option<Before>) -> SimpleOptions {
         SimpleOptions {
             image: self.image.clone().unwrap_or_else(|| SimpleOptions::image_at(&self.registry)),
             pull_secret: self.image_pull_secret.clone(),
@@ -99,9 +107,9 @@ impl InstallArgs {
             architectures: self.architectures.clone(),
             storage: self.storage(),
             replicas: self.replicas,
-            tls: self.authentication,
+            tls: self.authentication.unwrap_or(before.is_some_and(|before| before.tls)),
             issuer: self.issuer.clone().unwrap_or_default(),
-            authorization: self.authorization,
+            authorization: self.authorization.unwrap_or(before.is_some_and(|before| before.password)),
             network_policy: self.network_policy,
             fixed_user: !self.any_user,
             ..SimpleOptions::new(namespace)
@@ -118,14 +126,35 @@ impl InstallArgs {
                 secret: self.storage_secret.clone(),
             }),
             None if self.ephemeral => Storage::Ephemeral,
-            None => Storage::Claim { size: self.size.clone(), class: self.storage_class.clone() },
+            None => {
+                let size = self.size.clone().unwrap_or_else(|| SIZE.into());
+                Storage::Claim { size, class: self.storage_class.clone() }
+            }
         }
+    }
+
+    /// Refuses to leave images behind for a volume that nobody has asked for.
+    fn check_place(&self, before: Option<Before>) -> Result<(), Failure> {
+        let is_said =
+            self.ephemeral || self.storage.is_some() || self.size.is_some() || self.storage_class.is_some();
+        let (place, again) = match before.map(|before| before.images) {
+            None | Some(Place::Volume) => return Ok(()),
+            Some(_) if is_said => return Ok(()),
+            Some(Place::Pod) => ("its pod", "--ephemeral"),
+            Some(Place::Bucket) => ("a bucket", "--storage s3://BUCKET"),
+        };
+        let message =
+            format!("the simple registry keeps its images in {place}, and a volume would have none of them");
+        Err(Failure::new(Kind::Conflict, message).hint(format!("{again}, as before, or --size for a volume")))
     }
 }
 
 pub(super) async fn run(context: &Context, args: &InstallArgs) -> Result<()> {
     let cluster = context.cluster().await?;
-    let options = args.options(&cluster.namespace);
+    let before = Before::find(&cluster).await;
+    args.check_place(before)?;
+    let options = args.options(&cluster.namespace, before);
+    tell_of_what_stays(args, &options);
     let installed = install::simple(&cluster.client, &options, &args.username, &by_hand())
         .await
         .context("cannot install the registry")?;
@@ -136,6 +165,16 @@ pub(super) async fn run(context: &Context, args: &InstallArgs) -> Result<()> {
         rollout::wait(&cluster, names::SIMPLE, Application::Simple, "the registry", limit).await?;
     }
     Ok(())
+}
+
+/// Says on standard error what is as it was, though nothing was said of it.
+fn tell_of_what_stays(args: &InstallArgs, options: &SimpleOptions) {
+    if args.authentication.is_none() && options.tls {
+        eprintln!("The registry goes on to serve TLS; --authentication=false ends that.");
+    }
+    if args.authorization.is_none() && options.authorization {
+        eprintln!("The registry goes on to ask for a password; --authorization=false ends that.");
+    }
 }
 
 /// Says on standard error what the user has to do about the certificate, if anything.

@@ -1,15 +1,15 @@
-//! How the simple registry was installed, as far as that may be seen.
+//! The simple registry, with what a surrogate needs for it.
 
-use k8s_openapi::api::{apps::v1::Deployment, core::v1::Secret};
+use k8s_openapi::api::core::v1::Secret;
 use reposure_admin::Provider;
 use reposure_api::{RegistrySpec, names};
 
-use crate::context::Cluster;
+use crate::{commands::simple::Installed, context::Cluster};
 
 /// The key of the authority in the Secret of the simple registry, as cert-manager has it too.
 const AUTHORITY_KEY: &str = "ca.crt";
 
-/// How the simple registry was installed.
+/// What is known of the simple registry.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Simple {
     tls: bool,
@@ -22,13 +22,8 @@ impl Simple {
     /// Looks how the simple registry was installed, if it is there. Whoever may not see that names the Secrets for the surrogate by
     /// --authentication-secret and --authorization-secret.
     pub(super) async fn find(cluster: &Cluster) -> Option<Self> {
-        let found = cluster.api::<Deployment>().get_opt(names::SIMPLE).await.ok()??;
-        let volumes = found.spec?.template.spec?.volumes.unwrap_or_default();
-        let secrets: Vec<_> = volumes.into_iter().filter_map(|volume| volume.secret?.secret_name).collect();
-        let has = |secret: &str| secrets.iter().any(|name| name == secret);
-        let tls = has(names::SIMPLE_AUTHENTICATION);
-        let has_authority = tls && has_authority(cluster).await;
-        Some(Self { tls, has_authority, password: has(names::SIMPLE_HTPASSWD) })
+        let Installed { tls, password, .. } = Installed::find(cluster).await?;
+        Some(Self { tls, has_authority: tls && has_authority(cluster).await, password })
     }
 
     /// Returns how to reach it, with what a surrogate needs for it.
