@@ -73,7 +73,9 @@ impl Destination<'_> {
     ) -> Result<Session, LadderError> {
         let ways = choice.ways();
         if let [only] = ways {
-            return self.open(*only).await;
+            let session = self.open(*only).await?;
+            tracing::info!("channel {only}, as chosen");
+            return Ok(session);
         }
         let remembered = memory.and_then(ChannelMemory::recall);
         let before = remembered.map(|remembered| remembered.way);

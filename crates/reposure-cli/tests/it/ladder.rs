@@ -96,3 +96,15 @@ fn a_push_goes_on_over_a_channel_that_comes_before_its_own() {
     }
     assert!(!environment.registry().tags("app2").is_empty());
 }
+
+#[test]
+fn a_channel_that_was_chosen_is_named() {
+    let environment = TestEnvironment::new();
+    let api_server = api_server(&environment);
+    for channel in ["proxy", "port-forward", "exec"] {
+        let output =
+            run(&environment, &api_server, &["image", "list", "default", "--channel", channel]);
+        let taken = format!("channel {channel}, as chosen");
+        assert!(output.code == 0 && output.stderr.contains(&taken), "{output}");
+    }
+}
