@@ -81,8 +81,8 @@ pub(crate) async fn session_for(
     }
     let cluster = context.cluster().await?;
     let (tokens, guessed) = (tokens(&cluster, name), SurrogateNames::new(name).pod());
-    let memory =
-        context.api_server().and_then(|url| ChannelMemory::new(url, &cluster.namespace, name, right));
+    let memory = context.perspective();
+    let memory = memory.and_then(|seen| ChannelMemory::new(&seen, &cluster.namespace, name, right));
     let before = memory.as_ref().and_then(ChannelMemory::recall);
     // The other channels have connections of their own.
     let ahead_by_proxy = ahead.filter(|_| first_way(context.global.channel, before) == Some(Way::Proxy));

@@ -1,5 +1,7 @@
 //! Which channel is taken, before an API server that leads to a surrogate by each of them.
 
+use std::fs;
+
 use reposure_testing::{
     FakeApiServer, RandomImage,
     api_server::{Failure, How},
@@ -106,5 +108,31 @@ fn a_channel_that_was_chosen_is_named() {
             run(&environment, &api_server, &["image", "list", "default", "--channel", channel]);
         let taken = format!("channel {channel}, as chosen");
         assert!(output.code == 0 && output.stderr.contains(&taken), "{output}");
+    }
+}
+
+/// What one user may not do another may.
+#[test]
+fn a_channel_is_remembered_for_each_context() {
+    let environment = TestEnvironment::new();
+    let api_server = api_server(&environment);
+    environment.write_kubeconfig(&api_server);
+    let list = |context: &str| {
+        let kubeconfig = fs::read_to_string(environment.path("config")).unwrap();
+        environment.write("other", kubeconfig.replace("here", context));
+        let mut reposure = environment.reposure();
+        let args = ["image", "list", "default", "-n", "test", "-k", "other", "-v"];
+        environment.finish(reposure.env_remove("REPOSURE_SURROGATE").args(args), b"")
+    };
+    api_server.fail(Failure::next(HELLO, How::Status(403)));
+    for (context, taken) in [
+        ("ann", "channel port-forward, since proxy"),
+        ("ann", "channel port-forward as before"),
+        ("bob", "channel proxy\n"),
+        ("ann", "channel port-forward as before"),
+        ("bob", "channel proxy as before"),
+    ] {
+        let output = list(context);
+        assert!(output.code == 0 && output.stderr.contains(taken), "{context}: {output}");
     }
 }
