@@ -156,9 +156,17 @@ pub(crate) async fn hello(
     registry: &Sought,
     choice: ChannelChoice,
 ) -> Result<Hello, LadderError> {
-    let pod = registry.pod();
-    let session = destination(cluster, registry, &pod, Right::Pull).climb(choice, None).await?;
-    Ok(session.hello().clone())
+    Ok(untimed(cluster, registry, choice, Right::Pull).await?.hello().clone())
+}
+
+/// Opens a session over the first channel that is open, however slow: nothing is sent to time it, and nothing remembered.
+pub(crate) async fn untimed(
+    cluster: &Cluster,
+    registry: &Sought,
+    choice: ChannelChoice,
+    right: Right,
+) -> Result<Session, LadderError> {
+    destination(cluster, registry, &registry.pod(), right).climb(choice, None).await
 }
 
 async fn found_or_missing(

@@ -13,11 +13,12 @@ mod way;
 
 use anyhow::Result;
 use clap::Args;
+use reposure_client::session::Session;
 use reposure_parcel::wire::Right;
 
 use crate::{
-    connect::{self, ChannelChoice},
-    context::Context,
+    connect::{self, ChannelChoice, Sought},
+    context::{Cluster, Context},
     exit::Failure,
     format::Format,
     output,
@@ -70,9 +71,17 @@ async fn examine(context: &Context, name: &str) -> Vec<Check> {
     // Whoever may not push is not concerned, and what cannot be reached was said to be so.
     if is_well
         && rights.contains(&Right::Push)
-        && let Ok(session) = connect::session(context, name, Right::Push).await
+        && let Some(session) = to_store(context, &cluster, &sought).await
     {
         checks.extend(storage::examine(&session).await);
     }
     checks
+}
+
+/// Opens a session to push by. The channels were timed, and are not timed again.
+async fn to_store(context: &Context, cluster: &Cluster, sought: &Sought) -> Option<Session> {
+    match context.global.channel {
+        ChannelChoice::Kubectl => connect::kubectl::session(context, &sought.name, Right::Push).await.ok(),
+        choice => connect::untimed(cluster, sought, choice, Right::Push).await.ok(),
+    }
 }

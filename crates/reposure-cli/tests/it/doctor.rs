@@ -1,13 +1,19 @@
 //! `reposure doctor`, beside a surrogate on this machine, and before API servers that are not there.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    fs,
+    time::{Duration, SystemTime},
+};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::Method;
-use reposure_testing::{Fault, Injection};
+use reposure_testing::{
+    Fault, Injection,
+    relay::{Link, Relay},
+};
 use serde_json::{Value, json};
 
-use crate::TestEnvironment;
+use crate::{TestEnvironment, ladder};
 
 #[test]
 fn a_surrogate_and_its_registry_are_looked_at() {
@@ -156,4 +162,24 @@ fn a_credential_plugin_says_until_when_its_credentials_are_good() {
     let output = environment.run(&["doctor", "--kubeconfig", "config"]);
     let line = "failed   credentials             what /bin/sh gives has expired at 2020-01-01T00:00:00Z, ";
     assert!(output.text().contains(line) && !output.to_string().contains("hunter2"), "{output}");
+}
+
+#[test]
+fn one_run_moves_16_mib_at_most() {
+    let environment = TestEnvironment::new();
+    let api_server = ladder::api_server(&environment);
+    environment.write_kubeconfig(&api_server);
+    let relay = Relay::start(api_server.address(), Link::default()).unwrap();
+    let kubeconfig = fs::read_to_string(environment.path("config")).unwrap();
+    let addresses = (api_server.address().to_string(), relay.address().to_string());
+    environment.write("config", kubeconfig.replace(&addresses.0, &addresses.1));
+    let mut doctor = environment.reposure();
+    doctor.env_remove("REPOSURE_SURROGATE").args(["doctor", "-n", "test", "-k", "config"]);
+    let output = environment.finish(&mut doctor, b"");
+    for line in ["channel proxy ", "channel port-forward ", "channel exec ", "storage "] {
+        assert!(output.text().contains(&format!("\nok       {line}")), "{line}: {output}");
+    }
+    // What goes around the bodies is in it, too.
+    let moved = relay.counts().up + relay.counts().down;
+    assert!((15 << 20..=16 << 20).contains(&moved), "{moved} bytes");
 }

@@ -14,7 +14,7 @@ const REGISTRY: &str = "/apis/reposure.puccini.cloud/v1alpha1/namespaces/test/re
 const HELLO: &str = "/reposure/v1/hello";
 
 /// Starts an API server that knows the registry and leads to its surrogate.
-fn api_server(environment: &TestEnvironment) -> FakeApiServer {
+pub(crate) fn api_server(environment: &TestEnvironment) -> FakeApiServer {
     let api_server = environment.api_server_before_surrogate();
     let spec = json!({"type": "oci", "direct": {"host": "registry"}});
     let registry = json!({
@@ -104,8 +104,7 @@ fn a_channel_that_was_chosen_is_named() {
     let environment = TestEnvironment::new();
     let api_server = api_server(&environment);
     for channel in ["proxy", "port-forward", "exec"] {
-        let output =
-            run(&environment, &api_server, &["image", "list", "default", "--channel", channel]);
+        let output = run(&environment, &api_server, &["image", "list", "default", "--channel", channel]);
         let taken = format!("channel {channel}, as chosen");
         assert!(output.code == 0 && output.stderr.contains(&taken), "{output}");
     }

@@ -13,7 +13,9 @@ use reposure_parcel::{
 
 use super::{
     check::{Check, milliseconds},
-    direct, speed, storage,
+    direct,
+    speed::{self, Share},
+    storage,
 };
 use crate::{
     connect::{self, LadderError, Sought, Way},
@@ -35,10 +37,11 @@ pub(super) async fn examine(
     checks: &mut Vec<Check>,
 ) -> bool {
     let Some(right) = rights.first().copied() else { return false };
+    let share = Share::of(channels());
     // At once, since to find out that a registry is not reached from here may take some seconds.
     let ((mut results, mut hello), direct) =
-        tokio::join!(all(cluster, sought, right), direct::glance(cluster, sought));
-    results.extend(kubectl(context, &sought.name, right, &mut hello).await);
+        tokio::join!(all(cluster, sought, right, share), direct::glance(cluster, sought));
+    results.extend(kubectl(context, &sought.name, right, share, &mut hello).await);
     // One channel is enough.
     let is_open = hello.is_some();
     checks.extend(results.into_iter().map(|check| if is_open { check.at_most_warning() } else { check }));
@@ -47,12 +50,18 @@ pub(super) async fn examine(
     hello.is_some_and(|hello| hello.upstream.reachable)
 }
 
+/// Returns how many channels are tried.
+fn channels() -> u32 {
+    let kubectl = connect::kubectl::program();
+    Way::ALL.into_iter().map(|_| 1).chain(kubectl.map(|_| 1)).sum()
+}
+
 /// Tries each channel that may be taken by itself, and returns what was said over the first one that is open.
-async fn all(cluster: &Cluster, sought: &Sought, right: Right) -> (Vec<Check>, Option<Hello>) {
+async fn all(cluster: &Cluster, sought: &Sought, right: Right, share: Share) -> (Vec<Check>, Option<Hello>) {
     let (mut results, mut hello) = (Vec::new(), None);
     for way in Way::ALL {
         let name = format!("channel {way}");
-        results.push(match open(cluster, sought, way, right).await {
+        results.push(match open(cluster, sought, way, right, share).await {
             Ok((said, detail)) => {
                 hello.get_or_insert(said);
                 Check::ok(name, detail)
@@ -64,12 +73,18 @@ async fn all(cluster: &Cluster, sought: &Sought, right: Right) -> (Vec<Check>, O
 }
 
 /// Tries `kubectl exec`, where there is a kubectl.
-async fn kubectl(context: &Context, name: &str, right: Right, hello: &mut Option<Hello>) -> Option<Check> {
+async fn kubectl(
+    context: &Context,
+    name: &str,
+    right: Right,
+    share: Share,
+    hello: &mut Option<Hello>,
+) -> Option<Check> {
     connect::kubectl::program()?;
     let begin = Instant::now();
     let opened = async {
         let session = connect::kubectl::session(context, name, right).await?;
-        let detail = timed(&session, begin.elapsed()).await?;
+        let detail = timed(&session, share, begin.elapsed()).await?;
         hello.get_or_insert_with(|| session.hello().clone());
         anyhow::Ok(detail)
     };
@@ -77,12 +92,18 @@ async fn kubectl(context: &Context, name: &str, right: Right, hello: &mut Option
     Some(opened.await.map_or_else(|error| Check::because(title, &error), |detail| Check::ok(title, detail)))
 }
 
-async fn open(cluster: &Cluster, sought: &Sought, way: Way, right: Right) -> Result<(Hello, String)> {
+async fn open(
+    cluster: &Cluster,
+    sought: &Sought,
+    way: Way,
+    right: Right,
+    share: Share,
+) -> Result<(Hello, String)> {
     let begin = Instant::now();
     let pod = sought.pod();
     let destination = connect::destination(cluster, sought, &pod, right);
     let session = destination.open(way).await.map_err(LadderError::into_error)?;
-    let detail = timed(&session, begin.elapsed()).await?;
+    let detail = timed(&session, share, begin.elapsed()).await?;
     connect::check(cluster, sought, &pod, &session).await?;
     Ok((session.hello().clone(), detail))
 }
@@ -92,7 +113,7 @@ pub(super) async fn local(context: &Context, name: &str) -> Vec<Check> {
     let begin = Instant::now();
     let opened = async {
         let session = connect::session(context, name, Right::Pull).await?;
-        let detail = timed(&session, begin.elapsed()).await?;
+        let detail = timed(&session, Share::of(1), begin.elapsed()).await?;
         anyhow::Ok((session, detail))
     };
     match opened.await {
@@ -109,14 +130,14 @@ pub(super) async fn local(context: &Context, name: &str) -> Vec<Check> {
 }
 
 /// Times round trips to the surrogate itself.
-async fn timed(session: &Session, first: Duration) -> Result<String> {
+async fn timed(session: &Session, share: Share, first: Duration) -> Result<String> {
     let mut shortest = Duration::MAX;
     for _ in 0..TRIPS {
         let begin = Instant::now();
         trip(session).await.context("the surrogate said hello, and nothing after it")?;
         shortest = shortest.min(begin.elapsed());
     }
-    let speed = speed::measure(session).await;
+    let speed = speed::measure(session, share).await;
     Ok(format!("hello after {}, round trip {}{speed}", milliseconds(first), milliseconds(shortest)))
 }
 
