@@ -21,11 +21,20 @@ fn a_surrogate_and_its_registry_are_looked_at() {
     let checks = environment.ok(&["doctor", "-o", "json"]);
     let checks: Vec<Value> = serde_json::from_str(&checks).unwrap();
     let names: Vec<&str> = checks.iter().map(|check| check["name"].as_str().unwrap()).collect();
-    assert_eq!(names, ["channel local", "surrogate", "the registry itself", "storage"]);
+    assert_eq!(names, ["client", "channel local", "surrogate", "the registry itself", "storage"]);
     assert!(checks.iter().all(|check| check["state"] == "ok"), "{checks:?}");
+    for figure in ["firstAnswerMs", "roundTripMs", "upMibPerSecond", "downMibPerSecond"] {
+        assert!(checks[1][figure].as_f64().is_some_and(|figure| figure > 0.0), "{figure}: {}", checks[1]);
+    }
+    for who in [0, 2] {
+        assert_eq!(checks[who]["version"], env!("CARGO_PKG_VERSION"), "{}", checks[who]);
+    }
+    assert!(checks[3].as_object().unwrap().keys().eq(["name", "state", "detail"]), "{}", checks[3]);
+    let yaml = environment.ok(&["doctor", "-o", "yaml"]);
+    assert!(yaml.contains("\n  roundTripMs: ") && yaml.contains("\n  version: "), "{yaml}");
     let text = environment.ok(&["doctor"]);
-    assert!(text.starts_with("ok       channel local           hello after "), "{text}");
-    let first = text.lines().next().unwrap();
+    let first = text.lines().nth(1).unwrap();
+    assert!(first.starts_with("ok       channel local           hello after "), "{text}");
     assert!(first.contains(", up ") && first.contains(", down ") && first.ends_with("MiB/s"), "{text}");
 }
 
@@ -35,10 +44,10 @@ fn the_first_hop_that_fails_gives_the_exit_code() {
     let output = environment.run(&["doctor", "--surrogate", "127.0.0.1:1"]);
     assert_eq!(output.code, 5, "{output}");
     assert!(
-        output.text().starts_with("failed   channel local           cannot reach the surrogate"),
+        output.text().contains("\nfailed   channel local           cannot reach the surrogate"),
         "{output}"
     );
-    assert_eq!(output.stderr, "error: 1 of 1 checks failed, first: channel local\n");
+    assert_eq!(output.stderr, "error: 1 of 2 checks failed, first: channel local\n");
 }
 
 #[test]
@@ -54,7 +63,7 @@ fn a_registry_that_is_away_is_named() {
     assert_eq!(output.code, 5, "{output}");
     let text = output.text();
     assert!(text.contains("try: reposure registry describe default\n"), "{text}");
-    assert_eq!(output.stderr, "error: 1 of 3 checks failed, first: the registry itself\n");
+    assert_eq!(output.stderr, "error: 1 of 4 checks failed, first: the registry itself\n");
 }
 
 #[test]
@@ -63,7 +72,7 @@ fn what_is_no_kubeconfig_is_the_first_hop() {
     environment.write("config", "apiVersion: v1\nkind: Config\n");
     let output = environment.run(&["doctor", "--kubeconfig", "config"]);
     assert_eq!(output.code, 2, "{output}");
-    assert!(output.text().starts_with("failed   kubeconfig "), "{output}");
+    assert!(output.text().contains("\nfailed   kubeconfig "), "{output}");
 }
 
 #[test]
@@ -82,7 +91,7 @@ fn a_registry_that_can_store_nothing_is_named() {
         let (_, storage) =
             text.split_once("\nfailed   storage                 cannot store a blob in some/app: ").unwrap();
         assert!(storage.contains(detail) && storage.contains(hint), "{text}");
-        assert_eq!(output.stderr, "error: 1 of 4 checks failed, first: storage\n");
+        assert_eq!(output.stderr, "error: 1 of 5 checks failed, first: storage\n");
     }
     let text = environment.ok(&["doctor"]);
     assert!(text.ends_with("ok       storage                 takes blobs, tried in some/app\n"), "{text}");
@@ -138,12 +147,16 @@ fn credentials_say_until_when_they_are_good() {
         assert_eq!(output.code, if end < now { 4 } else { 5 }, "{output}");
         let structured = environment.run(&["doctor", "--kubeconfig", "config", "-o", "json"]).text();
         let checks: Vec<Value> = serde_json::from_str(&structured).unwrap();
-        assert_eq!(checks[1]["name"], "credentials");
-        assert_eq!(checks[1]["state"], line.split(' ').next().unwrap());
+        let credentials = checks.iter().find(|check| check["name"] == "credentials").unwrap();
+        assert_eq!(credentials["state"], line.split(' ').next().unwrap());
+        let expires: jiff::Timestamp = credentials["expires"].as_str().unwrap().parse().unwrap();
+        assert_eq!(expires.as_second(), end, "{credentials}");
     }
     write_kubeconfig(&environment, &json!({"token": "opaque"}));
     let text = environment.run(&["doctor", "--kubeconfig", "config"]).text();
     assert!(text.contains("the kubeconfig's token, which does not say until when"), "{text}");
+    let structured = environment.run(&["doctor", "--kubeconfig", "config", "-o", "json"]).text();
+    assert!(!structured.contains("expires"), "{structured}");
 }
 
 #[test]

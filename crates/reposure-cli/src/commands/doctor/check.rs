@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::figures::Figures;
 use crate::exit::{self, Kind};
 
 /// How a hop is.
@@ -24,6 +25,8 @@ pub(super) struct Check {
     detail: String,
     #[serde(rename = "try", skip_serializing_if = "Option::is_none")]
     hint: Option<String>,
+    #[serde(flatten)]
+    figures: Figures,
     /// The kind of a failure.
     #[serde(skip)]
     pub(super) kind: Kind,
@@ -32,7 +35,8 @@ pub(super) struct Check {
 impl Check {
     pub(super) fn ok(name: impl Into<String>, detail: impl Into<String>) -> Self {
         let (name, detail) = (name.into(), detail.into());
-        Self { name, state: State::Ok, detail, hint: None, kind: Kind::Other }
+        let figures = Figures::default();
+        Self { name, state: State::Ok, detail, hint: None, figures, kind: Kind::Other }
     }
 
     pub(super) fn warning(name: impl Into<String>, detail: impl Into<String>) -> Self {
@@ -51,6 +55,11 @@ impl Check {
 
     pub(super) fn hint(self, hint: impl Into<String>) -> Self {
         Self { hint: Some(hint.into()), ..self }
+    }
+
+    /// Adds what it says in words for programs.
+    pub(super) fn figures(self, figures: Figures) -> Self {
+        Self { figures, ..self }
     }
 
     /// Takes a failure for no more than a warning.

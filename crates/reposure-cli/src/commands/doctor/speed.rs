@@ -1,7 +1,7 @@
 //! How fast the way to a surrogate is.
 
 use std::{
-    fmt::Write as _,
+    fmt,
     time::{Duration, Instant},
 };
 
@@ -44,44 +44,54 @@ impl Share {
     }
 }
 
-/// Times bytes either way; says nothing where the surrogate knows no such thing, or there is no right to send.
-pub(super) async fn measure(session: &Session, share: Share) -> String {
-    let mut text = String::new();
+/// How fast bytes go one way.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rate {
+    bytes: u32,
+    took: Duration,
+}
+
+impl Rate {
+    /// Returns it in MiB per second.
+    pub(super) fn mebibytes(self) -> f64 {
+        const MEBIBYTE: f64 = 1_048_576.0;
+        f64::from(self.bytes) / self.took.as_secs_f64().max(f64::EPSILON) / MEBIBYTE
+    }
+}
+
+impl fmt::Display for Rate {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rate = self.mebibytes();
+        if rate < 10.0 { write!(formatter, "{rate:.1} MiB/s") } else { write!(formatter, "{rate:.0} MiB/s") }
+    }
+}
+
+/// Times bytes up and down; tells nothing where the surrogate knows no such thing, or there is no right to send.
+pub(super) async fn measure(session: &Session, share: Share) -> (Option<Rate>, Option<Rate>) {
     if !session.can_probe() {
-        return text;
+        return (None, None);
     }
     let mut random = vec![0; FIRST.max(share.piece) as usize];
     rand::rng().fill_bytes(&mut random);
     let random = Bytes::from(random);
     let up = rate(share, |length| Box::pin(session.probe_up(random.slice(..length as usize)))).await;
     let down = rate(share, |length| Box::pin(session.probe_down(length.into()))).await;
-    for (way, rate) in [("up", up), ("down", down)] {
-        // Writing to a string does not fail.
-        let _ = rate.map(|rate| write!(text, ", {way} {rate}"));
-    }
-    text
+    (up.ok(), down.ok())
 }
 
-/// Measures a rate, in bytes per second.
 async fn rate<'a>(
     share: Share,
     exchange: impl Fn(u32) -> BoxFuture<'a, Result<(), SessionError>>,
-) -> Result<String, SessionError> {
+) -> Result<Rate, SessionError> {
     let begin = Instant::now();
     exchange(FIRST).await?;
-    if begin.elapsed() > SLOW {
-        return Ok(human(FIRST, begin.elapsed()));
+    let took = begin.elapsed();
+    if took > SLOW {
+        return Ok(Rate { bytes: FIRST, took });
     }
     let begin = Instant::now();
     try_join_all((0..PIECES).map(|_| exchange(share.piece))).await?;
-    Ok(human(PIECES * share.piece, begin.elapsed()))
-}
-
-/// Writes a rate for people.
-fn human(bytes: u32, took: Duration) -> String {
-    const MEBIBYTE: f64 = 1_048_576.0;
-    let rate = f64::from(bytes) / took.as_secs_f64().max(f64::EPSILON) / MEBIBYTE;
-    if rate < 10.0 { format!("{rate:.1} MiB/s") } else { format!("{rate:.0} MiB/s") }
+    Ok(Rate { bytes: PIECES * share.piece, took: begin.elapsed() })
 }
 
 #[cfg(test)]
@@ -90,8 +100,10 @@ mod tests {
 
     #[test]
     fn rates_are_for_people() {
-        assert_eq!(human(1 << 20, Duration::from_millis(800)), "1.2 MiB/s");
-        assert_eq!(human(4 << 20, Duration::from_millis(20)), "200 MiB/s");
+        let text =
+            |bytes, milliseconds| Rate { bytes, took: Duration::from_millis(milliseconds) }.to_string();
+        assert_eq!(text(1 << 20, 800), "1.2 MiB/s");
+        assert_eq!(text(4 << 20, 20), "200 MiB/s");
     }
 
     #[test]

@@ -1,30 +1,17 @@
 //! The channels, the surrogate, and the registry behind it.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use anyhow::{Context as _, Result};
-use bytes::Bytes;
-use http::Request;
-use reposure_client::session::{Session, SessionError};
-use reposure_parcel::{
-    hello::Hello,
-    wire::{self, Right},
-};
+use anyhow::Result;
+use reposure_parcel::{hello::Hello, wire::Right};
 
-use super::{
-    check::{Check, milliseconds},
-    direct,
-    speed::{self, Share},
-    storage,
-};
+use super::{check::Check, direct, figures::Figures, speed::Share, storage, timed::Timed};
 use crate::{
     connect::{self, LadderError, Sought, Way},
     context::{Cluster, Context},
     exit::Kind,
 };
 
-/// How many round trips are timed; the shortest is shown.
-pub(super) const TRIPS: usize = 5;
 /// The last hop.
 pub(super) const REGISTRY: &str = "the registry itself";
 
@@ -62,9 +49,9 @@ async fn all(cluster: &Cluster, sought: &Sought, right: Right, share: Share) -> 
     for way in Way::ALL {
         let name = format!("channel {way}");
         results.push(match open(cluster, sought, way, right, share).await {
-            Ok((said, detail)) => {
+            Ok((said, timed)) => {
                 hello.get_or_insert(said);
-                Check::ok(name, detail)
+                timed.check(name)
             }
             Err(error) => Check::because(name, &error),
         });
@@ -84,12 +71,12 @@ async fn kubectl(
     let begin = Instant::now();
     let opened = async {
         let session = connect::kubectl::session(context, name, right).await?;
-        let detail = timed(&session, share, begin.elapsed()).await?;
+        let timed = Timed::measure(&session, share, begin.elapsed()).await?;
         hello.get_or_insert_with(|| session.hello().clone());
-        anyhow::Ok(detail)
+        anyhow::Ok(timed)
     };
     let title = "channel kubectl";
-    Some(opened.await.map_or_else(|error| Check::because(title, &error), |detail| Check::ok(title, detail)))
+    Some(opened.await.map_or_else(|error| Check::because(title, &error), |timed| timed.check(title)))
 }
 
 async fn open(
@@ -98,14 +85,14 @@ async fn open(
     way: Way,
     right: Right,
     share: Share,
-) -> Result<(Hello, String)> {
+) -> Result<(Hello, Timed)> {
     let begin = Instant::now();
     let pod = sought.pod();
     let destination = connect::destination(cluster, sought, &pod, right);
     let session = destination.open(way).await.map_err(LadderError::into_error)?;
-    let detail = timed(&session, share, begin.elapsed()).await?;
+    let timed = Timed::measure(&session, share, begin.elapsed()).await?;
     connect::check(cluster, sought, &pod, &session).await?;
-    Ok((session.hello().clone(), detail))
+    Ok((session.hello().clone(), timed))
 }
 
 /// Looks at a surrogate on this machine.
@@ -113,12 +100,12 @@ pub(super) async fn local(context: &Context, name: &str) -> Vec<Check> {
     let begin = Instant::now();
     let opened = async {
         let session = connect::session(context, name, Right::Pull).await?;
-        let detail = timed(&session, Share::of(1), begin.elapsed()).await?;
-        anyhow::Ok((session, detail))
+        let timed = Timed::measure(&session, Share::of(1), begin.elapsed()).await?;
+        anyhow::Ok((session, timed))
     };
     match opened.await {
-        Ok((session, detail)) => {
-            let mut checks = vec![Check::ok("channel local", detail)];
+        Ok((session, timed)) => {
+            let mut checks = vec![timed.check("channel local")];
             checks.extend(beyond(session.hello()));
             if session.hello().upstream.reachable {
                 checks.extend(storage::examine(&session).await);
@@ -129,29 +116,13 @@ pub(super) async fn local(context: &Context, name: &str) -> Vec<Check> {
     }
 }
 
-/// Times round trips to the surrogate itself.
-async fn timed(session: &Session, share: Share, first: Duration) -> Result<String> {
-    let mut shortest = Duration::MAX;
-    for _ in 0..TRIPS {
-        let begin = Instant::now();
-        trip(session).await.context("the surrogate said hello, and nothing after it")?;
-        shortest = shortest.min(begin.elapsed());
-    }
-    let speed = speed::measure(session, share).await;
-    Ok(format!("hello after {}, round trip {}{speed}", milliseconds(first), milliseconds(shortest)))
-}
-
-async fn trip(session: &Session) -> Result<(), SessionError> {
-    let mut request = Request::new(Bytes::new());
-    *request.uri_mut() = http::Uri::from_static(wire::HELLO);
-    session.send(request).await.map(drop)
-}
-
 /// Says what a surrogate says of itself and of its registry.
 fn beyond(hello: &Hello) -> [Check; 2] {
     let (oldest, newest) = hello.versions;
     let detail = format!("{}, speaks versions {oldest} to {newest}", hello.build);
-    [Check::ok("surrogate", detail), registry(hello)]
+    let version = Some(hello.build.clone());
+    let surrogate = Check::ok("surrogate", detail).figures(Figures { version, ..Figures::default() });
+    [surrogate, registry(hello)]
 }
 
 /// Says what is known of the registry itself.
