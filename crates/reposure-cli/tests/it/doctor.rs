@@ -196,3 +196,26 @@ fn one_run_moves_16_mib_at_most() {
     let moved = relay.counts().up + relay.counts().down;
     assert!((15 << 20..=16 << 20).contains(&moved), "{moved} bytes");
 }
+
+#[test]
+fn who_lacks_a_right_is_told_what_to_ask_for() {
+    let environment = TestEnvironment::new();
+    let api_server = ladder::api_server(&environment);
+    environment.write_kubeconfig(&api_server);
+    let reviews = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+    api_server.put_object(reviews, json!({"spec": {}, "status": {"allowed": false}}));
+    let doctor = |format: &[&str]| {
+        let mut doctor = environment.reposure();
+        doctor.env_remove("REPOSURE_SURROGATE").args(["doctor", "-n", "test", "-k", "config"]).args(format);
+        environment.finish(&mut doctor, b"")
+    };
+    let output = doctor(&["-o", "json"]);
+    assert_eq!(output.code, 4, "{output}");
+    let checks: Vec<Value> = serde_json::from_str(&output.text()).unwrap();
+    let push = checks.iter().find(|check| check["name"] == "right to push").unwrap();
+    insta::assert_snapshot!(push["try"].as_str().unwrap(), @"");
+    let text = doctor(&[]).text();
+    let lines = format!("\n{:33}try: ask for it, with your name for USER", "");
+    assert!(text.contains(&lines), "{text}");
+    assert!(text.contains(&format!("\n{:38}kubectl create role reposure-push-proxy ", "")), "{text}");
+}

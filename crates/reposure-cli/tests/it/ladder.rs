@@ -135,3 +135,17 @@ fn a_channel_is_remembered_for_each_context() {
         assert!(output.code == 0 && output.stderr.contains(taken), "{context}: {output}");
     }
 }
+
+/// A Role alone grants nothing.
+#[test]
+fn who_may_nothing_is_told_what_to_ask_for() {
+    let environment = TestEnvironment::new();
+    let api_server = api_server(&environment);
+    for path in [HELLO, "/portforward", "/exec"] {
+        api_server.fail(Failure { path: path.into(), after: 0, times: 10, how: How::Status(403) });
+    }
+    let output = list(&environment, &api_server);
+    assert_eq!(output.code, 4, "{output}");
+    let (_, hint) = output.stderr.split_once("  try: ").unwrap();
+    insta::assert_snapshot!(hint, @"");
+}

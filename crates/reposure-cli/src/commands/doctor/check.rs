@@ -75,7 +75,9 @@ impl Check {
             State::Failed => "failed",
         };
         let mut lines = vec![format!("{state:<9}{:<24}{}", self.name, self.detail)];
-        lines.extend(self.hint.iter().map(|hint| format!("{:33}try: {hint}", "")));
+        let hints = self.hint.iter().flat_map(|hint| hint.lines().enumerate());
+        let begin = |number| if number == 0 { "try:" } else { "" };
+        lines.extend(hints.map(|(number, hint)| format!("{:33}{:<5}{hint}", "", begin(number))));
         lines
     }
 }
