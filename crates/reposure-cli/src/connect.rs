@@ -81,8 +81,8 @@ pub(crate) async fn session_for(
     }
     let cluster = context.cluster().await?;
     let (tokens, guessed) = (tokens(&cluster, name), SurrogateNames::new(name).pod());
-    let memory =
-        context.api_server().and_then(|url| ChannelMemory::new(url, &cluster.namespace, name, right));
+    let memory = context.perspective();
+    let memory = memory.and_then(|seen| ChannelMemory::new(&seen, &cluster.namespace, name, right));
     let before = memory.as_ref().and_then(ChannelMemory::recall);
     // The other channels have connections of their own.
     let ahead_by_proxy = ahead.filter(|_| first_way(context.global.channel, before) == Some(Way::Proxy));
@@ -156,9 +156,17 @@ pub(crate) async fn hello(
     registry: &Sought,
     choice: ChannelChoice,
 ) -> Result<Hello, LadderError> {
-    let pod = registry.pod();
-    let session = destination(cluster, registry, &pod, Right::Pull).climb(choice, None).await?;
-    Ok(session.hello().clone())
+    Ok(untimed(cluster, registry, choice, Right::Pull).await?.hello().clone())
+}
+
+/// Opens a session over the first channel that is open, however slow: nothing is sent to time it, and nothing remembered.
+pub(crate) async fn untimed(
+    cluster: &Cluster,
+    registry: &Sought,
+    choice: ChannelChoice,
+    right: Right,
+) -> Result<Session, LadderError> {
+    destination(cluster, registry, &registry.pod(), right).climb(choice, None).await
 }
 
 async fn found_or_missing(

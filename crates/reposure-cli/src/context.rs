@@ -26,6 +26,7 @@ use crate::{
 pub(crate) struct Context {
     pub(crate) global: GlobalArgs,
     api_server: OnceLock<String>,
+    perspective: OnceLock<String>,
 }
 
 /// A cluster, seen with the rights of a kubeconfig.
@@ -37,7 +38,7 @@ pub(crate) struct Cluster {
 
 impl Context {
     pub(crate) const fn new(global: GlobalArgs) -> Self {
-        Self { global, api_server: OnceLock::new() }
+        Self { global, api_server: OnceLock::new(), perspective: OnceLock::new() }
     }
 
     pub(crate) const fn format(&self) -> Format {
@@ -47,6 +48,14 @@ impl Context {
     /// Returns the address of the API server, once a command had to do with it.
     pub(crate) fn api_server(&self) -> Option<&str> {
         self.api_server.get().map(String::as_str)
+    }
+
+    /// Returns which cluster is seen, and by whom: other users have other rights. It names the API server, and the kubeconfig's context
+    /// with its user, and holds no secret; none before a command had to do with a cluster.
+    pub(crate) fn perspective(&self) -> Option<String> {
+        let who = self.perspective.get().map(String::as_str).unwrap_or_default();
+        // No name in a kubeconfig holds such a character.
+        Some(format!("{}\0{who}", self.api_server()?))
     }
 
     /// Reads the kubeconfig and makes connections by it; nothing is sent yet.
@@ -75,6 +84,7 @@ impl Context {
         let mut own_proxy = None;
         let mut config = match self.kubeconfig()? {
             Some(mut kubeconfig) => {
+                self.perspective.get_or_init(|| perspective(&kubeconfig, self.global.context.as_deref()));
                 own_proxy = proxy::take(&mut kubeconfig, self.global.context.as_deref())?;
                 self.of_kubeconfig(kubeconfig).await?
             }
@@ -119,6 +129,14 @@ impl Context {
         let home = std::env::home_dir().map(|home| home.join(".kube/config"));
         home.filter(|path| path.exists()).map(|path| read(&path)).transpose()
     }
+}
+
+/// Returns the context's name and its user's, of a kubeconfig whose context may be chosen.
+fn perspective(kubeconfig: &Kubeconfig, chosen: Option<&str>) -> String {
+    let name = chosen.or(kubeconfig.current_context.as_deref()).unwrap_or_default();
+    let named = kubeconfig.contexts.iter().find(|context| context.name == name);
+    let user = named.and_then(|named| named.context.as_ref()?.user.as_deref()).unwrap_or_default();
+    format!("{name}\0{user}")
 }
 
 fn no_address(text: &str) -> Failure {

@@ -7,7 +7,7 @@ mod report;
 use std::{error::Error as StdError, fmt};
 
 pub(crate) use classify::kind;
-pub(crate) use hints::{API_SERVER, LOG_IN, ONE_PLATFORM, OTHER_CHANNEL, hint, token_role};
+pub(crate) use hints::{API_SERVER, LOG_IN, ONE_PLATFORM, OTHER_CHANNEL, hint};
 pub(crate) use report::{chain, line, report, warn};
 
 /// What kind of failure ended the command. The codes are part of the interface.

@@ -14,6 +14,7 @@
 //! | `exit` | what an error's exit code is, and what to try |
 //! | `place` | sources and targets on the command line |
 //! | `printable` | text of others, without what steers a terminal |
+//! | `roles` | the commands by which an administrator gives a right |
 //! | `output` | tables, JSON and YAML on standard output |
 //! | `bars` | progress bars on standard error, on a terminal |
 //!
@@ -35,6 +36,7 @@ mod output;
 mod place;
 mod printable;
 mod reference;
+mod roles;
 mod run;
 mod service_account;
 mod standalone;

@@ -1,13 +1,15 @@
 //! The channels, each by one who holds the right to it and no other.
 
 use std::{
+    env,
     fs::{self, File},
     path::PathBuf,
 };
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use reposure_e2e::{Detour, Forward, Run, Stage};
 use reposure_testing::{RandomImage, relay::Link};
+use serde_json::Value;
 
 use crate::middle::{MEBIBYTE, assert_pulled, stop_at};
 
@@ -98,8 +100,31 @@ fn who_may_only_get_pulls_and_does_not_push() -> Result<()> {
         {
             ensure!(refused.stderr.contains(part), "{part:?} is not said: {refused}");
         }
-        Ok(())
+        what_is_said_gives_the_right(stage)
     })
+}
+
+/// Has an administrator do what `doctor` tells one who may nothing to ask for, as it is written.
+fn what_is_said_gives_the_right(stage: &Stage) -> Result<()> {
+    let asking = User::create(stage, "asking", &[])?;
+    let push = || asking.reposure(&["image", "push", "default", "asked", "file"]).output();
+    let refused = push()?;
+    ensure!(refused.code == Some(4), "a right that nobody gave: {refused}");
+    let seen = asking.reposure(&["doctor", "-o", "json"]).output()?;
+    let checks: Vec<Value> = serde_json::from_slice(&seen.stdout)?;
+    let check = checks.iter().find(|check| check["name"] == "right to push").context("no right to push")?;
+    let hint = check["try"].as_str().context("nothing to try")?;
+    let account = format!("--user=system:serviceaccount:{}:asking", stage.namespace);
+    let said: Vec<String> = hint.lines().skip(1).map(|line| line.replace("--user=USER", &account)).collect();
+    ensure!(said.len() == 2 && said.iter().all(|line| line.contains(&account)), "{hint}");
+    let kubectl = stage.environment.tool("kubectl");
+    let others = env::var_os("PATH").unwrap_or_default();
+    let folders = kubectl.parent().map(PathBuf::from).into_iter().chain(env::split_paths(&others));
+    let script = ["-e", "-c", &said.join("\n")];
+    let shell = Run::new("sh").args(script).env("PATH", env::join_paths(folders)?);
+    shell.env("KUBECONFIG", &stage.environment.kubeconfig).ok()?;
+    // What is written of rights is not known everywhere at once.
+    stage.until("the right is there", || Ok(push()?.code == Some(0)))
 }
 
 #[test]

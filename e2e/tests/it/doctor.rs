@@ -7,7 +7,8 @@ use reposure_e2e::Stage;
 use serde_json::Value;
 
 /// What it looks at, in order.
-const CHECKS: [&str; 16] = [
+const CHECKS: [&str; 17] = [
+    "client",
     "kubeconfig",
     "credentials",
     "API server",
@@ -49,6 +50,9 @@ fn every_hop_of_a_healthy_registry_is_well() -> Result<()> {
                     ensure!(detail.contains(part), "{part:?} is not said: {check}");
                 }
             }
+            for figure in figures(name) {
+                ensure!(check.get(figure).is_some(), "{figure} is missing: {check}");
+            }
         }
         let text = doctor(&["doctor"])?.text();
         for name in CHECKS {
@@ -57,4 +61,16 @@ fn every_hop_of_a_healthy_registry_is_well() -> Result<()> {
         }
         Ok(())
     })
+}
+
+/// Returns the figures that a check has for programs.
+fn figures(name: &str) -> &'static [&'static str] {
+    match name {
+        "client" | "surrogate" => &["version"],
+        "credentials" => &["expires"],
+        "API server" => &["firstAnswerMs", "version"],
+        "clock" => &["clockSkewSeconds"],
+        _ if name.starts_with("channel ") => &["roundTripMs", "upMibPerSecond", "downMibPerSecond"],
+        _ => &[],
+    }
 }

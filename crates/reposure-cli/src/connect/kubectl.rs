@@ -28,6 +28,7 @@ pub(crate) async fn session(context: &Context, name: &str, right: Right) -> Resu
     let session = Session::open(Arc::new(channel), Arc::new(NoTokens), right).await;
     let session = session
         .with_context(|| format!("cannot reach the surrogate of registry {name} in namespace {namespace}"))?;
+    tracing::info!("channel kubectl");
     match super::other(session.hello(), &namespace, name, None) {
         None => Ok(session),
         Some(what) => {

@@ -21,7 +21,7 @@ use super::{
     review,
     way::{ChannelChoice, Way},
 };
-use crate::exit::token_role;
+use crate::roles::Grant;
 
 /// The pod of a surrogate, and who wants to speak to it.
 pub(crate) struct Destination<'a> {
@@ -73,7 +73,9 @@ impl Destination<'_> {
     ) -> Result<Session, LadderError> {
         let ways = choice.ways();
         if let [only] = ways {
-            return self.open(*only).await;
+            let session = self.open(*only).await?;
+            tracing::info!("channel {only}, as chosen");
+            return Ok(session);
         }
         let remembered = memory.and_then(ChannelMemory::recall);
         let before = remembered.map(|remembered| remembered.way);
@@ -177,24 +179,14 @@ impl Destination<'_> {
     /// Says how an administrator gives the rights that are missing for one of the channels.
     pub(super) fn roles(&self, choice: ChannelChoice, error: &LadderError) -> String {
         let roles: Vec<String> = choice.ways().iter().map(|way| self.roles_for(*way, error)).collect();
-        format!("ask for the right to it: {}", roles.join(", or "))
+        format!("ask for the right to it, with your name for USER; {}", roles.join("\nor "))
     }
 
     fn roles_for(&self, way: Way, error: &LadderError) -> String {
-        let role = self.role(way);
-        match error.missing_token() {
-            Some(token) if way.needs_token() => format!("{role} and {}", token_role(token)),
-            _ => role,
-        }
-    }
-
-    fn role(&self, way: Way) -> String {
-        let Self { namespace, pod, port, right, .. } = self;
-        format!(
-            "kubectl create role reposure-{right} --namespace {namespace} --verb={} --resource=pods/{} --resource-name={}",
-            way.verbs(*right).join(","),
-            way.subresource(),
-            way.object(pod, *port)
-        )
+        let reach = Grant::of_way(way, self.right, self.namespace, self.pod, self.port);
+        let token = error.missing_token().filter(|_| way.needs_token());
+        let token = token.map(|token| Grant::of_token(&token.namespace, &token.service_account));
+        let grants = std::iter::once(reach).chain(token);
+        grants.fold(format!("for {way}:"), |roles, grant| format!("{roles}\n{grant}"))
     }
 }

@@ -1,7 +1,7 @@
 //! Which channel led to a registry the last time, and whether it was a long one: a channel that is closed costs a round trip, or ten
 //! seconds, and on a long way connections are better made before they are needed.
 //!
-//! A file for each right to each registry, so that two processes cannot be in each other's way; whatever happens to it costs a
+//! A file for each right to each registry, and for each user of a cluster, whose rights are his own, so that two processes cannot be in each other's way; whatever happens to it costs a
 //! second try at most, and is no error.
 
 use std::{
@@ -39,11 +39,10 @@ pub(super) struct Remembered {
 pub(super) struct ChannelMemory(PathBuf);
 
 impl ChannelMemory {
-    /// Returns the place for the registry `name` in `namespace` of the cluster at `api_server`; none where there is no folder.
-    pub(super) fn new(api_server: &str, namespace: &str, name: &str, right: Right) -> Option<Self> {
-        // No part of it holds a space.
-        let key = Digest::sha256_of(format!("{api_server} {namespace} {name} {right}"));
-        Some(Self(folders::cache()?.join(FOLDER).join(key.hex())))
+    /// Returns the place for the registry `name` in `namespace`, as it is seen from `perspective`: of which cluster, and by whom; none
+    /// where there is no folder.
+    pub(super) fn new(perspective: &str, namespace: &str, name: &str, right: Right) -> Option<Self> {
+        Some(Self(folders::cache()?.join(FOLDER).join(key(perspective, namespace, name, right))))
     }
 
     /// Returns the channel that was open within the last day.
@@ -92,9 +91,31 @@ impl ChannelMemory {
     }
 }
 
+/// Returns the name of a file: what tells perspectives apart is not to be read from it.
+fn key(perspective: &str, namespace: &str, name: &str, right: Right) -> String {
+    // No other part holds a space, so that what is before the last three is the perspective.
+    Digest::sha256_of(format!("{perspective} {namespace} {name} {right}")).hex().into()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_sees_it_from_elsewhere_has_a_memory_of_his_own() {
+        let one = key("https://a\0ann's\0ann", "shop", "default", Right::Push);
+        assert_eq!(one, key("https://a\0ann's\0ann", "shop", "default", Right::Push));
+        for (perspective, namespace, name, right) in [
+            ("https://b\0ann's\0ann", "shop", "default", Right::Push),
+            ("https://a\0bob's\0ann", "shop", "default", Right::Push),
+            ("https://a\0ann's\0bob", "shop", "default", Right::Push),
+            ("https://a\0ann's\0ann", "bank", "default", Right::Push),
+            ("https://a\0ann's\0ann", "shop", "other", Right::Push),
+            ("https://a\0ann's\0ann", "shop", "default", Right::Pull),
+        ] {
+            assert_ne!(one, key(perspective, namespace, name, right));
+        }
+    }
 
     #[test]
     fn remembers_for_a_day() {

@@ -15,7 +15,10 @@ use reposure_oci::{
 use reposure_parcel::problem::Code;
 
 use super::Failure;
-use crate::other_registry::{AUTHORITY, At, PLAIN_HTTP, Side};
+use crate::{
+    other_registry::{AUTHORITY, At, PLAIN_HTTP, Side},
+    roles::Grant,
+};
 
 /// Where one image is needed, and it is an index of some.
 pub(crate) const ONE_PLATFORM: &str = "--platform OS/ARCHITECTURE for one of its images, such as linux/amd64";
@@ -121,20 +124,12 @@ fn of_session(error: &SessionError) -> Option<String> {
 
 fn of_token(error: &TokenError) -> String {
     if error.denied {
-        format!("ask for the right to create tokens: {}", token_role(error))
+        let role = Grant::of_token(&error.namespace, &error.service_account);
+        format!("ask for the right to create tokens, with your name for USER: {role}")
     } else {
         // The ServiceAccount is made by the operator.
         SURROGATE.into()
     }
-}
-
-/// Says how an administrator gives the right to a token.
-pub(crate) fn token_role(error: &TokenError) -> String {
-    let TokenError { service_account, namespace, .. } = error;
-    format!(
-        "kubectl create role reposure-token --namespace {namespace} --verb=create --resource=serviceaccounts/token \
-         --resource-name={service_account}"
-    )
 }
 
 fn of_problem(code: Code) -> Option<String> {

@@ -32,7 +32,7 @@ fn render(error: &anyhow::Error, api_server: Option<&str>) -> String {
         let _ = writeln!(text, "{}{cause}", if number == 0 { "error: " } else { "  because: " });
     }
     if let Some(hint) = hints::hint(error) {
-        let _ = writeln!(text, "  try: {hint}");
+        let _ = writeln!(text, "  try: {}", hint.replace('\n', "\n    "));
     }
     printable::text(&text).into_owned()
 }

@@ -269,7 +269,11 @@ fn a_registry_that_may_not_be_read_or_is_not_there() {
     assert_says(
         &scene.push(&[]),
         4,
-        &["which says where it is", "try: ask for the right to: kubectl create role"],
+        &[
+            "which says where it is",
+            "try: ask for the right to, with your name for USER: kubectl create role reposure-registry ",
+            " && kubectl create rolebinding reposure-registry ",
+        ],
     );
     let missing = scene.run(&["image", "list", "other"]);
     assert_eq!(missing.code, 3, "{missing}");

@@ -1,13 +1,19 @@
 //! `reposure doctor`, beside a surrogate on this machine, and before API servers that are not there.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    fs,
+    time::{Duration, SystemTime},
+};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::Method;
-use reposure_testing::{Fault, Injection};
+use reposure_testing::{
+    Fault, Injection,
+    relay::{Link, Relay},
+};
 use serde_json::{Value, json};
 
-use crate::TestEnvironment;
+use crate::{TestEnvironment, ladder};
 
 #[test]
 fn a_surrogate_and_its_registry_are_looked_at() {
@@ -15,11 +21,20 @@ fn a_surrogate_and_its_registry_are_looked_at() {
     let checks = environment.ok(&["doctor", "-o", "json"]);
     let checks: Vec<Value> = serde_json::from_str(&checks).unwrap();
     let names: Vec<&str> = checks.iter().map(|check| check["name"].as_str().unwrap()).collect();
-    assert_eq!(names, ["channel local", "surrogate", "the registry itself", "storage"]);
+    assert_eq!(names, ["client", "channel local", "surrogate", "the registry itself", "storage"]);
     assert!(checks.iter().all(|check| check["state"] == "ok"), "{checks:?}");
+    for figure in ["firstAnswerMs", "roundTripMs", "upMibPerSecond", "downMibPerSecond"] {
+        assert!(checks[1][figure].as_f64().is_some_and(|figure| figure > 0.0), "{figure}: {}", checks[1]);
+    }
+    for who in [0, 2] {
+        assert_eq!(checks[who]["version"], env!("CARGO_PKG_VERSION"), "{}", checks[who]);
+    }
+    assert!(checks[3].as_object().unwrap().keys().eq(["name", "state", "detail"]), "{}", checks[3]);
+    let yaml = environment.ok(&["doctor", "-o", "yaml"]);
+    assert!(yaml.contains("\n  roundTripMs: ") && yaml.contains("\n  version: "), "{yaml}");
     let text = environment.ok(&["doctor"]);
-    assert!(text.starts_with("ok       channel local           hello after "), "{text}");
-    let first = text.lines().next().unwrap();
+    let first = text.lines().nth(1).unwrap();
+    assert!(first.starts_with("ok       channel local           hello after "), "{text}");
     assert!(first.contains(", up ") && first.contains(", down ") && first.ends_with("MiB/s"), "{text}");
 }
 
@@ -29,10 +44,10 @@ fn the_first_hop_that_fails_gives_the_exit_code() {
     let output = environment.run(&["doctor", "--surrogate", "127.0.0.1:1"]);
     assert_eq!(output.code, 5, "{output}");
     assert!(
-        output.text().starts_with("failed   channel local           cannot reach the surrogate"),
+        output.text().contains("\nfailed   channel local           cannot reach the surrogate"),
         "{output}"
     );
-    assert_eq!(output.stderr, "error: 1 of 1 checks failed, first: channel local\n");
+    assert_eq!(output.stderr, "error: 1 of 2 checks failed, first: channel local\n");
 }
 
 #[test]
@@ -48,7 +63,7 @@ fn a_registry_that_is_away_is_named() {
     assert_eq!(output.code, 5, "{output}");
     let text = output.text();
     assert!(text.contains("try: reposure registry describe default\n"), "{text}");
-    assert_eq!(output.stderr, "error: 1 of 3 checks failed, first: the registry itself\n");
+    assert_eq!(output.stderr, "error: 1 of 4 checks failed, first: the registry itself\n");
 }
 
 #[test]
@@ -57,7 +72,7 @@ fn what_is_no_kubeconfig_is_the_first_hop() {
     environment.write("config", "apiVersion: v1\nkind: Config\n");
     let output = environment.run(&["doctor", "--kubeconfig", "config"]);
     assert_eq!(output.code, 2, "{output}");
-    assert!(output.text().starts_with("failed   kubeconfig "), "{output}");
+    assert!(output.text().contains("\nfailed   kubeconfig "), "{output}");
 }
 
 #[test]
@@ -76,7 +91,7 @@ fn a_registry_that_can_store_nothing_is_named() {
         let (_, storage) =
             text.split_once("\nfailed   storage                 cannot store a blob in some/app: ").unwrap();
         assert!(storage.contains(detail) && storage.contains(hint), "{text}");
-        assert_eq!(output.stderr, "error: 1 of 4 checks failed, first: storage\n");
+        assert_eq!(output.stderr, "error: 1 of 5 checks failed, first: storage\n");
     }
     let text = environment.ok(&["doctor"]);
     assert!(text.ends_with("ok       storage                 takes blobs, tried in some/app\n"), "{text}");
@@ -132,12 +147,16 @@ fn credentials_say_until_when_they_are_good() {
         assert_eq!(output.code, if end < now { 4 } else { 5 }, "{output}");
         let structured = environment.run(&["doctor", "--kubeconfig", "config", "-o", "json"]).text();
         let checks: Vec<Value> = serde_json::from_str(&structured).unwrap();
-        assert_eq!(checks[1]["name"], "credentials");
-        assert_eq!(checks[1]["state"], line.split(' ').next().unwrap());
+        let credentials = checks.iter().find(|check| check["name"] == "credentials").unwrap();
+        assert_eq!(credentials["state"], line.split(' ').next().unwrap());
+        let expires: jiff::Timestamp = credentials["expires"].as_str().unwrap().parse().unwrap();
+        assert_eq!(expires.as_second(), end, "{credentials}");
     }
     write_kubeconfig(&environment, &json!({"token": "opaque"}));
     let text = environment.run(&["doctor", "--kubeconfig", "config"]).text();
     assert!(text.contains("the kubeconfig's token, which does not say until when"), "{text}");
+    let structured = environment.run(&["doctor", "--kubeconfig", "config", "-o", "json"]).text();
+    assert!(!structured.contains("expires"), "{structured}");
 }
 
 #[test]
@@ -156,4 +175,47 @@ fn a_credential_plugin_says_until_when_its_credentials_are_good() {
     let output = environment.run(&["doctor", "--kubeconfig", "config"]);
     let line = "failed   credentials             what /bin/sh gives has expired at 2020-01-01T00:00:00Z, ";
     assert!(output.text().contains(line) && !output.to_string().contains("hunter2"), "{output}");
+}
+
+#[test]
+fn one_run_moves_16_mib_at_most() {
+    let environment = TestEnvironment::new();
+    let api_server = ladder::api_server(&environment);
+    environment.write_kubeconfig(&api_server);
+    let relay = Relay::start(api_server.address(), Link::default()).unwrap();
+    let kubeconfig = fs::read_to_string(environment.path("config")).unwrap();
+    let addresses = (api_server.address().to_string(), relay.address().to_string());
+    environment.write("config", kubeconfig.replace(&addresses.0, &addresses.1));
+    let mut doctor = environment.reposure();
+    doctor.env_remove("REPOSURE_SURROGATE").args(["doctor", "-n", "test", "-k", "config"]);
+    let output = environment.finish(&mut doctor, b"");
+    for line in ["channel proxy ", "channel port-forward ", "channel exec ", "storage "] {
+        assert!(output.text().contains(&format!("\nok       {line}")), "{line}: {output}");
+    }
+    // What goes around the bodies is in it, too.
+    let moved = relay.counts().up + relay.counts().down;
+    assert!((15 << 20..=16 << 20).contains(&moved), "{moved} bytes");
+}
+
+#[test]
+fn who_lacks_a_right_is_told_what_to_ask_for() {
+    let environment = TestEnvironment::new();
+    let api_server = ladder::api_server(&environment);
+    environment.write_kubeconfig(&api_server);
+    let reviews = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+    api_server.put_object(reviews, json!({"spec": {}, "status": {"allowed": false}}));
+    let doctor = |format: &[&str]| {
+        let mut doctor = environment.reposure();
+        doctor.env_remove("REPOSURE_SURROGATE").args(["doctor", "-n", "test", "-k", "config"]).args(format);
+        environment.finish(&mut doctor, b"")
+    };
+    let output = doctor(&["-o", "json"]);
+    assert_eq!(output.code, 4, "{output}");
+    let checks: Vec<Value> = serde_json::from_str(&output.text()).unwrap();
+    let push = checks.iter().find(|check| check["name"] == "right to push").unwrap();
+    insta::assert_snapshot!(push["try"].as_str().unwrap(), @"");
+    let text = doctor(&[]).text();
+    let lines = format!("\n{:33}try: ask for it, with your name for USER", "");
+    assert!(text.contains(&lines), "{text}");
+    assert!(text.contains(&format!("\n{:38}kubectl create role reposure-push-proxy ", "")), "{text}");
 }

@@ -1,5 +1,7 @@
 //! Which channel is taken, before an API server that leads to a surrogate by each of them.
 
+use std::fs;
+
 use reposure_testing::{
     FakeApiServer, RandomImage,
     api_server::{Failure, How},
@@ -12,7 +14,7 @@ const REGISTRY: &str = "/apis/reposure.puccini.cloud/v1alpha1/namespaces/test/re
 const HELLO: &str = "/reposure/v1/hello";
 
 /// Starts an API server that knows the registry and leads to its surrogate.
-fn api_server(environment: &TestEnvironment) -> FakeApiServer {
+pub(crate) fn api_server(environment: &TestEnvironment) -> FakeApiServer {
     let api_server = environment.api_server_before_surrogate();
     let spec = json!({"type": "oci", "direct": {"host": "registry"}});
     let registry = json!({
@@ -95,4 +97,55 @@ fn a_push_goes_on_over_a_channel_that_comes_before_its_own() {
         assert!(output.stderr.contains(said), "{output}");
     }
     assert!(!environment.registry().tags("app2").is_empty());
+}
+
+#[test]
+fn a_channel_that_was_chosen_is_named() {
+    let environment = TestEnvironment::new();
+    let api_server = api_server(&environment);
+    for channel in ["proxy", "port-forward", "exec"] {
+        let output = run(&environment, &api_server, &["image", "list", "default", "--channel", channel]);
+        let taken = format!("channel {channel}, as chosen");
+        assert!(output.code == 0 && output.stderr.contains(&taken), "{output}");
+    }
+}
+
+/// What one user may not do another may.
+#[test]
+fn a_channel_is_remembered_for_each_context() {
+    let environment = TestEnvironment::new();
+    let api_server = api_server(&environment);
+    environment.write_kubeconfig(&api_server);
+    let list = |context: &str| {
+        let kubeconfig = fs::read_to_string(environment.path("config")).unwrap();
+        environment.write("other", kubeconfig.replace("here", context));
+        let mut reposure = environment.reposure();
+        let args = ["image", "list", "default", "-n", "test", "-k", "other", "-v"];
+        environment.finish(reposure.env_remove("REPOSURE_SURROGATE").args(args), b"")
+    };
+    api_server.fail(Failure::next(HELLO, How::Status(403)));
+    for (context, taken) in [
+        ("ann", "channel port-forward, since proxy"),
+        ("ann", "channel port-forward as before"),
+        ("bob", "channel proxy\n"),
+        ("ann", "channel port-forward as before"),
+        ("bob", "channel proxy as before"),
+    ] {
+        let output = list(context);
+        assert!(output.code == 0 && output.stderr.contains(taken), "{context}: {output}");
+    }
+}
+
+/// A Role alone grants nothing.
+#[test]
+fn who_may_nothing_is_told_what_to_ask_for() {
+    let environment = TestEnvironment::new();
+    let api_server = api_server(&environment);
+    for path in [HELLO, "/portforward", "/exec"] {
+        api_server.fail(Failure { path: path.into(), after: 0, times: 10, how: How::Status(403) });
+    }
+    let output = list(&environment, &api_server);
+    assert_eq!(output.code, 4, "{output}");
+    let (_, hint) = output.stderr.split_once("  try: ").unwrap();
+    insta::assert_snapshot!(hint, @"");
 }

@@ -15,19 +15,29 @@ impl Session {
     /// Fetches `length` bytes that mean nothing, [`probe::LIMIT`] at most.
     ///
     /// # Errors
-    /// When they do not come.
+    /// When they do not come, or more than they.
     pub async fn probe_down(&self, length: u64) -> Result<(), SessionError> {
         let path = probe::path(length);
         let mut body = self.send(request(Method::GET, &path, "", Bytes::new())?).await?.into_body();
-        while frame(&mut body, &path).await?.is_some() {}
+        let mut left = length;
+        while let Some(bytes) = frame(&mut body, &path).await? {
+            let Some(rest) = left.checked_sub(bytes.len() as u64) else {
+                return Err(SessionError::Malformed {
+                    path,
+                    source: "more bytes than were asked for".into(),
+                });
+            };
+            left = rest;
+        }
         Ok(())
     }
 
-    /// Sends bytes that mean nothing, [`probe::LIMIT`] at most.
+    /// Sends bytes that mean nothing, [`probe::LIMIT`] at most, and never twice.
     ///
     /// # Errors
-    /// When the surrogate does not say that it has read them.
+    /// When the surrogate does not say that it has read them, or refuses a token that it took a moment ago.
     pub async fn probe_up(&self, bytes: Bytes) -> Result<(), SessionError> {
-        self.put(wire::PROBE, bytes).await.map(drop)
+        let request = request(Method::PUT, wire::PROBE, "application/octet-stream", bytes)?;
+        self.line.ask_once(request, wire::PROBE).await.map(drop)
     }
 }

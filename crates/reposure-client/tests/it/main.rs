@@ -5,7 +5,7 @@
 //!
 //! | what goes wrong | tests |
 //! |---|---|
-//! | the API server is away in the middle | `cuts`, `failures`; `e2e/alone`, `e2e/resilience` |
+//! | the API server is away in the middle | `cuts`, `failures`; `e2e/disruptive`, `e2e/resilience` |
 //! | its certificate is another one | `cli/credentials` |
 //! | a link that is half open: no answer ever | `silent`, `failures` (`How::Hang`) |
 //! | 101, and then no stream or process, or nothing at all | `exec`, `port_forward`, `silent` |

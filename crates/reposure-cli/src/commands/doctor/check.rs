@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::figures::Figures;
 use crate::exit::{self, Kind};
 
 /// How a hop is.
@@ -24,6 +25,8 @@ pub(super) struct Check {
     detail: String,
     #[serde(rename = "try", skip_serializing_if = "Option::is_none")]
     hint: Option<String>,
+    #[serde(flatten)]
+    figures: Figures,
     /// The kind of a failure.
     #[serde(skip)]
     pub(super) kind: Kind,
@@ -32,7 +35,8 @@ pub(super) struct Check {
 impl Check {
     pub(super) fn ok(name: impl Into<String>, detail: impl Into<String>) -> Self {
         let (name, detail) = (name.into(), detail.into());
-        Self { name, state: State::Ok, detail, hint: None, kind: Kind::Other }
+        let figures = Figures::default();
+        Self { name, state: State::Ok, detail, hint: None, figures, kind: Kind::Other }
     }
 
     pub(super) fn warning(name: impl Into<String>, detail: impl Into<String>) -> Self {
@@ -53,6 +57,11 @@ impl Check {
         Self { hint: Some(hint.into()), ..self }
     }
 
+    /// Adds what it says in words for programs.
+    pub(super) fn figures(self, figures: Figures) -> Self {
+        Self { figures, ..self }
+    }
+
     /// Takes a failure for no more than a warning.
     pub(super) fn at_most_warning(self) -> Self {
         Self { state: if self.state == State::Failed { State::Warning } else { self.state }, ..self }
@@ -66,7 +75,9 @@ impl Check {
             State::Failed => "failed",
         };
         let mut lines = vec![format!("{state:<9}{:<24}{}", self.name, self.detail)];
-        lines.extend(self.hint.iter().map(|hint| format!("{:33}try: {hint}", "")));
+        let hints = self.hint.iter().flat_map(|hint| hint.lines().enumerate());
+        let begin = |number| if number == 0 { "try:" } else { "" };
+        lines.extend(hints.map(|(number, hint)| format!("{:33}{:<5}{hint}", "", begin(number))));
         lines
     }
 }

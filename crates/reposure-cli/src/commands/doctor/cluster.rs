@@ -11,6 +11,7 @@ use tokio::time::timeout;
 use super::{
     check::{Check, milliseconds},
     credentials,
+    figures::{self, Figures},
 };
 use crate::{
     context::{Cluster, Context},
@@ -49,15 +50,27 @@ pub(super) async fn examine(context: &Context, checks: &mut Vec<Check>) -> Optio
         }
     };
     let url = context.api_server().unwrap_or_default();
-    let taken = milliseconds(begin.elapsed());
-    checks.push(Check::ok(API_SERVER, format!("{} at {url}, first answer after {taken}", answer.version)));
+    checks.push(answer.check(url, begin.elapsed()));
     checks.extend(clock(&answer.headers, Timestamp::now()));
     Some(cluster)
 }
 
 struct Answer {
-    version: String,
+    /// None where the user may not ask for it.
+    version: Option<String>,
     headers: HeaderMap,
+}
+
+impl Answer {
+    fn check(&self, url: &str, took: Duration) -> Check {
+        let version = self.version.as_deref().unwrap_or("of unknown version");
+        let detail = format!("{version} at {url}, first answer after {}", milliseconds(took));
+        Check::ok(API_SERVER, detail).figures(Figures {
+            first_answer_ms: Some(figures::milliseconds(took)),
+            version: self.version.clone(),
+            ..Figures::default()
+        })
+    }
 }
 
 async fn version(cluster: &Cluster) -> anyhow::Result<Answer> {
@@ -77,7 +90,7 @@ async fn version(cluster: &Cluster) -> anyhow::Result<Answer> {
     // Where anonymous users and this one may not ask for it, an answer is an answer.
     let version = serde_json::from_slice::<serde_json::Value>(&bytes).ok();
     let version = version.and_then(|version| Some(version["gitVersion"].as_str()?.to_owned()));
-    Ok(Answer { version: version.unwrap_or_else(|| "of unknown version".into()), headers })
+    Ok(Answer { version, headers })
 }
 
 /// Compares the clocks, as far as a header in whole seconds allows.
@@ -90,11 +103,12 @@ fn clock(headers: &HeaderMap, now: Timestamp) -> Option<Check> {
         2.. => format!("{apart} s ahead of the API server"),
         _ => format!("{} s behind the API server", -apart),
     };
-    Some(if apart.abs() > SKEW {
+    let check = if apart.abs() > SKEW {
         Check::warning("clock", detail).hint("set the clock: certificates and tokens are good for a time")
     } else {
         Check::ok("clock", detail)
-    })
+    };
+    Some(check.figures(Figures { clock_skew_seconds: Some(apart), ..Figures::default() }))
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use kube::config::AuthInfo;
 use reposure_oci::direct::Validity;
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::check::Check;
+use super::{check::Check, figures::Figures};
 use crate::{context::Context, exit::Kind};
 
 /// When the end of a certificate is warned of: it is nobody's task to replace it but the user's.
@@ -38,6 +38,10 @@ impl Credential {
     }
 
     fn check(&self, now: Timestamp) -> Check {
+        self.judged(now).figures(Figures { expires: self.end, ..Figures::default() })
+    }
+
+    fn judged(&self, now: Timestamp) -> Check {
         const NAME: &str = "credentials";
         let Self { what, end, soon } = self;
         let Some(end) = end else {

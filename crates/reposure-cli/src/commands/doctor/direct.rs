@@ -1,6 +1,9 @@
 //! The channel `direct`, and the registry at its end.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context as _, Result};
 use reposure_client::session::Session;
@@ -9,7 +12,9 @@ use reposure_parcel::wire::Right;
 
 use super::{
     check::{Check, milliseconds},
-    way::{self, TRIPS},
+    figures::{self, Figures},
+    timed::TRIPS,
+    way,
 };
 use crate::{
     connect::{self, Sought},
@@ -26,8 +31,7 @@ pub(super) async fn examine(context: &Context, cluster: &Cluster, sought: &Sough
     let begin = Instant::now();
     let opened = async {
         let session = connect::direct::open(context, cluster, sought, Right::Pull).await?;
-        let first = milliseconds(begin.elapsed());
-        timed(Arc::new(session), first).await
+        timed(Arc::new(session), begin.elapsed()).await
     };
     match opened.await {
         Ok(found) => checks.extend(found),
@@ -36,12 +40,12 @@ pub(super) async fn examine(context: &Context, cluster: &Cluster, sought: &Sough
 }
 
 /// Times round trips to the registry, if it takes the credentials.
-async fn timed(session: Arc<Session>, first: String) -> Result<[Check; 2]> {
+async fn timed(session: Arc<Session>, first: Duration) -> Result<[Check; 2]> {
     let upstream = &session.hello().upstream;
     if !upstream.reachable {
         let problem = upstream.problem.clone().unwrap_or_default();
         let registry = Check::failed(Kind::Denied, way::REGISTRY, format!("{}: {problem}", upstream.host));
-        return Ok([Check::ok(TITLE, format!("first answer after {first}")), registry.hint(LOG_IN)]);
+        return Ok([channel(first, None), registry.hint(LOG_IN)]);
     }
     let (client, mut trips) = (Client::new(session.clone()), Vec::new());
     for _ in 0..TRIPS {
@@ -49,14 +53,26 @@ async fn timed(session: Arc<Session>, first: String) -> Result<[Check; 2]> {
         client.ping().await.context("the registry answered once, and not after it")?;
         trips.push(begin.elapsed());
     }
-    let shortest = milliseconds(trips.into_iter().min().unwrap_or_default());
-    let channel = Check::ok(TITLE, format!("first answer after {first}, round trip {shortest}"));
-    Ok([channel, way::registry(session.hello())])
+    Ok([channel(first, trips.into_iter().min()), way::registry(session.hello())])
+}
+
+/// Says how long the first answer took, and the shortest round trip.
+fn channel(first: Duration, shortest: Option<Duration>) -> Check {
+    let trip = shortest.map(|shortest| format!(", round trip {}", milliseconds(shortest)));
+    let detail = format!("first answer after {}{}", milliseconds(first), trip.unwrap_or_default());
+    Check::ok(TITLE, detail).figures(Figures {
+        first_answer_ms: Some(figures::milliseconds(first)),
+        round_trip_ms: shortest.map(figures::milliseconds),
+        ..Figures::default()
+    })
 }
 
 /// Says that a registry could be reached without a surrogate, if so.
 pub(super) async fn glance(cluster: &Cluster, sought: &Sought) -> Option<Check> {
     let seen = connect::direct::glance(cluster, sought).await?;
     let took = milliseconds(seen.took);
-    Some(Check::ok(TITLE, format!("{} answers here too, after {took}; --channel direct takes it", seen.host)))
+    let check =
+        Check::ok(TITLE, format!("{} answers here too, after {took}; --channel direct takes it", seen.host));
+    let first_answer_ms = Some(figures::milliseconds(seen.took));
+    Some(check.figures(Figures { first_answer_ms, ..Figures::default() }))
 }

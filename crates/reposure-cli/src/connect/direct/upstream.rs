@@ -12,6 +12,7 @@ use super::Sought;
 use crate::{
     context::Cluster,
     exit::{Failure, Kind},
+    roles::Grant,
 };
 
 /// How long a name may take to be resolved: a resolver that is asked for a name of the cluster's elsewhere may not answer at all.
@@ -70,10 +71,10 @@ impl<'a> Upstream<'a> {
 fn unreadable(namespace: &str, name: &str) -> Failure {
     let message =
         format!("you may not read registry {name} in namespace {namespace}, which says where it is");
-    Failure::new(Kind::Denied, message).hint(format!(
-        "ask for the right to: kubectl create role reposure-registry --namespace {namespace} --verb=get \
-         --resource=registries.reposure.puccini.cloud --resource-name={name}"
-    ))
+    let role =
+        Grant::new("reposure-registry", namespace, &["get"], "registries.reposure.puccini.cloud", name);
+    let hint = format!("ask for the right to, with your name for USER: {role}");
+    Failure::new(Kind::Denied, message).hint(hint)
 }
 
 /// Returns the host that is dialled: for a Service its name, as its surrogate does, or where nobody knows that name the address that
