@@ -62,10 +62,10 @@ mod tests {
     #[test]
     fn a_role_and_its_binding_are_made() {
         let push = Grant::of_way(Way::Proxy, Right::Push, "shop", "reposure-surrogate-default-0", 10250);
-        insta::assert_snapshot!(push, @"");
+        insta::assert_snapshot!(push, @"kubectl create role reposure-push-proxy --namespace=shop --verb=get,create,update --resource=pods/proxy --resource-name=https:reposure-surrogate-default-0:10250 && kubectl create rolebinding reposure-push-proxy --namespace=shop --role=reposure-push-proxy --user=USER");
         let forward =
             Grant::of_way(Way::PortForward, Right::Pull, "shop", "reposure-surrogate-default-0", 10250);
-        insta::assert_snapshot!(forward, @"");
-        insta::assert_snapshot!(Grant::of_token("shop", "reposure-surrogate-default-push"), @"");
+        insta::assert_snapshot!(forward, @"kubectl create role reposure-pull-port-forward --namespace=shop --verb=get,create --resource=pods/portforward --resource-name=reposure-surrogate-default-0 && kubectl create rolebinding reposure-pull-port-forward --namespace=shop --role=reposure-pull-port-forward --user=USER");
+        insta::assert_snapshot!(Grant::of_token("shop", "reposure-surrogate-default-push"), @"kubectl create role reposure-surrogate-default-push-token --namespace=shop --verb=create --resource=serviceaccounts/token --resource-name=reposure-surrogate-default-push && kubectl create rolebinding reposure-surrogate-default-push-token --namespace=shop --role=reposure-surrogate-default-push-token --user=USER");
     }
 }

@@ -147,5 +147,12 @@ fn who_may_nothing_is_told_what_to_ask_for() {
     let output = list(&environment, &api_server);
     assert_eq!(output.code, 4, "{output}");
     let (_, hint) = output.stderr.split_once("  try: ").unwrap();
-    insta::assert_snapshot!(hint, @"");
+    insta::assert_snapshot!(hint, @r"
+    ask for the right to it, with your name for USER; for proxy:
+        kubectl create role reposure-pull-proxy --namespace=test --verb=get --resource=pods/proxy --resource-name=https:reposure-surrogate-default-0:10250 && kubectl create rolebinding reposure-pull-proxy --namespace=test --role=reposure-pull-proxy --user=USER
+        or for port-forward:
+        kubectl create role reposure-pull-port-forward --namespace=test --verb=get,create --resource=pods/portforward --resource-name=reposure-surrogate-default-0 && kubectl create rolebinding reposure-pull-port-forward --namespace=test --role=reposure-pull-port-forward --user=USER
+        or for exec:
+        kubectl create role reposure-pull-exec --namespace=test --verb=get,create --resource=pods/exec --resource-name=reposure-surrogate-default-0 && kubectl create rolebinding reposure-pull-exec --namespace=test --role=reposure-pull-exec --user=USER
+    ");
 }
