@@ -42,7 +42,6 @@ pub(crate) enum Command {
     /// Install and remove a simple registry in the cluster
     #[command(subcommand)]
     Simple(SimpleCommand),
-    /// Check the way to a registry, hop by hop
     Doctor(DoctorArgs),
     /// Show the version
     Version,
