@@ -77,7 +77,8 @@ impl Sought {
     /// Returns the surrogate's pod: the one that the operator has published, or the one that it gives this name by itself.
     pub(crate) fn pod(&self) -> String {
         let published = self.status().and_then(|status| status.surrogate_pod.clone());
-        published.unwrap_or_else(|| SurrogateNames::new(&self.name).pod())
+        // It stands in commands that are shown to be copied.
+        published.filter(|pod| is_object_name(pod)).unwrap_or_else(|| SurrogateNames::new(&self.name).pod())
     }
 
     pub(crate) fn port(&self) -> u16 {
@@ -115,4 +116,9 @@ impl Sought {
             || self.is_standalone()
             || conditions::state(self.conditions(), ConditionType::SurrogateReady) == State::True
     }
+}
+/// Tells whether Kubernetes could have an object of this name.
+fn is_object_name(text: &str) -> bool {
+    let may_stand = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte);
+    !text.is_empty() && text.bytes().all(may_stand)
 }
