@@ -5,6 +5,7 @@ mod install;
 mod installed;
 mod logs;
 mod manifests;
+mod options;
 mod shell;
 mod uninstall;
 mod upgrade;
@@ -21,7 +22,7 @@ pub(crate) enum OperatorCommand {
     Install(install::InstallArgs),
     Upgrade(upgrade::UpgradeArgs),
     Uninstall(uninstall::UninstallArgs),
-    Manifests(install::InstallArgs),
+    Manifests(manifests::ManifestsArgs),
     Logs(logs::OperatorLogsArgs),
     Shell(shell::OperatorShellArgs),
 }
