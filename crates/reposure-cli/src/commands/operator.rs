@@ -6,6 +6,7 @@ mod installed;
 mod logs;
 mod manifests;
 mod options;
+mod rights;
 mod shell;
 mod uninstall;
 mod upgrade;

@@ -15,6 +15,7 @@ use super::{
     certificates,
     installed::{self, InstalledError},
     options::OperatorArgs,
+    rights,
 };
 use crate::{
     args::WaitArgs,
@@ -25,6 +26,8 @@ use crate::{
 };
 
 /// Install the operator
+///
+/// What an earlier installation gave the operator and this one does not is taken from it: rights, and the policy on exec.
 #[derive(Debug, Args)]
 pub(crate) struct InstallArgs {
     #[command(flatten)]
@@ -46,9 +49,12 @@ pub(super) async fn run(context: &Context, args: &InstallArgs) -> Result<()> {
     let rest = plan::operator(&OperatorOptions { crd: false, ..options.clone() });
     let mut changed =
         apply::apply_all(&cluster.client, &rest, &by_hand()).await.context("cannot install the operator")?;
-    if let Some(before) = before {
-        changed.extend(without_policy(&cluster, &before, &options).await?);
+    if let Some(before) = &before {
+        changed.extend(without_policy(&cluster, before, &options).await?);
     }
+    let taken = rights::take(&cluster, before.as_ref(), Some(&options)).await?;
+    changed.extend(taken.applied);
+    taken.left.iter().for_each(rights::Left::say);
     changed.extend(certificates::grant(&cluster, &options.scope).await);
     report::changes(context, &changed)?;
     if args.wait.wait {

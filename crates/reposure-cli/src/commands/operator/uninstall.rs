@@ -6,20 +6,27 @@ use kube::{
     Api, ResourceExt as _,
     api::{DeleteParams, ListParams},
 };
-use reposure_admin::{OperatorOptions, Scope, Verb, apply, plan, wait};
+use reposure_admin::{
+    Change, Object, OperatorOptions, Plan, Scope, Verb, apply, operator_rights, plan, wait,
+};
 use reposure_api::{Registry, names};
 
-use super::{certificates, installed};
+use super::{
+    installed,
+    rights::{self, Left},
+};
 use crate::{
     args::WaitArgs,
     commands::report,
     context::{Cluster, Context},
     exit::{Failure, Kind},
+    printable,
 };
 
 /// Remove the operator
 ///
 /// The definition of Registry stays, and with it the registries of other namespaces, unless --all is given. Images stay in any case.
+/// What binds the operator goes, in all namespaces that may be looked at.
 #[derive(Debug, Args)]
 pub(crate) struct UninstallArgs {
     /// Remove an operator that sees to all namespaces
@@ -45,22 +52,28 @@ pub(super) async fn run(context: &Context, args: &UninstallArgs) -> Result<()> {
         delete(&cluster, registry, args).await?;
     }
     let plan = plan::operator(&options);
+    let is_right = |object: &&Object| operator_rights::is_right(object);
+    let rest = Plan::of(plan.objects().filter(|object| !is_right(object)).cloned());
     let mut deleted =
-        apply::delete_all(&cluster.client, &plan).await.context("cannot remove the operator")?;
-    deleted.extend(certificates::revoke(&cluster, &options.scope).await?);
+        apply::delete_all(&cluster.client, &rest).await.context("cannot remove the operator")?;
+    let taken = rights::take(&cluster, Some(&options), None).await?;
+    deleted.extend(taken.applied);
     let undefine = args.all && seen_to(&cluster, &Scope::Cluster).await.is_ok_and(|left| left.is_empty());
     if undefine {
         let definition = apply::delete_all(&cluster.client, &plan::definition()).await;
         deleted.extend(definition.context("cannot remove the definition of Registry")?);
     }
     report::changes(context, &deleted)?;
-    say_what_stays(undefine);
+    say_what_stays(undefine, &taken.left, taken.hides_cluster);
     if args.wait.wait {
-        for object in plan.objects() {
+        let is_deleted = |object: &&Object| {
+            deleted.iter().any(|done| done.change == Change::Deleted && done.object == object.name())
+        };
+        for object in plan.objects().filter(is_deleted) {
             wait::deleted(&cluster.client, object, args.wait.timeout).await?;
         }
     }
-    Ok(())
+    all_taken(&taken.left)
 }
 
 /// Returns how the operator was installed, as its Deployment says; where there is none any more, as the arguments do.
@@ -79,9 +92,26 @@ async fn options(cluster: &Cluster, args: &UninstallArgs) -> Result<OperatorOpti
 }
 
 /// Says on standard error what is not taken.
-fn say_what_stays(undefined: bool) {
+fn say_what_stays(undefined: bool, left: &[Left], hides_cluster: bool) {
     let definition = if undefined { "" } else { "the definition of Registry with its roles, " };
-    eprintln!("what stays: {definition}registries' servers and their images, and Secrets");
+    let mut stays = vec![format!("{definition}registries' servers and their images, and Secrets")];
+    stays.extend(left.iter().map(|left| printable::line(&left.to_string()).into_owned()));
+    if hides_cluster {
+        stays.push("and whatever binds it in the whole cluster, which you may not see".into());
+    }
+    eprintln!("what stays: {}", stays.join(", "));
+}
+
+/// Fails where something is left that the operator is bound to.
+fn all_taken(left: &[Left]) -> Result<()> {
+    if left.is_empty() {
+        return Ok(());
+    }
+    left.iter().for_each(Left::say);
+    let message = "the operator is gone, but not all that was bound to it";
+    let hint =
+        "whoever makes a ServiceAccount of its name has those rights: give the commands to an administrator";
+    Err(Failure::new(Kind::Denied, message).hint(hint).into())
 }
 
 async fn seen_to(cluster: &Cluster, scope: &Scope) -> Result<Vec<Registry>> {
