@@ -259,7 +259,10 @@ fn an_operator_of_the_cluster_becomes_one_of_a_namespace() -> Result<()> {
         })?;
         stage.reposure(&["operator", "uninstall", "--cluster", "--wait"]).ok()?;
         ensure!(of_cluster.bindings()?.is_empty(), "{} is left", of_cluster.bindings()?);
-        nothing_is_left(stage)
+        nothing_is_left(stage)?;
+        let gone = stage.reposure(&["operator", "uninstall", "--cluster", "--all"]).output()?;
+        ensure!(gone.code == Some(3), "{gone}");
+        Ok(())
     })
 }
 

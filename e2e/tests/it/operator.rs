@@ -121,6 +121,8 @@ fn one_that_is_installed_anew_has_no_more_than_it_is_to_have() -> Result<()> {
         create(stage, "default", &["--wait", "--timeout=2m"])?;
         stage.reposure(&["registry", "delete", "default", "--wait"]).ok()?;
         install(stage, &["--role=view"])?;
+        let refused = stage.reposure(&["operator", "uninstall", "--cluster"]).output()?;
+        ensure!(refused.code == Some(7) && refused.stderr.contains("leave out --cluster"), "{refused}");
         ensure!(rights(stage)? == all, "{:?}", rights(stage)?);
         stage.reposure(&["operator", "uninstall", "--wait"]).ok()?;
         let bound = stage.kubectl(&["get", "roles,rolebindings", "-o", "name"]).ok()?.text();

@@ -237,6 +237,29 @@ fn an_upgrade_keeps_what_was_given_by_hand() {
 }
 
 #[test]
+fn one_for_a_namespace_is_not_removed_as_one_for_all() {
+    let scene = Scene::new();
+    scene.ok(&["install"]);
+    for all in [&["uninstall", "--cluster"][..], &["uninstall", "--cluster", "--all"]] {
+        insta::allow_duplicates! {
+            insta::assert_snapshot!(scene.run(all), @"
+            [7]
+            error: the reposure-operator here does not see to all namespaces
+              try: leave out --cluster to remove it
+            ");
+        }
+    }
+    scene.ok(&["uninstall"]);
+    scene.api_server.forget();
+    insta::assert_snapshot!(scene.run(&["uninstall", "--cluster", "--all"]), @"
+    [3]
+    error: no operator in namespace team sees to all namespaces
+      try: --namespace with the one that it is in, or leave out --cluster
+    ");
+    assert!(scene.api_server.seen().iter().all(|seen| seen.method == http::Method::GET));
+}
+
+#[test]
 fn manifests_are_printed_without_a_wait() {
     let environment = TestEnvironment::alone();
     let printed = environment.run(&["operator", "manifests", "--cluster", "-n", "team"]);

@@ -64,6 +64,13 @@ pub(super) async fn take_superfluous(cluster: &Cluster, options: &OperatorOption
     take_all(cluster, &rights, is_kept).await
 }
 
+/// Tells whether the operator of the namespace holds, or held, rights to registries of the whole cluster, as far as that may be seen.
+pub(super) async fn sees_all(cluster: &Cluster) -> Result<bool> {
+    let rights = find(cluster, None, None).await?;
+    let own = ObjectName::of::<ClusterRoleBinding>(None, names::OPERATOR);
+    Ok(rights.bound.iter().any(|bound| bound.binding == own))
+}
+
 async fn find(
     cluster: &Cluster,
     before: Option<&OperatorOptions>,

@@ -78,17 +78,26 @@ pub(super) async fn run(context: &Context, args: &UninstallArgs) -> Result<()> {
 
 /// Returns how the operator was installed, as its Deployment says; where there is none any more, as the arguments do.
 async fn options(cluster: &Cluster, args: &UninstallArgs) -> Result<OperatorOptions> {
+    let Some(found) = installed::options(cluster).await? else { return remains(cluster, args).await };
+    let (message, hint) = match (&found.scope, args.cluster) {
+        (Scope::Cluster, true) | (Scope::Namespace | Scope::Namespaces(_), false) => return Ok(found),
+        (Scope::Cluster, false) => ("sees to all namespaces", "give --cluster to remove it"),
+        // Else the registries of other operators would be taken for its own.
+        (_, true) => ("does not see to all namespaces", "leave out --cluster to remove it"),
+    };
+    let message = format!("the {} here {message}", names::OPERATOR);
+    Err(Failure::new(Kind::Conflict, message).hint(hint).into())
+}
+
+/// Returns what there may be of an operator that has no Deployment any more. Without its rights it saw to no other namespace.
+async fn remains(cluster: &Cluster, args: &UninstallArgs) -> Result<OperatorOptions> {
     let scope = if args.cluster { Scope::Cluster } else { Scope::Namespace };
-    let nothing = OperatorOptions { scope, crd: false, ..OperatorOptions::new(&cluster.namespace) };
-    match installed::options(cluster).await? {
-        Some(options) if args.cluster => Ok(OperatorOptions { scope: Scope::Cluster, ..options }),
-        Some(OperatorOptions { scope: Scope::Cluster, .. }) => {
-            let message = format!("the {} here sees to all namespaces", names::OPERATOR);
-            Err(Failure::new(Kind::Conflict, message).hint("give --cluster to remove it").into())
-        }
-        Some(options) => Ok(options),
-        None => Ok(nothing),
+    if args.cluster && !rights::sees_all(cluster).await? {
+        let message = format!("no operator in namespace {} sees to all namespaces", cluster.namespace);
+        let hint = "--namespace with the one that it is in, or leave out --cluster";
+        return Err(Failure::new(Kind::NotFound, message).hint(hint).into());
     }
+    Ok(OperatorOptions { scope, crd: false, ..OperatorOptions::new(&cluster.namespace) })
 }
 
 /// Says on standard error what is not taken.
