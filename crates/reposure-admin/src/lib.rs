@@ -11,6 +11,7 @@
 //! | [`cert_manager`] | the built-in registry's certificate where cert-manager makes it |
 //! | [`certificates`] | the built-in registry's certificates, made and renewed as planned |
 //! | [`grant`] | giving and taking the rights to pull, push and delete |
+//! | [`operator_rights`] | what binds an operator, found and taken from it |
 //! | [`wait`] | waiting for what was applied, with a deadline |
 //! | [`error`] | what went wrong, with the object, the verb and what to try |
 //!
@@ -26,6 +27,7 @@ pub mod grant;
 pub mod install;
 pub mod manifests;
 pub mod object;
+pub mod operator_rights;
 pub mod plan;
 pub mod standalone;
 pub mod wait;

@@ -193,6 +193,79 @@ fn with_all_an_uninstallation_takes_the_registries_and_their_definition() -> Res
     })
 }
 
+/// What belongs to the cluster and goes with the test.
+struct OfCluster<'a>(&'a Stage);
+
+impl OfCluster<'_> {
+    /// Returns what binds the operator in the whole cluster.
+    fn bindings(&self) -> Result<String> {
+        let of = format!("{}/reposure-operator", self.0.namespace);
+        let all =
+            self.0.environment.kubectl().args(["get", "clusterrolebindings", "-o", "wide"]).ok()?.text();
+        let names = all.lines().filter(|line| line.ends_with(&of)).filter_map(|line| line.split(' ').next());
+        Ok(names.collect::<Vec<_>>().join(" "))
+    }
+}
+
+impl Drop for OfCluster<'_> {
+    fn drop(&mut self) {
+        for (kind, name) in [
+            ("clusterrole", "reposure-operator"),
+            ("clusterrolebinding", "reposure-operator"),
+            ("clusterrolebinding", "reposure-operator-view"),
+        ] {
+            let _ = self.0.kubectl(&["delete", "--ignore-not-found", kind, name]).output();
+        }
+    }
+}
+
+#[test]
+fn an_operator_of_the_cluster_becomes_one_of_a_namespace() -> Result<()> {
+    Stage::play_bare("narrowed", |stage| {
+        let of_cluster = OfCluster(stage);
+        let limited = crate::rights::limited(stage, "admin")?;
+        let image = stage.environment.image_args();
+        let install = |more: &[&str]| {
+            stage.reposure(&["operator", "install", "--wait", "--timeout=2m"]).args(&image).args(more)
+        };
+        install(&["--cluster", "--role=view"]).ok()?;
+        stage.reposure(&["simple", "install", "--ephemeral", "--wait", "--timeout=2m"]).ok()?;
+        let create = ["registry", "create", "default", "--provider=simple", "--wait", "--timeout=2m"];
+        stage.reposure(&create).ok()?;
+        let both = "reposure-operator reposure-operator-view";
+        ensure!(of_cluster.bindings()? == both, "{}", of_cluster.bindings()?);
+        // One who may not take them is told who can.
+        let told = install(&[]).env("KUBECONFIG", &limited).ok()?;
+        ensure!(
+            told.stderr.contains("kubectl delete clusterrolebinding,clusterrole reposure-operator"),
+            "{told}"
+        );
+        ensure!(of_cluster.bindings()? == both, "{}", of_cluster.bindings()?);
+        install(&[]).ok()?;
+        ensure!(of_cluster.bindings()?.is_empty(), "{} is left", of_cluster.bindings()?);
+        let roles = stage.environment.kubectl().args(["get", "clusterroles", "-o", "name"]).ok()?.text();
+        ensure!(!roles.contains("/reposure-operator") && roles.contains("/reposure-view"), "{roles}");
+        stage.kubectl(&["delete", "configmap", "reposure-surrogate-default"]).ok()?;
+        config_map_is_back(stage)?;
+        stage.kubectl(&["wait", "--for=condition=Ready", "registry/default", "--timeout=60s"]).ok()?;
+
+        install(&["--cluster", "--role=view"]).ok()?;
+        let left = stage.kubectl(&["get", "rolebindings", "-o", "name"]).ok()?.text();
+        ensure!(!left.lines().any(|name| name.ends_with("/reposure-operator")), "{left}");
+        stage.reposure(&["registry", "delete", "default", "--wait"]).ok()?;
+        // Those of namespaces that are still going.
+        stage.until("no registry is there", || {
+            Ok(stage.kubectl(&["get", "registries", "-A", "-o", "name"]).ok()?.text().is_empty())
+        })?;
+        stage.reposure(&["operator", "uninstall", "--cluster", "--wait"]).ok()?;
+        ensure!(of_cluster.bindings()?.is_empty(), "{} is left", of_cluster.bindings()?);
+        nothing_is_left(stage)?;
+        let gone = stage.reposure(&["operator", "uninstall", "--cluster", "--all"]).output()?;
+        ensure!(gone.code == Some(3), "{gone}");
+        Ok(())
+    })
+}
+
 #[test]
 fn a_surrogate_leaves_a_lost_node() -> Result<()> {
     Stage::play_bare("lost-node", |stage| {

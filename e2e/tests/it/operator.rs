@@ -89,6 +89,48 @@ fn one_operator_sees_to_several_namespaces() -> Result<()> {
     })
 }
 
+/// Returns the roles and bindings in a namespace that were made for an operator, but for its election.
+fn rights(stage: &Stage) -> Result<Vec<String>> {
+    let all = stage.kubectl(&["get", "roles,rolebindings", "-o", "name"]).ok()?.text();
+    let all = all.lines().filter_map(|line| line.strip_prefix("role"));
+    let own = all.filter(|name| name.contains("/reposure-operator") && !name.ends_with("-election"));
+    Ok(own.map(|name| format!("role{}", name.replace(".rbac.authorization.k8s.io", ""))).collect())
+}
+
+#[test]
+fn one_that_is_installed_anew_has_no_more_than_it_is_to_have() -> Result<()> {
+    Stage::play_bare("less", |stage| {
+        let other = Stage::new("less-other")?;
+        install(stage, &["--watch", &format!("{},{}", stage.namespace, other.namespace), "--role=view"])?;
+        let all =
+            ["role/reposure-operator", "rolebinding/reposure-operator", "rolebinding/reposure-operator-view"];
+        ensure!(
+            rights(stage)? == all && rights(&other)? == all,
+            "{:?} {:?}",
+            rights(stage)?,
+            rights(&other)?
+        );
+        // With what was given by hand.
+        let image = stage.environment.image_args();
+        stage.reposure(&["operator", "upgrade", "--wait", "--timeout=2m"]).args(&image).ok()?;
+        ensure!(rights(stage)? == all && rights(&other)? == all, "an upgrade has taken something");
+        install(stage, &[])?;
+        ensure!(rights(stage)? == all[..2], "{:?}", rights(stage)?);
+        ensure!(rights(&other)?.is_empty(), "{:?}", rights(&other)?);
+        simple(stage)?;
+        create(stage, "default", &["--wait", "--timeout=2m"])?;
+        stage.reposure(&["registry", "delete", "default", "--wait"]).ok()?;
+        install(stage, &["--role=view"])?;
+        let refused = stage.reposure(&["operator", "uninstall", "--cluster"]).output()?;
+        ensure!(refused.code == Some(7) && refused.stderr.contains("leave out --cluster"), "{refused}");
+        ensure!(rights(stage)? == all, "{:?}", rights(stage)?);
+        stage.reposure(&["operator", "uninstall", "--wait"]).ok()?;
+        let bound = stage.kubectl(&["get", "roles,rolebindings", "-o", "name"]).ok()?.text();
+        ensure!(!bound.contains("reposure-operator"), "{bound}");
+        Ok(())
+    })
+}
+
 /// Of the operator, and of its surrogates.
 #[test]
 fn logs_are_written_as_they_are_asked_for() -> Result<()> {

@@ -63,7 +63,7 @@ fn an_administrator_of_one_namespace_can_do_it_all() -> Result<()> {
 }
 
 /// Makes a kubeconfig of a ServiceAccount that holds a ClusterRole in the stage's namespace alone.
-fn limited(stage: &Stage, role: &str) -> Result<PathBuf> {
+pub(crate) fn limited(stage: &Stage, role: &str) -> Result<PathBuf> {
     stage.kubectl(&["create", "serviceaccount", "limited"]).ok()?;
     let account = format!("--serviceaccount={}:limited", stage.namespace);
     stage.kubectl(&["create", "rolebinding", "limited", &format!("--clusterrole={role}"), &account]).ok()?;

@@ -5,6 +5,8 @@ mod install;
 mod installed;
 mod logs;
 mod manifests;
+mod options;
+mod rights;
 mod shell;
 mod uninstall;
 mod upgrade;
@@ -21,7 +23,7 @@ pub(crate) enum OperatorCommand {
     Install(install::InstallArgs),
     Upgrade(upgrade::UpgradeArgs),
     Uninstall(uninstall::UninstallArgs),
-    Manifests(install::InstallArgs),
+    Manifests(manifests::ManifestsArgs),
     Logs(logs::OperatorLogsArgs),
     Shell(shell::OperatorShellArgs),
 }

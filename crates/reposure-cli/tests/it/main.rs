@@ -16,6 +16,7 @@ mod info;
 mod ladder;
 mod manifests;
 mod openshift;
+mod operators;
 mod plugin;
 mod providers;
 mod proxies;

@@ -46,7 +46,7 @@ fn is_helms(deployment: &Deployment) -> bool {
     labels.and_then(|labels| labels.get(MANAGED_BY)).is_some_and(|manager| manager == HELM)
 }
 
-/// Takes back what `plan::operator` made of options. The role that was bound beside its own is not told, and stays bound.
+/// Takes back what `plan::operator` made of options. The role that was bound beside its own is not told: `rights` keeps it.
 fn of(deployment: &Deployment, namespace: &str) -> OperatorOptions {
     let spec = deployment.spec.as_ref();
     let pod = spec.and_then(|spec| spec.template.spec.as_ref());

@@ -1,13 +1,22 @@
 //! `reposure operator manifests`
 
 use anyhow::Result;
+use clap::Args;
 use reposure_admin::manifests;
 
-use super::install::InstallArgs;
+use super::options::OperatorArgs;
 use crate::{context::Context, output};
 
-/// Prints what `install` would apply, for `kubectl apply` and for reading; asks no cluster.
-pub(super) async fn run(context: &Context, args: &InstallArgs) -> Result<()> {
+/// Print what `operator install` would apply
+///
+/// It is YAML for `kubectl apply` and for reading, and takes no cluster.
+#[derive(Debug, Args)]
+pub(crate) struct ManifestsArgs {
+    #[command(flatten)]
+    operator: OperatorArgs,
+}
+
+pub(super) async fn run(context: &Context, args: &ManifestsArgs) -> Result<()> {
     let namespace = context.namespace().await;
-    output::write(&manifests::operator(&args.options(&namespace))?)
+    output::write(&manifests::operator(&args.operator.options(&namespace))?)
 }

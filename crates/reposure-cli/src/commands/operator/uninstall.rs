@@ -6,20 +6,27 @@ use kube::{
     Api, ResourceExt as _,
     api::{DeleteParams, ListParams},
 };
-use reposure_admin::{OperatorOptions, Scope, Verb, apply, plan, wait};
+use reposure_admin::{
+    Change, Object, OperatorOptions, Plan, Scope, Verb, apply, operator_rights, plan, wait,
+};
 use reposure_api::{Registry, names};
 
-use super::{certificates, installed};
+use super::{
+    installed,
+    rights::{self, Left},
+};
 use crate::{
     args::WaitArgs,
     commands::report,
     context::{Cluster, Context},
     exit::{Failure, Kind},
+    printable,
 };
 
 /// Remove the operator
 ///
 /// The definition of Registry stays, and with it the registries of other namespaces, unless --all is given. Images stay in any case.
+/// What binds the operator goes, in all namespaces that may be looked at.
 #[derive(Debug, Args)]
 pub(crate) struct UninstallArgs {
     /// Remove an operator that sees to all namespaces
@@ -45,43 +52,75 @@ pub(super) async fn run(context: &Context, args: &UninstallArgs) -> Result<()> {
         delete(&cluster, registry, args).await?;
     }
     let plan = plan::operator(&options);
+    let is_right = |object: &&Object| operator_rights::is_right(object);
+    let rest = Plan::of(plan.objects().filter(|object| !is_right(object)).cloned());
     let mut deleted =
-        apply::delete_all(&cluster.client, &plan).await.context("cannot remove the operator")?;
-    deleted.extend(certificates::revoke(&cluster, &options.scope).await?);
+        apply::delete_all(&cluster.client, &rest).await.context("cannot remove the operator")?;
+    let taken = rights::take(&cluster, Some(&options), None).await?;
+    deleted.extend(taken.applied);
     let undefine = args.all && seen_to(&cluster, &Scope::Cluster).await.is_ok_and(|left| left.is_empty());
     if undefine {
         let definition = apply::delete_all(&cluster.client, &plan::definition()).await;
         deleted.extend(definition.context("cannot remove the definition of Registry")?);
     }
     report::changes(context, &deleted)?;
-    say_what_stays(undefine);
+    say_what_stays(undefine, &taken.left, taken.hides_cluster);
     if args.wait.wait {
-        for object in plan.objects() {
+        let is_deleted = |object: &&Object| {
+            deleted.iter().any(|done| done.change == Change::Deleted && done.object == object.name())
+        };
+        for object in plan.objects().filter(is_deleted) {
             wait::deleted(&cluster.client, object, args.wait.timeout).await?;
         }
     }
-    Ok(())
+    all_taken(&taken.left)
 }
 
 /// Returns how the operator was installed, as its Deployment says; where there is none any more, as the arguments do.
 async fn options(cluster: &Cluster, args: &UninstallArgs) -> Result<OperatorOptions> {
+    let Some(found) = installed::options(cluster).await? else { return remains(cluster, args).await };
+    let (message, hint) = match (&found.scope, args.cluster) {
+        (Scope::Cluster, true) | (Scope::Namespace | Scope::Namespaces(_), false) => return Ok(found),
+        (Scope::Cluster, false) => ("sees to all namespaces", "give --cluster to remove it"),
+        // Else the registries of other operators would be taken for its own.
+        (_, true) => ("does not see to all namespaces", "leave out --cluster to remove it"),
+    };
+    let message = format!("the {} here {message}", names::OPERATOR);
+    Err(Failure::new(Kind::Conflict, message).hint(hint).into())
+}
+
+/// Returns what there may be of an operator that has no Deployment any more. Without its rights it saw to no other namespace.
+async fn remains(cluster: &Cluster, args: &UninstallArgs) -> Result<OperatorOptions> {
     let scope = if args.cluster { Scope::Cluster } else { Scope::Namespace };
-    let nothing = OperatorOptions { scope, crd: false, ..OperatorOptions::new(&cluster.namespace) };
-    match installed::options(cluster).await? {
-        Some(options) if args.cluster => Ok(OperatorOptions { scope: Scope::Cluster, ..options }),
-        Some(OperatorOptions { scope: Scope::Cluster, .. }) => {
-            let message = format!("the {} here sees to all namespaces", names::OPERATOR);
-            Err(Failure::new(Kind::Conflict, message).hint("give --cluster to remove it").into())
-        }
-        Some(options) => Ok(options),
-        None => Ok(nothing),
+    if args.cluster && !rights::sees_all(cluster).await? {
+        let message = format!("no operator in namespace {} sees to all namespaces", cluster.namespace);
+        let hint = "--namespace with the one that it is in, or leave out --cluster";
+        return Err(Failure::new(Kind::NotFound, message).hint(hint).into());
     }
+    Ok(OperatorOptions { scope, crd: false, ..OperatorOptions::new(&cluster.namespace) })
 }
 
 /// Says on standard error what is not taken.
-fn say_what_stays(undefined: bool) {
+fn say_what_stays(undefined: bool, left: &[Left], hides_cluster: bool) {
     let definition = if undefined { "" } else { "the definition of Registry with its roles, " };
-    eprintln!("what stays: {definition}registries' servers and their images, and Secrets");
+    let mut stays = vec![format!("{definition}registries' servers and their images, and Secrets")];
+    stays.extend(left.iter().map(|left| printable::line(&left.to_string()).into_owned()));
+    if hides_cluster {
+        stays.push("and whatever binds it in the whole cluster, which you may not see".into());
+    }
+    eprintln!("what stays: {}", stays.join(", "));
+}
+
+/// Fails where something is left that the operator is bound to.
+fn all_taken(left: &[Left]) -> Result<()> {
+    if left.is_empty() {
+        return Ok(());
+    }
+    left.iter().for_each(Left::say);
+    let message = "the operator is gone, but not all that was bound to it";
+    let hint =
+        "whoever makes a ServiceAccount of its name has those rights: give the commands to an administrator";
+    Err(Failure::new(Kind::Denied, message).hint(hint).into())
 }
 
 async fn seen_to(cluster: &Cluster, scope: &Scope) -> Result<Vec<Registry>> {

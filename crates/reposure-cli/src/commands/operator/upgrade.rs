@@ -9,7 +9,7 @@ use reposure_api::{Registry, SurrogateNames, labels::Application, names};
 use super::{
     certificates,
     install::{by_hand, define},
-    installed,
+    installed, rights,
 };
 use crate::{
     args::WaitArgs,
@@ -42,6 +42,9 @@ pub(super) async fn run(context: &Context, args: &UpgradeArgs) -> Result<()> {
     define(&cluster, args.wait.timeout).await?;
     let applied = apply::apply_all(&cluster.client, &plan::operator(&options), &by_hand()).await;
     let mut applied = applied.context("cannot upgrade the operator")?;
+    let taken = rights::take_superfluous(&cluster, &options).await?;
+    applied.extend(taken.applied);
+    taken.left.iter().for_each(rights::Left::say);
     applied.extend(certificates::grant(&cluster, &options.scope).await);
     report::changes(context, &applied)?;
     if args.wait.wait {
