@@ -10,7 +10,7 @@
 //! | a link that is half open: no answer ever | `silent`, `failures` (`How::Hang`) |
 //! | 101, and then no stream or process, or nothing at all | `exec`, `port_forward`, `silent` |
 //! | the surrogate is replaced | `failures`, `exec`; `e2e/surrogate`, `e2e/resilience` |
-//! | client and surrogate are of other versions | `session` in `src`; `multiplexed` in `src/channel` |
+//! | client and surrogate are of other versions | `versions`; `surrogate/uploads`; `session` in `src`; `multiplexed` in `src/channel` |
 //! | the client is killed, or reads no output | `surrogate/sessions`; `e2e/resilience` |
 //! | a stream that is truncated | `cuts`, `exec`, `port_forward`, `pull` (`How::CutWithin`) |
 //! | bytes that are changed on the way | `corruption`, `pull` |
@@ -42,3 +42,5 @@ mod slow;
 mod support;
 mod tickets;
 mod traps;
+mod versions;
+mod watched;
