@@ -22,6 +22,7 @@ use reposure_parcel::upload::How;
 
 use crate::{
     progress::{Event, Progress},
+    retry::PATIENCE,
     session::{self, Session},
 };
 
@@ -32,9 +33,6 @@ pub use tree::{AttachedTree, Tree, fetch_referrers, fetch_tree};
 
 /// A part of a blob, by offsets in it.
 type Extent = std::ops::Range<u64>;
-
-/// How long a range is tried again, since it last got further.
-const PATIENCE: Duration = Duration::from_secs(120);
 
 /// How to pull.
 #[derive(Clone, Copy, Debug)]
@@ -48,12 +46,14 @@ pub struct PullOptions {
     /// How long a round trip takes at most on a link where it pays to read blobs without TLS, if the surrogate lets one; see
     /// [`reposure_parcel::ticket`].
     pub near: Duration,
+    /// How long a range is tried again since it last got further: 120 s by default.
+    pub patience: Duration,
 }
 
 impl Default for PullOptions {
     fn default() -> Self {
         // Each range costs Distribution a buffer of 4 MiB of its own, so longer ones are cheaper.
-        Self { jobs: None, range: 8 << 20, longest_range: 64 << 20, near: session::FAR }
+        Self { jobs: None, range: 8 << 20, longest_range: 64 << 20, near: session::FAR, patience: PATIENCE }
     }
 }
 

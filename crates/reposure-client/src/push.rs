@@ -8,8 +8,10 @@ mod check;
 mod chunk_size;
 mod chunks;
 mod error;
+mod lost;
 mod parallelism;
 mod resumption;
+mod under_way;
 mod upload;
 mod whole;
 
@@ -31,7 +33,7 @@ use tokio::{sync::Semaphore, task::JoinSet};
 
 use crate::{
     progress::{Event, Progress},
-    retry::{Backoff, FIRST_PATIENCE},
+    retry::{Backoff, FIRST_PATIENCE, PATIENCE},
     session::{FAR, Session, SessionError},
 };
 
@@ -40,8 +42,6 @@ use chunk_size::ChunkSize;
 pub use error::PushError;
 use parallelism::Parallelism;
 
-/// How long a push waits for a link, API server or surrogate that is away, since it last got further.
-const PATIENCE: Duration = Duration::from_secs(120);
 /// How often blobs are brought again to a registry that has lost some of them meanwhile: it was started anew without a volume, or
 /// collected what no manifest names yet.
 const LOSSES: u32 = 2;
@@ -61,11 +61,14 @@ pub struct PushOptions {
     /// How long a round trip takes at most on a link where it pays to send chunks without TLS, if the surrogate lets one; see
     /// [`reposure_parcel::ticket`].
     pub near: Duration,
+    /// How long a link, API server, surrogate or registry that is away is waited for since the push last got further: 120 s by default;
+    /// 30 s at most as long as the registry has not answered.
+    pub patience: Duration,
 }
 
 impl Default for PushOptions {
     fn default() -> Self {
-        Self { jobs: None, near: FAR }
+        Self { jobs: None, near: FAR, patience: PATIENCE }
     }
 }
 
@@ -78,6 +81,7 @@ struct Context {
     chunks: Parallelism,
     chunk_size: ChunkSize,
     near: Duration,
+    patience: Duration,
     /// Places at the surrogate.
     places: Semaphore,
     preparations: Semaphore,
@@ -90,7 +94,8 @@ struct Context {
 impl Context {
     /// Tells how long to wait for what is away.
     fn patience(&self) -> Duration {
-        if self.reached.load(Ordering::Relaxed) { PATIENCE } else { FIRST_PATIENCE }
+        let is_reached = self.reached.load(Ordering::Relaxed);
+        if is_reached { self.patience } else { self.patience.min(FIRST_PATIENCE) }
     }
 
     /// Says that a blob does not come into the registry, and how much room it and those behind it would take.
@@ -119,7 +124,7 @@ fn places(session: &Session) -> usize {
 ///
 /// # Errors
 /// When a source cannot be read or does not hold what it says, and when surrogate or registry refuse, or stay away for 30 s from
-/// the start or for 2 minutes later. There is then no new tag; blobs that arrived stay, and are not sent again by the next push.
+/// the start or for [`PushOptions::patience`], 2 minutes, later. There is then no new tag; blobs that arrived stay, and are not sent again by the next push.
 ///
 /// # Cancel safety
 /// Dropping the future stops the push; there is then no new tag, unless the registry was answering already.
@@ -142,6 +147,7 @@ pub async fn push(
         ),
         chunk_size,
         near: options.near,
+        patience: options.patience,
         places: Semaphore::new(places(&session)),
         preparations: Semaphore::new(PREPARATIONS),
         reached: AtomicBool::new(false),
@@ -236,7 +242,9 @@ async fn recall(context: &Context, part: &dyn Layer) -> Result<Option<u64>, Push
         part.remembered().await.map_err(|source| PushError::Source { part: part.label(), source })?
     };
     let Some(descriptor) = remembered else { return Ok(None) };
-    let client = registry::Client::new(context.session.clone());
+    // It may be away for as long again when the blob is there.
+    let limits = registry::Limits { patience: FIRST_PATIENCE, ..registry::Limits::default() };
+    let client = registry::Client::with_limits(context.session.clone(), limits);
     match client.head_blob(&context.repository, &descriptor.digest).await {
         Ok(Some(size)) if size == descriptor.size => {
             context.reached.store(true, Ordering::Relaxed);
@@ -268,7 +276,9 @@ async fn missing(
 
 /// Puts the manifests, children first; the last one is the root, which gets the name and whose digest is returned.
 async fn put_manifests(context: &Context, nodes: &[Artifact], name: &Reference) -> Result<Digest, PushError> {
-    let client = registry::Client::new(context.session.clone());
+    // What is tried again is so here, and no longer than patience lasts.
+    let limits = registry::Limits { attempts: 1, ..registry::Limits::default() };
+    let client = registry::Client::with_limits(context.session.clone(), limits);
     let (root, children) = nodes.split_last().expect("a walk ends with the root");
     for child in children {
         let manifest = manifest_of(child).await?;
@@ -289,7 +299,7 @@ async fn put_manifest(
     reference: &Reference,
     manifest: &RawManifest,
 ) -> Result<Digest, PushError> {
-    let mut backoff = Backoff::new(PATIENCE);
+    let mut backoff = Backoff::new(context.patience);
     let refused = |source| PushError::Manifest { digest: manifest.digest().clone(), source };
     loop {
         match client.put_manifest(&context.repository, reference, manifest).await {

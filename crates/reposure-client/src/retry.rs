@@ -8,6 +8,8 @@ use tokio::time::{Instant, sleep};
 /// How long a link, API server, surrogate or registry that is away is waited for before the registry has answered once: a pod that is
 /// replaced is back by then, and what is down for longer should be known soon.
 pub(crate) const FIRST_PATIENCE: Duration = Duration::from_secs(30);
+/// How long they are waited for later, by default, since what waits last got further: a node that is started again is back by then.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 /// The first pause.
 const FIRST: Duration = Duration::from_millis(250);
 /// The longest pause in the first minute, so that a link that returns is used within a second.
@@ -31,7 +33,17 @@ pub struct Backoff {
 impl Backoff {
     /// Starts to count: no pause begins once `patience` has passed since the last [`progress`](Self::progress).
     pub fn new(patience: Duration) -> Self {
-        Self { since: Instant::now(), patience, pause: FIRST, at_least: Duration::ZERO }
+        Self::since(Instant::now(), patience)
+    }
+
+    /// Counts from an earlier time on, since when there were only failures.
+    pub(crate) const fn since(since: Instant, patience: Duration) -> Self {
+        Self { since, patience, pause: FIRST, at_least: Duration::ZERO }
+    }
+
+    /// Returns since when it counts.
+    pub(crate) const fn began(&self) -> Instant {
+        self.since
     }
 
     /// Starts again, after a try that got further than the one before.
@@ -67,8 +79,6 @@ impl Backoff {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const PATIENCE: Duration = Duration::from_secs(120);
 
     /// The pauses, in milliseconds, of which the next begins when one is over.
     fn pauses(part: f64) -> Vec<u128> {

@@ -1,6 +1,6 @@
 //! The bytes of blobs, fetched as ranges, several at once, and given in order: for a pipe.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures::{FutureExt as _, Stream, StreamExt as _, stream};
@@ -9,7 +9,7 @@ use reposure_oci::{Descriptor, RepositoryName};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{
-    PATIENCE, Piece, PullError, PullOptions,
+    Piece, PullError, PullOptions,
     range::{Range, ranges},
 };
 use crate::{
@@ -29,7 +29,7 @@ pub(super) fn pieces(
     let asking = async move {
         let tickets = session.tickets(&repository, &blobs, options.near).await.map(Arc::new);
         stream::iter(ranges(&repository, blobs, length))
-            .map(move |range| piece(&session, tickets.clone(), range))
+            .map(move |range| piece(&session, tickets.clone(), range, options.patience))
     };
     asking.flatten_stream().buffered(jobs)
 }
@@ -39,9 +39,10 @@ fn piece(
     session: &Arc<Session>,
     tickets: Option<Arc<Tickets>>,
     range: Range,
+    patience: Duration,
 ) -> impl Future<Output = Result<Piece, PullError>> + use<> {
     let (blob, last) = (range.blob, range.is_last());
-    let task = AbortOnDropHandle::new(tokio::spawn(fetch(session.clone(), tickets, range)));
+    let task = AbortOnDropHandle::new(tokio::spawn(fetch(session.clone(), tickets, range, patience)));
     async move { Ok(Piece { blob, bytes: task.await.map_err(PullError::Task)??, last }) }
 }
 
@@ -50,8 +51,10 @@ async fn fetch(
     session: Arc<Session>,
     tickets: Option<Arc<Tickets>>,
     range: Range,
+    patience: Duration,
 ) -> Result<Bytes, PullError> {
-    let mut backoff = Backoff::new(PATIENCE);
+    // From a first failure on: on a slow link that alone may take longer.
+    let mut backoff = None;
     loop {
         if range.start == range.end {
             return Ok(Bytes::new());
@@ -63,6 +66,7 @@ async fn fetch(
         if let Some(tickets) = &tickets {
             tickets.close();
         }
+        let backoff = backoff.get_or_insert_with(|| Backoff::new(patience));
         backoff.heed(error.retry_after());
         if !error.is_transient() || !backoff.pause().await {
             return Err(error);

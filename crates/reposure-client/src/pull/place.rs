@@ -3,6 +3,7 @@
 use std::{
     fs::File,
     sync::{Arc, mpsc::Sender},
+    time::Duration,
 };
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
@@ -12,7 +13,7 @@ use tokio::{sync::mpsc, time::Instant};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{
-    Extent, PATIENCE, PullError, PullOptions,
+    Extent, PullError, PullOptions,
     batch::Batch,
     began,
     check::{Blobs, Check},
@@ -110,6 +111,7 @@ pub async fn fetch_each(
         places: places.into(),
         checked,
         progress: progress.clone(),
+        patience: options.patience,
     };
     let fetching = async {
         let fetched = fetched; // the check ends when this and the workers' own are dropped
@@ -146,6 +148,7 @@ struct Fetch {
     places: Arc<[Place]>,
     checked: Arc<Blobs>,
     progress: Progress,
+    patience: Duration,
 }
 
 impl Fetch {
@@ -162,7 +165,7 @@ impl Fetch {
 
     /// Fetches a range, and goes on behind what came when the answer breaks off.
     async fn run(&self, range: Range) -> Result<Range, PullError> {
-        let mut backoff = Backoff::new(PATIENCE);
+        let mut backoff = Backoff::new(self.patience);
         let mut left = range.clone();
         loop {
             if left.start == left.end {

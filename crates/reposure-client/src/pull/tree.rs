@@ -20,7 +20,8 @@ pub use reposure_oci::remote::{AttachedTree, Tree};
 /// # Errors
 /// When one of them cannot be had or is malformed; what may be there later is waited for, 30 s at most.
 pub async fn fetch_tree(session: &Arc<Session>, name: &ImageName) -> Result<Tree, PullError> {
-    let client = registry::Client::new(session.clone());
+    let limits = registry::Limits { patience: FIRST_PATIENCE, ..registry::Limits::default() };
+    let client = registry::Client::with_limits(session.clone(), limits);
     let mut backoff = Backoff::new(FIRST_PATIENCE);
     loop {
         match remote::fetch_tree(&client, name).await {

@@ -1,12 +1,6 @@
 //! The chunks of one blob: read in order, sent several at once, each inside the upload's window.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use bytes::{Buf as _, Bytes};
 use http::Method;
@@ -26,8 +20,10 @@ use tokio::{
 use super::{
     ChunkSize, Context, PushError,
     check::Check,
+    lost::Lost,
     parallelism::{Parallelism, Permit},
     resumption::Resumption,
+    under_way::UnderWay,
 };
 use crate::{
     progress::{Event, Progress},
@@ -35,7 +31,7 @@ use crate::{
     session::{Session, SessionError},
 };
 
-/// How long one chunk is tried again, before the whole upload is taken for lost.
+/// How long one chunk is tried again at most, before the whole upload is taken for lost.
 const CHUNK_PATIENCE: Duration = Duration::from_secs(30);
 /// How often a chunk is cut off in a row, on a link that is there all the while, before it is sent in smaller ones: some links end
 /// every connection after some MiB.
@@ -53,14 +49,15 @@ const SILENCE: Duration = Duration::from_secs(5);
 /// Why the chunks were not all received.
 pub(super) enum ChunksError {
     /// The upload was lost on the way.
-    Session {
-        /// What happened.
-        error: SessionError,
-        /// How many bytes arrived.
-        arrived: u64,
-    },
+    Lost(Lost),
     /// The push cannot succeed.
     Push(PushError),
+}
+
+impl From<Lost> for ChunksError {
+    fn from(lost: Lost) -> Self {
+        Self::Lost(lost)
+    }
 }
 
 impl From<PushError> for ChunksError {
@@ -90,19 +87,22 @@ struct Upload {
     resumption: Resumption,
     ticket: Option<Ticket>,
     opened: Instant,
+    /// How long one chunk is tried again.
+    patience: Duration,
+    under_way: Arc<UnderWay>,
 }
 
 /// Sends a blob's chunks. When all of them were read, the digest is right as far as it is known, and the last ones are on their way,
-/// `commit` begins, whose question travels beside those that are `on_the_way`, where the surrogate bears that; returns its answer when each
-/// chunk was received, too.
+/// `commit` begins, whose question travels beside those that are on their way, where the surrogate bears that; returns its answer when each
+/// chunk was received, too. How many bytes arrive is counted as they do.
 pub(super) async fn send<T>(
     context: &Context,
     part: usize,
     blob: &Arc<dyn Blob>,
     opened: UploadProgress,
     resumption: &Resumption,
-    on_the_way: &AtomicBool,
-    commit: impl Future<Output = Result<T, SessionError>> + Unpin,
+    under_way: &Arc<UnderWay>,
+    commit: impl Future<Output = Result<T, Lost>> + Unpin,
 ) -> Result<T, ChunksError> {
     let upload = Upload {
         session: context.session.clone(),
@@ -115,11 +115,13 @@ pub(super) async fn send<T>(
         resumption: resumption.clone(),
         ticket: opened.ticket.filter(|_| context.session.round_trip() <= context.near),
         opened: Instant::now(),
+        patience: CHUNK_PATIENCE.min(context.patience),
+        under_way: under_way.clone(),
     };
     tokio::select! {
-        sent = send_all(context, &upload, blob, &opened.received, on_the_way, commit) => sent,
+        sent = send_all(context, &upload, blob, &opened.received, under_way, commit) => sent,
         // Chunks on their way to a pod that is gone are not answered by anybody.
-        error = upload.lost() => Err(ChunksError::Session { error, arrived: 0 }),
+        error = upload.lost() => Err(Lost::from(error).into()),
     }
 }
 
@@ -128,34 +130,32 @@ async fn send_all<T>(
     upload: &Upload,
     blob: &Arc<dyn Blob>,
     already: &[Range],
-    on_the_way: &AtomicBool,
-    mut commit: impl Future<Output = Result<T, SessionError>> + Unpin,
+    under_way: &UnderWay,
+    mut commit: impl Future<Output = Result<T, Lost>> + Unpin,
 ) -> Result<T, ChunksError> {
     let mut tasks = JoinSet::new();
-    let mut arrived = 0;
-    queue(context, upload, blob, already, &mut tasks, &mut arrived).await?;
-    if !on_the_way.load(Ordering::Relaxed) {
-        all_received(&mut tasks, &mut arrived).await?;
+    queue(context, upload, blob, already, &mut tasks).await?;
+    if !under_way.may_be_early() {
+        all_received(&mut tasks).await?;
     }
     let committed = loop {
         tokio::select! {
             biased;
             // What the registry says of the blob is more than what became of a chunk of it.
-            done = &mut commit => break done.map_err(|error| ChunksError::Session { error, arrived })?,
-            Some(joined) = tasks.join_next() => received(joined, &mut arrived)?,
+            done = &mut commit => break done?,
+            Some(joined) = tasks.join_next() => received(joined)?,
         }
-        on_the_way.fetch_and(!tasks.is_empty(), Ordering::Relaxed);
+        if tasks.is_empty() {
+            under_way.all_received();
+        }
     };
-    all_received(&mut tasks, &mut arrived).await?;
+    all_received(&mut tasks).await?;
     Ok(committed)
 }
 
-async fn all_received(
-    tasks: &mut JoinSet<Result<u64, SessionError>>,
-    arrived: &mut u64,
-) -> Result<(), ChunksError> {
+async fn all_received(tasks: &mut JoinSet<Result<(), Lost>>) -> Result<(), ChunksError> {
     while let Some(joined) = tasks.join_next().await {
-        received(joined, arrived)?;
+        received(joined)?;
     }
     Ok(())
 }
@@ -166,8 +166,7 @@ async fn queue(
     upload: &Upload,
     blob: &Arc<dyn Blob>,
     already: &[Range],
-    tasks: &mut JoinSet<Result<u64, SessionError>>,
-    arrived: &mut u64,
+    tasks: &mut JoinSet<Result<(), Lost>>,
 ) -> Result<(), ChunksError> {
     let (size, mut check) = (blob.descriptor().size, Check::new(blob, &context.session));
     let mut start = 0;
@@ -178,7 +177,7 @@ async fn queue(
             upload.progress.send(Event::Advanced { part: upload.part, bytes: there });
         }
         if start + there < end {
-            upload.credit(end, tasks, arrived).await?;
+            upload.credit(end, tasks).await?;
             let permit = context.chunks.acquire().await;
             let bytes = check.update(read(blob, start, end).await?).await?;
             // No more of it than is there, which fits.
@@ -198,44 +197,28 @@ pub(super) async fn read(blob: &Arc<dyn Blob>, start: u64, end: u64) -> Result<B
     bytes.map_err(|source| PushError::Blob { digest: blob.descriptor().digest.clone(), source })
 }
 
-fn received(
-    joined: Result<Result<u64, SessionError>, tokio::task::JoinError>,
-    arrived: &mut u64,
-) -> Result<(), ChunksError> {
-    match joined {
-        Ok(Ok(bytes)) => {
-            *arrived += bytes;
-            Ok(())
-        }
-        Ok(Err(error)) => Err(ChunksError::Session { error, arrived: *arrived }),
-        Err(error) => Err(ChunksError::Push(PushError::Task(error))),
-    }
+fn received(joined: Result<Result<(), Lost>, tokio::task::JoinError>) -> Result<(), ChunksError> {
+    joined.map_err(PushError::Task)?.map_err(Into::into)
 }
 
 impl Upload {
     /// Waits until the window reaches `end`.
-    async fn credit(
-        &self,
-        end: u64,
-        tasks: &mut JoinSet<Result<u64, SessionError>>,
-        arrived: &mut u64,
-    ) -> Result<(), ChunksError> {
+    async fn credit(&self, end: u64, tasks: &mut JoinSet<Result<(), Lost>>) -> Result<(), ChunksError> {
         let mut idle = Instant::now();
         loop {
             if end <= reach(*self.window.borrow()) {
                 return Ok(());
             }
-            let lost = |error| ChunksError::Session { error, arrived: *arrived };
             match tasks.join_next().await {
                 Some(joined) => {
-                    received(joined, arrived)?;
+                    received(joined)?;
                     idle = Instant::now();
                 }
                 None if idle.elapsed() >= CREDIT_LIMIT => {
                     let (path, waited) = (self.path.to_string(), CREDIT_LIMIT);
-                    return Err(lost(SessionError::Timeout { path, waited }));
+                    return Err(Lost::from(SessionError::Timeout { path, waited }).into());
                 }
-                None => self.ask_for_credit().await.map_err(lost)?,
+                None => self.ask_for_credit().await.map_err(Lost::from)?,
             }
         }
     }
@@ -268,8 +251,8 @@ impl Upload {
         Ok(state)
     }
 
-    /// Sends one chunk until it is received, and returns its length. The permit ends with it.
-    async fn put(self, start: u64, mut bytes: Bytes, _permit: Permit) -> Result<u64, SessionError> {
+    /// Sends one chunk until it is received. The permit ends with it.
+    async fn put(self, start: u64, mut bytes: Bytes, _permit: Permit) -> Result<(), Lost> {
         let length = bytes.len() as u64;
         let mut cuts = 0;
         while !bytes.is_empty() {
@@ -279,16 +262,17 @@ impl Upload {
             match self.put_piece(offset, &bytes.slice(..size), &mut cuts).await {
                 Ok(Sent::Received(received)) => {
                     bytes.advance(received);
+                    self.under_way.add(received as u64);
                     self.progress.send(Event::Advanced { part: self.part, bytes: received as u64 });
                 }
                 Ok(Sent::TooLong) => {}
-                Err(error) if error.is_too_large() && self.chunk_size.refuse(size as u64) => {
+                Err(Lost { error, .. }) if error.is_too_large() && self.chunk_size.refuse(size as u64) => {
                     self.progress.send(Event::Retrying { problem: error.to_string() });
                 }
-                Err(error) => return Err(error),
+                Err(lost) => return Err(lost),
             }
         }
-        Ok(length)
+        Ok(())
     }
 
     /// Returns the upload's ticket, as long as it holds for sure.
@@ -297,7 +281,7 @@ impl Upload {
     }
 
     /// Sends one body until it is received, at least its beginning, or smaller ones are to be tried.
-    async fn put_piece(&self, start: u64, bytes: &Bytes, cuts: &mut u32) -> Result<Sent, SessionError> {
+    async fn put_piece(&self, start: u64, bytes: &Bytes, cuts: &mut u32) -> Result<Sent, Lost> {
         // From a first failure on: on a slow link that alone may take longer.
         let mut backoff = None;
         let path = format!("{}/{start}", self.path);
@@ -306,12 +290,12 @@ impl Upload {
             let error = match self.session.put_chunk(&path, bytes, self.ticket()).await {
                 Ok(answer) => {
                     self.measure(bytes.len() as u64, began.elapsed());
-                    self.learn(&answer.parse::<UploadProgress>(&path)?);
+                    self.learn(&answer.parse::<UploadProgress>(&path).map_err(Lost::from)?);
                     return Ok(Sent::Received(bytes.len()));
                 }
                 Err(error) => error,
             };
-            let backoff = backoff.get_or_insert_with(|| Backoff::new(CHUNK_PATIENCE));
+            let backoff = backoff.get_or_insert_with(|| Backoff::new(self.patience));
             let state = self.state_after(error, backoff).await?;
             *cuts += 1;
             let received = received_from(&state.received, start, bytes.len());
@@ -330,11 +314,14 @@ impl Upload {
         &self,
         mut error: SessionError,
         backoff: &mut Backoff,
-    ) -> Result<UploadProgress, SessionError> {
+    ) -> Result<UploadProgress, Lost> {
         loop {
             backoff.heed(error.retry_after());
-            if !error.is_transient() || error.code().is_some() || !backoff.pause().await {
-                return Err(error);
+            if !error.is_transient() || error.code().is_some() {
+                return Err(error.into());
+            }
+            if !backoff.pause().await {
+                return Err(Lost { error, since: backoff.began() });
             }
             self.progress.send(Event::Retrying { problem: error.to_string() });
             match self.state().await {

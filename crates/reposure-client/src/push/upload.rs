@@ -1,13 +1,6 @@
 //! One blob: opened, sent in chunks, committed; begun again where it was lost.
 
-use std::{
-    future::Future,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use http::{Method, StatusCode};
 use reposure_oci::Blob;
@@ -18,7 +11,9 @@ use reposure_parcel::{
 };
 use tokio::time::Instant;
 
-use super::{Context, PATIENCE, PushError, ahead, check, chunks, resumption::Resumption, whole};
+use super::{
+    Context, PushError, ahead, check, chunks, lost::Lost, resumption::Resumption, under_way::UnderWay, whole,
+};
 use crate::{
     progress::Event,
     retry::Backoff,
@@ -43,7 +38,7 @@ enum Attempt {
     /// The upload was lost on the way.
     Lost {
         /// What happened.
-        error: SessionError,
+        lost: Lost,
         /// How many bytes arrived in this try.
         arrived: u64,
         /// How many were there then, with those of earlier tries.
@@ -75,35 +70,41 @@ impl Reach {
 /// Brings a blob into the registry.
 ///
 /// # Errors
-/// When it cannot be read, is corrupt, is refused, or the surrogate stays away for [`PATIENCE`].
+/// When it cannot be read, is corrupt, is refused, or the surrogate stays away for longer than the push's patience.
 pub(super) async fn upload(context: &Context, part: usize, blob: &Arc<dyn Blob>) -> Result<How, PushError> {
-    let (mut backoff, mut reach) = (Backoff::new(PATIENCE), Reach::default());
+    // From a first failure on: places in flight may be waited for longer.
+    let mut backoff: Option<Backoff> = None;
+    let mut reach = Reach::default();
     if whole::is_small(context, blob) {
         match whole::send(context, part, blob).await? {
             Ok(stored) => return confirmed(blob, stored).await,
-            Err(error) if error.retry_after().is_some() => {
-                backoff.heed(error.retry_after());
-                backoff.pause().await;
+            Err(Lost { error, since }) => {
+                let backoff = backoff.insert(Backoff::since(since, context.patience));
+                if error.retry_after().is_some() {
+                    backoff.heed(error.retry_after());
+                    backoff.pause().await;
+                }
             }
-            Err(_) => {}
         }
     }
     let mut crowded = None;
     let resumption = Resumption::default();
     loop {
-        let error = match attempt(context, part, blob, &resumption).await? {
+        let (Lost { error, since }, arrived, there) = match attempt(context, part, blob, &resumption).await? {
             Attempt::Stored(how) => return Ok(how),
-            Attempt::Lost { error, arrived, there } => {
-                if reach.is_progress(arrived, there) {
-                    backoff.progress();
-                }
-                if reach.restarts >= RESUMPTIONS {
-                    resumption.forget();
-                }
-                resumption.lost(&error);
-                error
-            }
+            Attempt::Lost { lost, arrived, there } => (lost, arrived, there),
         };
+        // What arrived did so before that.
+        let anew = Backoff::since(since, context.patience);
+        let backoff = if reach.is_progress(arrived, there) {
+            backoff.insert(anew)
+        } else {
+            backoff.get_or_insert(anew)
+        };
+        if reach.restarts >= RESUMPTIONS {
+            resumption.forget();
+        }
+        resumption.lost(&error);
         context.progress.send(Event::Retrying { problem: error.to_string() });
         context.progress.send(Event::Restarted { part });
         // Whoever has others before him in a queue is as far as he can be.
@@ -144,17 +145,18 @@ async fn attempt(
     let opened = match context.session.open_upload(&wish).await {
         Ok(Opened::Stored(stored)) => return Ok(Attempt::Stored(stored.how)),
         Ok(Opened::Upload(progress)) => progress,
-        Err(error) => return Ok(Attempt::Lost { error, arrived: 0, there: 0 }),
+        Err(error) => return Ok(Attempt::Lost { lost: error.into(), arrived: 0, there: 0 }),
     };
     let id = opened.id.clone();
     let lengths = opened.received.iter().map(|range| range.end.saturating_sub(range.start));
     let before = lengths.fold(0_u64, u64::saturating_add);
-    let on_the_way = AtomicBool::new(context.session.hello().can(EARLY_COMMIT));
-    let commit = Box::pin(commit(context, blob, &id, &on_the_way));
-    match chunks::send(context, part, blob, opened, resumption, &on_the_way, commit).await {
+    let under_way = Arc::new(UnderWay::new(context.session.hello().can(EARLY_COMMIT)));
+    let commit = Box::pin(commit(context, blob, &id, &under_way));
+    match chunks::send(context, part, blob, opened, resumption, &under_way, commit).await {
         Ok(stored) => confirmed(blob, stored).await.map(Attempt::Stored),
-        Err(chunks::ChunksError::Session { error, arrived }) => {
-            Ok(Attempt::Lost { error, arrived, there: before.saturating_add(arrived) })
+        Err(chunks::ChunksError::Lost(lost)) => {
+            let arrived = under_way.arrived();
+            Ok(Attempt::Lost { lost, arrived, there: before.saturating_add(arrived) })
         }
         Err(chunks::ChunksError::Push(error)) => {
             cancel(context, &id).await;
@@ -174,28 +176,32 @@ async fn confirmed(blob: &Arc<dyn Blob>, stored: Stored) -> Result<How, PushErro
 }
 
 /// Asks for the registry's confirmation, as often as the surrogate says that there is none yet; also while some of the bytes are
-/// `on_the_way`.
+/// on their way.
 pub(super) async fn commit(
     context: &Context,
     blob: &Arc<dyn Blob>,
     id: &str,
-    on_the_way: &AtomicBool,
-) -> Result<Stored, SessionError> {
+    under_way: &UnderWay,
+) -> Result<Stored, Lost> {
     let descriptor = blob.descriptor();
     let path = format!("{}/{id}/commit", wire::UPLOADS);
-    let (mut backoff, began) = (Backoff::new(PATIENCE), Instant::now());
+    let (mut backoff, began) = (Backoff::new(context.patience), Instant::now());
     loop {
-        let early = on_the_way.load(Ordering::Relaxed);
+        let early = under_way.may_be_early();
         let message = Commit { digest: descriptor.digest.clone(), size: descriptor.size, early };
         match context.session.call(Method::POST, &path, Some(&message)).await {
             Ok(answer) if answer.status == StatusCode::ACCEPTED && began.elapsed() >= COMMIT_LIMIT => {
-                return Err(SessionError::Timeout { path, waited: COMMIT_LIMIT });
+                return Err(SessionError::Timeout { path, waited: COMMIT_LIMIT }.into());
             }
             // The surrogate holds each question back for some seconds, and gives up on a silent registry by itself.
             Ok(answer) if answer.status == StatusCode::ACCEPTED => backoff.progress(),
-            Ok(answer) => return answer.parse(&path),
-            Err(error) if error.code().is_none() && error.is_transient() && backoff.pause().await => {}
-            Err(error) => return Err(error),
+            Ok(answer) => return Ok(answer.parse(&path)?),
+            Err(error) if error.code().is_none() && error.is_transient() => {
+                if !backoff.pause().await {
+                    return Err(Lost { error, since: backoff.began() });
+                }
+            }
+            Err(error) => return Err(error.into()),
         }
     }
 }

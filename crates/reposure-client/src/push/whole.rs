@@ -1,6 +1,6 @@
 //! A small blob in one request. What does not go that way goes as an upload, which finds what has arrived.
 
-use std::sync::{Arc, atomic::AtomicBool};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -11,8 +11,9 @@ use reposure_parcel::{
     upload::{Progress as UploadProgress, Stored},
     whole,
 };
+use tokio::time::Instant;
 
-use super::{Context, PushError, check::Check, chunks, upload};
+use super::{Context, PushError, check::Check, chunks, lost::Lost, under_way::UnderWay, upload};
 use crate::{progress::Event, session::SessionError};
 
 /// Tells whether a blob fits into one request.
@@ -31,7 +32,7 @@ pub(super) async fn send(
     context: &Context,
     part: usize,
     blob: &Arc<dyn Blob>,
-) -> Result<Result<Stored, SessionError>, PushError> {
+) -> Result<Result<Stored, Lost>, PushError> {
     let size = blob.descriptor().size;
     let _permit =
         if size <= PLACE { context.chunks.acquire_small().await } else { context.chunks.acquire().await };
@@ -44,10 +45,10 @@ pub(super) async fn send(
             context.progress.send(Event::Advanced { part, bytes: size });
             Ok(Ok(stored))
         }
-        Err(error) if is_final(&error) => Err(context.refused(blob, error)),
-        Err(error) => {
-            tracing::debug!(%error, "a small blob goes as an upload");
-            Ok(Err(error))
+        Err(Lost { error, .. }) if is_final(&error) => Err(context.refused(blob, error)),
+        Err(lost) => {
+            tracing::debug!(error = %lost.error, "a small blob goes as an upload");
+            Ok(Err(lost))
         }
     }
 }
@@ -58,12 +59,13 @@ fn is_final(error: &SessionError) -> bool {
     is_refusal && !error.is_transient()
 }
 
-async fn put(context: &Context, blob: &Arc<dyn Blob>, bytes: Bytes) -> Result<Stored, SessionError> {
-    let path = whole::path(&context.repository, &blob.descriptor().digest);
-    let answer = context.session.put(&path, bytes).await?;
+async fn put(context: &Context, blob: &Arc<dyn Blob>, bytes: Bytes) -> Result<Stored, Lost> {
+    let (path, began) = (whole::path(&context.repository, &blob.descriptor().digest), Instant::now());
+    let answer = context.session.put(&path, bytes).await;
+    let answer = answer.map_err(|error| Lost { error, since: began })?;
     if answer.status != StatusCode::ACCEPTED {
-        return answer.parse(&path);
+        return Ok(answer.parse(&path)?);
     }
     let progress: UploadProgress = answer.parse(&path)?;
-    upload::commit(context, blob, &progress.id, &AtomicBool::new(false)).await
+    upload::commit(context, blob, &progress.id, &UnderWay::new(false)).await
 }

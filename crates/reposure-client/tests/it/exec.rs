@@ -213,3 +213,31 @@ async fn a_push_goes_on_over_another_channel_where_its_own_stays_broken() {
     scene.assert_holds(&layers, "app", "v1");
     assert_eq!(session.channel_name(), "exec");
 }
+
+/// Pulls over the proxy, where all that is asked of blobs fails from the third range on, and says that it went on by `exec`.
+async fn pull_goes_on(how: How, in_place: bool) {
+    let scene = Scene::new().await;
+    let layers = RandomImage::new(59, 2, 6 << 20).unwrap();
+    scene.push_image(&layers).await;
+    let session = scene.session_with_alternatives(Right::Pull).await;
+    scene.api_server.fail(Failure { path: "/blobs/".into(), after: 2, times: usize::MAX, how });
+    if in_place {
+        let pulled = pull::pull_into_file_over(&session, "app:v1", pull::options()).await.unwrap();
+        assert!(pulled == layers.blobs(), "{how:?}");
+    } else {
+        let pulled = pull::pull_over(&session, "app:v1").await.unwrap();
+        assert_eq!(pulled, pull::digests(&layers), "{how:?}");
+    }
+    assert_eq!(session.channel_name(), "exec", "{how:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pull_goes_on_over_another_channel_where_its_own_is_closed() {
+    pull_goes_on(How::Status(403), true).await;
+    pull_goes_on(How::Status(403), false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pull_goes_on_over_another_channel_where_its_own_stays_broken() {
+    tokio::join!(pull_goes_on(How::CutBefore, true), pull_goes_on(How::Status(503), false));
+}

@@ -8,9 +8,10 @@
 //! | the API server is away in the middle | `cuts`, `failures`; `e2e/disruptive`, `e2e/resilience` |
 //! | its certificate is another one | `cli/credentials` |
 //! | a link that is half open: no answer ever | `silent`, `failures` (`How::Hang`) |
+//! | a link that never returns | `dead`; `retry` in `src` |
 //! | 101, and then no stream or process, or nothing at all | `exec`, `port_forward`, `silent` |
 //! | the surrogate is replaced | `failures`, `exec`; `e2e/surrogate`, `e2e/resilience` |
-//! | client and surrogate are of other versions | `session` in `src`; `multiplexed` in `src/channel` |
+//! | client and surrogate are of other versions | `versions`; `surrogate/uploads`; `session` in `src`; `multiplexed` in `src/channel` |
 //! | the client is killed, or reads no output | `surrogate/sessions`; `e2e/resilience` |
 //! | a stream that is truncated | `cuts`, `exec`, `port_forward`, `pull` (`How::CutWithin`) |
 //! | bytes that are changed on the way | `corruption`, `pull` |
@@ -30,6 +31,7 @@
 
 mod corruption;
 mod cuts;
+mod dead;
 mod direct;
 mod exec;
 mod failures;
@@ -42,3 +44,5 @@ mod slow;
 mod support;
 mod tickets;
 mod traps;
+mod versions;
+mod watched;

@@ -34,18 +34,23 @@ impl PieceSink for Collected {
 }
 
 /// Short ranges, so that a blob has some.
-fn options() -> PullOptions {
+pub(crate) fn options() -> PullOptions {
     PullOptions { range: 1 << 20, longest_range: 1 << 20, ..PullOptions::default() }
 }
 
 /// Pulls in order, and returns the digests of what came.
 async fn pull(scene: &Scene, name: &str) -> Result<Vec<Digest>, PullError> {
     let session = scene.session(Right::Pull).await.expect("a session");
+    pull_over(&session, name).await
+}
+
+/// As [`pull`], over a session that is there.
+pub(crate) async fn pull_over(session: &Arc<Session>, name: &str) -> Result<Vec<Digest>, PullError> {
     let name = image(name);
-    let tree = fetch_tree(&session, &name).await?;
+    let tree = fetch_tree(session, &name).await?;
     let blobs = tree.blobs();
     let mut sink = Collected::default();
-    fetch_blobs(&session, &name, &blobs, options(), &Progress::none(), &mut sink).await?;
+    fetch_blobs(session, &name, &blobs, options(), &Progress::none(), &mut sink).await?;
     Ok((0..blobs.len()).map(|blob| Digest::sha256_of(&sink.0[&blob])).collect())
 }
 
@@ -90,7 +95,7 @@ pub(crate) async fn pull_into_file_over(
     Ok(places.iter().map(read).collect())
 }
 
-fn digests(image: &RandomImage) -> Vec<Digest> {
+pub(crate) fn digests(image: &RandomImage) -> Vec<Digest> {
     image.blobs().iter().map(Digest::sha256_of).collect()
 }
 

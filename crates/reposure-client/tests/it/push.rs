@@ -12,17 +12,21 @@ use std::{
 
 use futures::{FutureExt as _, future::BoxFuture};
 use http::Method;
-use reposure_client::push::PushError;
+use reposure_client::{
+    progress::{Event, Progress},
+    push::{PushError, PushOptions, push},
+};
 use reposure_oci::{
     Artifact, Blob, Descriptor, Digest, Image, Layer, LayerCache, MediaType, MemoryBlob, RawManifest, Spool,
     archive, image::SourceError,
 };
+use reposure_parcel::{upload::How as Came, wire::Right};
 use reposure_testing::{
     RandomImage,
     api_server::{Behaviour, Failure, How},
 };
 
-use crate::support::Scene;
+use crate::support::{Scene, image};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_oci_archive_arrives_byte_for_byte() {
@@ -299,6 +303,35 @@ async fn a_layer_that_is_there_twice_is_sent_once() {
     scene.push(&artifact, "twice:v1").await.unwrap();
     scene.assert_holds(&image, "twice", "v1");
     assert_eq!(sent(&scene), image.blobs().len());
+}
+
+/// Pushes, and returns how each of the blobs came into the registry.
+async fn pushed_how(scene: &Scene, artifact: &Artifact, name: &str) -> Vec<Came> {
+    let (progress, mut events) = Progress::channel();
+    let session = scene.session(Right::Push).await.unwrap();
+    push(session, artifact, &image(name), PushOptions::default(), progress).await.unwrap();
+    let events = std::iter::from_fn(|| events.try_recv().ok());
+    events
+        .filter_map(|event| if let Event::Finished { how, .. } = event { Some(how) } else { None })
+        .collect()
+}
+
+/// A surrogate remembers what it has seen, so that a client need not know where else in a registry a blob is.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_blob_that_another_repository_got_is_mounted_and_not_sent() {
+    let scene = Scene::new().await;
+    let layers = RandomImage::of_sizes(94, &[9 << 20, 5 << 20, 1000]).unwrap();
+    let artifact = scene.open(scene.write_oci_archive(&layers)).await;
+    assert_eq!(pushed_how(&scene, &artifact, "one:v1").await, [Came::Uploaded; 4]);
+    scene.registry.clear_requests();
+    scene.api_server.forget();
+    assert_eq!(pushed_how(&scene, &artifact, "two:v1").await, [Came::Mounted; 4]);
+    scene.assert_holds(&layers, "two", "v1");
+    assert_eq!(scene.registry.received(), layers.manifest().len() as u64, "the manifest alone was sent");
+    let seen = scene.api_server.seen();
+    let is_chunk = |path: &str| path.starts_with("/reposure/v1/uploads/");
+    assert!(!seen.iter().any(|seen| is_chunk(&seen.path)), "{seen:?}");
+    assert_eq!(pushed_how(&scene, &artifact, "two:v2").await, [Came::Existed; 4]);
 }
 
 /// On a long way each round trip counts.

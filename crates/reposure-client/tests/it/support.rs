@@ -24,7 +24,7 @@ use reposure_testing::{
 };
 use tempfile::TempDir;
 
-const POD: &str = "reposure-surrogate-default-0";
+pub(crate) const POD: &str = "reposure-surrogate-default-0";
 /// Large enough for the images of these tests.
 const SPOOL_LIMIT: u64 = 1 << 30;
 
@@ -160,7 +160,7 @@ impl Scene {
         api_server(&self.api_server.url())
     }
 
-    async fn session_over(
+    pub(crate) async fn session_over(
         &self,
         channel: impl Channel + 'static,
         right: Right,
@@ -168,7 +168,7 @@ impl Scene {
         Session::open(Arc::new(channel), Arc::new(self.tokens()), right).await.map(Arc::new)
     }
 
-    fn tokens(&self) -> ServiceAccountTokens {
+    pub(crate) fn tokens(&self) -> ServiceAccountTokens {
         let client = self.api_server().client();
         ServiceAccountTokens::new(client, "ns", "audience".into(), |right| format!("access-{right}"))
     }
@@ -233,7 +233,7 @@ impl Scene {
 }
 
 /// The API server behind a relay.
-fn through(relay: &Relay) -> ApiServer {
+pub(crate) fn through(relay: &Relay) -> ApiServer {
     api_server(&format!("http://{}", relay.address()))
 }
 

@@ -51,7 +51,7 @@ async fn push_chunks(scene: &Scene) -> Vec<bool> {
     let artifact = scene.open(scene.write_oci_archive(&pushed)).await;
     let session = scene.session(Right::Push).await.unwrap();
     // One after the other, so that all but the first know what became of the one before.
-    let options = PushOptions { near: Duration::MAX, jobs: Some(1) };
+    let options = PushOptions { near: Duration::MAX, jobs: Some(1), ..PushOptions::default() };
     push(session, &artifact, &image("app:v1"), options, Progress::none()).await.unwrap();
     scene.assert_holds(&pushed, "app", "v1");
     let seen = scene.api_server.seen();

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{Method, Request, StatusCode};
 use reposure_oci::Digest;
 use reposure_parcel::{
-    exists::Exists,
+    exists::{Exists, Missing},
     hello::Hello,
     limits,
     problem::Code,
@@ -14,6 +14,7 @@ use reposure_parcel::{
     whole, wire,
 };
 use reposure_testing::DigestHeader;
+use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use crate::harness::{CHUNK, REPOSITORY, Stage, SurrogateClient, bytes, is_question, open, until};
@@ -413,4 +414,36 @@ async fn a_small_blob_that_was_cut_goes_on_as_an_upload() {
     let opened: Progress = stage.client.post(wire::UPLOADS, &open(&blob)).await.json();
     assert_eq!(opened.received, [Range { start: 0, end: CHUNK as u64 }]);
     assert_eq!(stage.client.commit(&opened.id, &digest, blob.len()).await.status, 201);
+}
+
+/// Those who ask as the first clients did, and those who say what nobody knows yet.
+#[tokio::test]
+async fn a_client_of_another_version_is_served() {
+    let stage = Stage::start().await;
+    for (seed, later) in [(31, json!({})), (32, json!({"later": {"some": ["thing"]}}))] {
+        let blob = bytes(seed, 2 * CHUNK + 17);
+        let (digest, size) = (Digest::sha256_of(&blob), blob.len());
+        let with = |mut message: Value| {
+            message.as_object_mut().unwrap().extend(later.as_object().unwrap().clone());
+            message
+        };
+        let question = with(json!({"repository": REPOSITORY, "digests": [digest]}));
+        let answer = stage.client.post(wire::EXISTS, &question).await;
+        assert_eq!(answer.json::<Missing>().missing, [digest.clone()], "{answer:?}");
+        let wish = with(json!({"repository": REPOSITORY, "digest": digest, "size": size}));
+        let answer = stage.client.post(wire::UPLOADS, &wish).await;
+        assert_eq!(answer.status, 201, "{answer:?}");
+        let opened: Progress = answer.json();
+        let id = opened.id.clone();
+        send(&stage.client, opened, &Arc::new(blob.clone())).await;
+        let message = with(json!({"digest": digest, "size": size}));
+        let stored = loop {
+            let answer = stage.client.post(&format!("{}/{id}/commit", wire::UPLOADS), &message).await;
+            if answer.status != 202 {
+                break answer;
+            }
+        };
+        assert_eq!((stored.status.as_u16(), stored.json::<Stored>().how), (201, How::Uploaded));
+        assert_eq!(stage.registry.blob(REPOSITORY, &digest.to_string()).unwrap(), blob);
+    }
 }
