@@ -423,20 +423,20 @@ async fn a_client_of_another_version_is_served() {
     for (seed, later) in [(31, json!({})), (32, json!({"later": {"some": ["thing"]}}))] {
         let blob = bytes(seed, 2 * CHUNK + 17);
         let (digest, size) = (Digest::sha256_of(&blob), blob.len());
-        let with = |mut message: Value| {
+        let extended = |mut message: Value| {
             message.as_object_mut().unwrap().extend(later.as_object().unwrap().clone());
             message
         };
-        let question = with(json!({"repository": REPOSITORY, "digests": [digest]}));
+        let question = extended(json!({"repository": REPOSITORY, "digests": [digest]}));
         let answer = stage.client.post(wire::EXISTS, &question).await;
-        assert_eq!(answer.json::<Missing>().missing, [digest.clone()], "{answer:?}");
-        let wish = with(json!({"repository": REPOSITORY, "digest": digest, "size": size}));
+        assert_eq!(answer.json::<Missing>().missing, std::slice::from_ref(&digest), "{answer:?}");
+        let wish = extended(json!({"repository": REPOSITORY, "digest": digest, "size": size}));
         let answer = stage.client.post(wire::UPLOADS, &wish).await;
         assert_eq!(answer.status, 201, "{answer:?}");
         let opened: Progress = answer.json();
         let id = opened.id.clone();
         send(&stage.client, opened, &Arc::new(blob.clone())).await;
-        let message = with(json!({"digest": digest, "size": size}));
+        let message = extended(json!({"digest": digest, "size": size}));
         let stored = loop {
             let answer = stage.client.post(&format!("{}/{id}/commit", wire::UPLOADS), &message).await;
             if answer.status != 202 {
