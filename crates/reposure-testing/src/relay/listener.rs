@@ -68,11 +68,19 @@ pub(super) async fn listen(
     let _ = ready.send(listener.as_ref().map(|_| port.address).map_err(|error| error.kind().into()));
     loop {
         open.accept(listener?, &shared, &mut refused).await;
-        while let Some(until) = time_left(*refused.borrow_and_update()) {
-            sleep_until(until.into()).await;
-        }
+        wait_out(&mut refused).await;
         listener = port.listen();
         shared.returns();
+    }
+}
+
+/// Waits until connections are let in again, which may be put off meanwhile.
+async fn wait_out(refused: &mut watch::Receiver<Instant>) {
+    loop {
+        // Whoever puts it off waits as long as this is borrowed.
+        let until = time_left(*refused.borrow_and_update());
+        let Some(until) = until else { return };
+        sleep_until(until.into()).await;
     }
 }
 
