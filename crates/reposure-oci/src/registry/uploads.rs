@@ -252,10 +252,15 @@ impl<T: Transport> Client<T> {
             Err(error) if error.status().is_some() && !error.is_denied() => error,
             done => return done,
         };
-        match self.settled_upload_status(&mut session).await {
-            Ok(_) => self.delete_upload(&session).await,
-            Err(_) => Err(refused),
+        if self.upload_status(&mut session).await.is_err() {
+            return Err(refused);
         }
+        if self.delete_upload(&session).await.is_ok() {
+            return Ok(());
+        }
+        // It was still storing what has come.
+        self.settled_upload_status(&mut session).await?;
+        self.delete_upload(&session).await
     }
 
     async fn delete_upload(&self, session: &Session) -> Result<(), Error> {
