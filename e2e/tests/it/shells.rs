@@ -6,8 +6,7 @@ use reposure_e2e::Stage;
 #[test]
 fn a_shell_sees_what_it_is_beside() -> Result<()> {
     Stage::play("shells", |stage| {
-        let script =
-            "id -u; tr '\\0' ' ' </proc/1/cmdline; echo; cat /proc/1/root/etc/reposure/config.json; exit\n";
+        let script = "id -u; tr '\\0' ' ' </proc/1/cmdline; echo; cd /proc/1/root; cat etc/reposure/config.json; exit\n";
         let shell = |args: &[&str]| stage.reposure(args).stdin(script).ok().map(|output| output.text());
         let of_registry = shell(&["registry", "shell", "default"])?;
         ensure!(of_registry.starts_with("65532\n/reposure-surrogate serve"), "{of_registry}");
@@ -16,7 +15,7 @@ fn a_shell_sees_what_it_is_beside() -> Result<()> {
             stage.reposure(&["operator", "shell"]).stdin("tr '\\0' ' ' </proc/1/cmdline\n").ok()?;
         ensure!(of_operator.text().contains("/reposure-operator --namespace"), "{of_operator}");
         let of_simple =
-            stage.reposure(&["simple", "shell"]).stdin("id -u; ls /proc/1/root/var/lib\n").ok()?;
+            stage.reposure(&["simple", "shell"]).stdin("id -u; cd /proc/1/root; ls var/lib\n").ok()?;
         ensure!(
             of_simple.text().starts_with("1000\n") && of_simple.text().contains("registry"),
             "{of_simple}"
