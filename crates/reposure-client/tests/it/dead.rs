@@ -82,6 +82,32 @@ fn is_transient(error: &PushError) -> bool {
     }
 }
 
+/// Pushes for each path over a link that dies with the first request for it, to a surrogate that is an old one or not.
+async fn pushes_end<const CASES: usize>(
+    seeds: u64,
+    cases: [(&'static str, bool); CASES],
+    die: fn(&Relay),
+    ends: Duration,
+) {
+    let mut tasks = JoinSet::new();
+    for (seed, (path, is_old)) in (seeds..).zip(cases) {
+        tasks.spawn(async move {
+            let scene = Scene::new().await;
+            let layers = RandomImage::new(seed, 1, 9 << 20).unwrap();
+            let artifact = scene.open(scene.write_oci_archive(&layers)).await;
+            let channel = dying(&scene, path, die);
+            let channel = if is_old { channel.of_an_old_surrogate() } else { channel };
+            let session = scene.session_over(channel, Right::Push).await.unwrap();
+            let error = push_over(session, &artifact, ends).await;
+            assert!(is_transient(&error), "{path}: {error:?}");
+            assert!(scene.registry.tags("app").is_empty(), "{path}");
+        });
+    }
+    while let Some(done) = tasks.join_next().await {
+        done.expect("a push ends as it should");
+    }
+}
+
 /// In each of its phases, with a commit that comes early, and with one that comes behind the last chunk.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_push_ends_when_its_link_never_returns() {
@@ -94,23 +120,7 @@ async fn a_push_ends_when_its_link_never_returns() {
         ("/commit", true),
         ("/manifests/", false),
     ];
-    let mut tasks = JoinSet::new();
-    for (seed, (path, is_old)) in (170..).zip(cases) {
-        tasks.spawn(async move {
-            let scene = Scene::new().await;
-            let layers = RandomImage::new(seed, 1, 9 << 20).unwrap();
-            let artifact = scene.open(scene.write_oci_archive(&layers)).await;
-            let channel = dying(&scene, path, |relay| relay.cut(FOR_GOOD));
-            let channel = if is_old { channel.of_an_old_surrogate() } else { channel };
-            let session = scene.session_over(channel, Right::Push).await.unwrap();
-            let error = push_over(session, &artifact, ENDS).await;
-            assert!(is_transient(&error), "{path}: {error:?}");
-            assert!(scene.registry.tags("app").is_empty(), "{path}");
-        });
-    }
-    while let Some(done) = tasks.join_next().await {
-        done.expect("a push ends as it should");
-    }
+    pushes_end(170, cases, |relay| relay.cut(FOR_GOOD), ENDS).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -128,22 +138,8 @@ async fn a_pull_ends_when_its_link_never_returns() {
 /// What takes all that is sent and gives nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_push_into_a_black_hole_ends() {
-    let mut tasks = JoinSet::new();
-    for (seed, path) in (181..).zip(["/exists", "/v1/blobs/", "/commit", "/manifests/"]) {
-        tasks.spawn(async move {
-            let scene = Scene::new().await;
-            let layers = RandomImage::new(seed, 1, 9 << 20).unwrap();
-            let artifact = scene.open(scene.write_oci_archive(&layers)).await;
-            let channel = dying(&scene, path, swallow);
-            let session = scene.session_over(channel, Right::Push).await.unwrap();
-            let error = push_over(session, &artifact, ENDS_UNANSWERED).await;
-            assert!(is_transient(&error), "{path}: {error:?}");
-            assert!(scene.registry.tags("app").is_empty(), "{path}");
-        });
-    }
-    while let Some(done) = tasks.join_next().await {
-        done.expect("a push ends as it should");
-    }
+    let cases = ["/exists", "/v1/blobs/", "/commit", "/manifests/"].map(|path| (path, false));
+    pushes_end(181, cases, swallow, ENDS_UNANSWERED).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
