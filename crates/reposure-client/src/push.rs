@@ -245,14 +245,15 @@ async fn recall(context: &Context, part: &dyn Layer) -> Result<Option<u64>, Push
     // It may be away for as long again when the blob is there.
     let limits = registry::Limits { patience: FIRST_PATIENCE, ..registry::Limits::default() };
     let client = registry::Client::with_limits(context.session.clone(), limits);
-    match client.head_blob(&context.repository, &descriptor.digest).await {
-        Ok(Some(size)) if size == descriptor.size => {
+    match client.has_blob(&context.repository, &descriptor).await {
+        Ok(true) => {
+            let size = descriptor.size;
             context.reached.store(true, Ordering::Relaxed);
             part.settle(descriptor);
             Ok(Some(size))
         }
         // What cannot be asked now is asked again once the blob is there, and patiently.
-        _ => Ok(None),
+        Ok(false) | Err(_) => Ok(None),
     }
 }
 

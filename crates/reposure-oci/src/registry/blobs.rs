@@ -55,12 +55,14 @@ impl<T: Transport> Client<T> {
         self.head(&call(Action::HeadBlob, Method::HEAD, repository, digest)).await
     }
 
-    /// Tells whether the repository has a blob, which must be of the right size there.
-    pub(crate) async fn has_blob(
-        &self,
-        repository: &RepositoryName,
-        blob: &Descriptor,
-    ) -> Result<bool, Error> {
+    /// Tells whether the repository has a blob.
+    ///
+    /// # Errors
+    /// When the registry does not say, or has a blob of another size under that digest.
+    ///
+    /// # Cancel safety
+    /// A call that is dropped has no effect.
+    pub async fn has_blob(&self, repository: &RepositoryName, blob: &Descriptor) -> Result<bool, Error> {
         let call = call(Action::HeadBlob, Method::HEAD, repository, &blob.digest);
         match self.head(&call).await? {
             Some(size) if size == blob.size => Ok(true),
