@@ -195,7 +195,14 @@ impl Stage {
     /// Prints what is in the namespace, for the one who looks for the cause of a failure.
     #[allow(clippy::print_stderr, reason = "the state of a test that failed")]
     fn dump(&self) {
-        let looks: [&[&str]; 4] = [
+        let everywhere = "jsonpath={range .items[*]}{.kind} {.metadata.namespace}/{.metadata.name} \
+                          {.metadata.deletionTimestamp} {.metadata.finalizers}{\"\\n\"}{end}";
+        let going = "jsonpath={range .items[?(@.metadata.deletionTimestamp)]}{.metadata.name} \
+                     {.status.conditions[?(@.status==\"True\")].message}{\"\\n\"}{end}";
+        let looks: [&[&str]; 6] = [
+            // This test may have failed of what others have left.
+            &["get", "registries", "--all-namespaces", "-o", everywhere],
+            &["get", "namespaces", "-o", going],
             &["get", "all,registries,configmaps,pvc", "-o", "wide"],
             &["get", "registries", "-o", "yaml"],
             &["get", "events", "--sort-by=.lastTimestamp"],
