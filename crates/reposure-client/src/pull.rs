@@ -6,6 +6,7 @@
 mod batch;
 mod check;
 mod error;
+mod growth;
 mod ordered;
 mod place;
 mod queue;
@@ -13,7 +14,7 @@ mod range;
 mod stream;
 mod tree;
 
-use std::{sync::Arc, time::Duration};
+use std::{ops::RangeInclusive, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures::StreamExt as _;
@@ -37,7 +38,8 @@ type Extent = std::ops::Range<u64>;
 /// How to pull.
 #[derive(Clone, Copy, Debug)]
 pub struct PullOptions {
-    /// The ranges in flight, at least 1. By default they follow the link: five, and 16 over a long way.
+    /// The ranges in flight, at least 1. By default they follow the link: five, and 16 over a long way; those that are written in place
+    /// become up to 16 as well where that brings more.
     pub jobs: Option<usize>,
     /// The size of a range in bytes, at least 1; of the shortest one, where ranges are written in place.
     pub range: u64,
@@ -63,6 +65,14 @@ impl PullOptions {
     /// The ranges in flight over a long way, where each connection waits for its answers and has a bandwidth of its own.
     const FAR: usize = 16;
 
+    /// Returns how many ranges may be in flight.
+    pub(crate) const fn most_at_once(self) -> usize {
+        match self.jobs {
+            Some(jobs) => jobs,
+            None => Self::FAR,
+        }
+    }
+
     /// Returns how many ranges are to be in flight over a session, with the length of the shortest ones.
     pub(crate) fn flight(self, session: &Session) -> (usize, u64) {
         match self.jobs {
@@ -70,9 +80,14 @@ impl PullOptions {
             None if session.round_trip() < session::FAR => {
                 (Self::NEAR.min(session.most_at_once()), self.range)
             }
-            // No more in memory than where it is near.
-            None => (Self::FAR, (self.range / Self::FAR as u64).saturating_mul(Self::NEAR as u64).max(1)),
+            None => (Self::FAR, *self.lengths_of_many().start()),
         }
+    }
+
+    /// Returns how long ranges are where as many as possible are in flight: no more is in memory than of a few.
+    pub(crate) fn lengths_of_many(self) -> RangeInclusive<u64> {
+        let shortest = (self.range / Self::FAR as u64).saturating_mul(Self::NEAR as u64).max(1);
+        shortest..=self.longest_range.max(shortest)
     }
 }
 

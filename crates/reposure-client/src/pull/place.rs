@@ -2,21 +2,28 @@
 
 use std::{
     fs::File,
-    sync::{Arc, mpsc::Sender},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+        mpsc::Sender,
+    },
     time::Duration,
 };
 
-use futures::{StreamExt as _, TryStreamExt as _, stream};
 use http::StatusCode;
 use reposure_oci::{Body, Descriptor, ImageName, sink::Record};
-use tokio::{sync::mpsc, time::Instant};
-use tokio_util::task::AbortOnDropHandle;
+use tokio::{
+    sync::mpsc,
+    task::JoinSet,
+    time::{Instant, MissedTickBehavior, interval},
+};
 
 use super::{
     Extent, PullError, PullOptions,
     batch::Batch,
     began,
     check::{Blobs, Check},
+    growth::{self, Growth},
     queue::Queue,
     range::Range,
 };
@@ -93,12 +100,13 @@ pub async fn fetch_each(
     began(&blobs, progress);
     let found: Vec<Vec<Extent>> = places.iter().map(Place::found).collect();
     let (jobs, shortest) = options.flight(session);
-    let length = segment(left_of(&blobs, &found), jobs, shortest, options.longest_range);
+    let lengths = shortest..=options.longest_range.max(shortest);
     let tickets = session.tickets(&name.repository, &blobs, options.near).await.map(Arc::new);
     let checked = Arc::new(Blobs::new(&name.repository, &places));
     let (check, fetched) = Check::start(checked.clone(), progress, finished);
     let goes_on = found.iter().any(|found| !found.is_empty());
-    let queue = Queue::new(&name.repository, blobs, &found, length);
+    let queue = Queue::new(&name.repository, blobs, &found);
+    queue.share_among(jobs, lengths);
     for range in queue.found(&found) {
         progress.send(Event::Advanced { part: range.blob, bytes: range.length() });
         // It is listened to: the check ends with a sender.
@@ -112,31 +120,12 @@ pub async fn fetch_each(
         checked,
         progress: progress.clone(),
         patience: options.patience,
+        came: Arc::default(),
     };
-    let fetching = async {
-        let fetched = fetched; // the check ends when this and the workers' own are dropped
-        stream::iter(0..jobs)
-            .map(|_| AbortOnDropHandle::new(tokio::spawn(fetch.clone().work(fetched.clone()))))
-            .buffer_unordered(jobs)
-            .map(|done| done.map_err(PullError::Task)?)
-            .try_collect::<()>()
-            .await
-    };
+    // The check ends when the workers' senders are dropped.
+    let fetching = fetch.all(jobs, options, fetched);
     let done = tokio::try_join!(fetching, check.done()).map(drop);
     done.map_err(|error| if goes_on { error.of_what_was_found() } else { error })
-}
-
-/// Returns how many bytes there are to fetch.
-fn left_of(blobs: &[Descriptor], found: &[Vec<Extent>]) -> u64 {
-    let total = blobs.iter().fold(0_u64, |total, blob| total.saturating_add(blob.size));
-    let found = found.iter().flatten().map(|range| range.end - range.start).sum();
-    total.saturating_sub(found)
-}
-
-/// Returns the length of the ranges: long ones cost the registry least, but every connection should have its share to the end.
-fn segment(total: u64, jobs: usize, shortest: u64, longest: u64) -> u64 {
-    let share = total / (2 * jobs.max(1) as u64);
-    share.clamp(shortest, longest.max(shortest))
 }
 
 /// What the fetching of ranges needs.
@@ -149,9 +138,39 @@ struct Fetch {
     checked: Arc<Blobs>,
     progress: Progress,
     patience: Duration,
+    /// The bytes that came since that was looked at.
+    came: Arc<AtomicU64>,
 }
 
 impl Fetch {
+    /// Fetches everything, so many ranges at once, and more where that is quicker. The tasks end with the future.
+    async fn all(self, jobs: usize, options: PullOptions, fetched: Sender<Range>) -> Result<(), PullError> {
+        let (mut workers, mut growth) = (JoinSet::new(), Growth::new(jobs, options.most_at_once()));
+        let more = |workers: &mut JoinSet<_>, count| {
+            (0..count).for_each(|_| drop(workers.spawn(self.clone().work(fetched.clone()))));
+        };
+        more(&mut workers, jobs);
+        let mut periods = interval(growth::PERIOD);
+        periods.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        periods.reset();
+        loop {
+            tokio::select! {
+                done = workers.join_next() => match done {
+                    Some(done) => done.map_err(PullError::Task)??,
+                    None => return Ok(()),
+                },
+                _ = periods.tick() => {
+                    let new = growth.more(self.came.swap(0, Ordering::Relaxed));
+                    if new > 0 {
+                        tracing::debug!(new, before = workers.len(), "more ranges in flight");
+                        self.queue.share_among(workers.len() + new, options.lengths_of_many());
+                        more(&mut workers, new);
+                    }
+                }
+            }
+        }
+    }
+
     /// Fetches ranges until none is left, and tells the check of each.
     async fn work(self, fetched: Sender<Range>) -> Result<(), PullError> {
         let mut last = None;
@@ -209,7 +228,10 @@ impl Fetch {
         let wanted = left.end - left.start;
         while batch.length() < wanted.min(WRITE) {
             match frame(body, left.path()).await {
-                Ok(Some(bytes)) => batch.push(bytes),
+                Ok(Some(bytes)) => {
+                    self.came.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+                    batch.push(bytes);
+                }
                 Ok(None) => return Err(left.answer(StatusCode::PARTIAL_CONTENT, "it is too short")),
                 Err(source) => return Err(left.failed(source)),
             }

@@ -2,7 +2,11 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Mutex, PoisonError},
+    ops::RangeInclusive,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use reposure_oci::{Descriptor, RepositoryName};
@@ -17,7 +21,7 @@ pub(super) struct Queue {
     rows: Mutex<Vec<Row>>,
     /// All of each blob.
     whole: Vec<Range>,
-    length: u64,
+    length: AtomicU64,
 }
 
 struct Row {
@@ -27,18 +31,25 @@ struct Row {
 }
 
 impl Queue {
-    /// All of `blobs` but what was `found` of each, in ranges of `length` bytes. An empty blob gives an empty range, so that its end is
-    /// seen.
-    pub(super) fn new(
-        repository: &RepositoryName,
-        blobs: Vec<Descriptor>,
-        found: &[Vec<Extent>],
-        length: u64,
-    ) -> Self {
+    /// All of `blobs` but what was `found` of each, in ranges of any length until they are shared. An empty blob gives an empty range, so
+    /// that its end is seen.
+    pub(super) fn new(repository: &RepositoryName, blobs: Vec<Descriptor>, found: &[Vec<Extent>]) -> Self {
         let whole = |(blob, descriptor)| Range::whole(repository, blob, descriptor);
         let whole: Vec<_> = blobs.into_iter().enumerate().map(whole).collect();
         let rows = whole.iter().zip(found).map(|(whole, found)| Row::new(whole, found)).collect();
-        Self { rows: Mutex::new(rows), whole, length: length.max(1) }
+        Self { rows: Mutex::new(rows), whole, length: AtomicU64::new(u64::MAX) }
+    }
+
+    /// Gives each of so many a share to the end, in ranges of such lengths in bytes: long ones cost the registry least.
+    pub(super) fn share_among(&self, jobs: usize, lengths: RangeInclusive<u64>) {
+        let left = self.lock().iter().fold(0_u64, |left, row| left.saturating_add(row.length()));
+        let share = left / (2 * jobs.max(1) as u64);
+        self.length.store(share.clamp(*lengths.start(), *lengths.end()).max(1), Ordering::Relaxed);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Row>> {
+        // Nothing can panic while it is held.
+        self.rows.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns what was found, as ranges of the blobs.
@@ -51,15 +62,15 @@ impl Queue {
 
     /// Takes a range, for one who has fetched a range of the blob `last`.
     pub(super) fn take(&self, last: Option<usize>) -> Option<Range> {
-        let mut rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut rows, length) = (self.lock(), self.length.load(Ordering::Relaxed));
         if let Some(row) = last.and_then(|blob| rows.get_mut(blob)).filter(|row| row.length() > 0) {
-            return row.take_first(self.length);
+            return row.take_first(length);
         }
         if let Some(row) = rows.iter_mut().find(|row| !row.is_begun) {
-            return row.take_first(self.length);
+            return row.take_first(length);
         }
         let largest = rows.iter_mut().max_by_key(|row| row.length())?;
-        if largest.length() > 0 { largest.take_last(self.length) } else { None }
+        if largest.length() > 0 { largest.take_last(length) } else { None }
     }
 }
 
@@ -114,7 +125,9 @@ mod tests {
 
     fn queue_behind(sizes: &[u64], found: &[Vec<Extent>], length: u64) -> Queue {
         let blob = |size: &u64| Descriptor::new(MediaType::OCTET_STREAM, Digest::sha256_of(b""), *size);
-        Queue::new(&"app".parse().unwrap(), sizes.iter().map(blob).collect(), found, length)
+        let queue = Queue::new(&"app".parse().unwrap(), sizes.iter().map(blob).collect(), found);
+        queue.share_among(1, length..=length);
+        queue
     }
 
     fn taken(queue: &Queue, last: Option<usize>) -> Option<(usize, u64, u64)> {
@@ -130,6 +143,18 @@ mod tests {
         assert_eq!(taken(&queue, Some(2)), Some((0, 15, 25)));
         assert_eq!(taken(&queue, Some(0)), Some((0, 10, 15)));
         assert_eq!(taken(&queue, Some(0)), None);
+    }
+
+    #[test]
+    fn what_is_left_is_shared_anew() {
+        let queue = queue(&[100], 60);
+        assert_eq!(taken(&queue, None), Some((0, 0, 60)));
+        queue.share_among(2, 1..=50);
+        assert_eq!(taken(&queue, None), Some((0, 90, 100)));
+        queue.share_among(2, 20..=50);
+        assert_eq!(taken(&queue, Some(0)), Some((0, 60, 80)));
+        queue.share_among(1, 0..=0);
+        assert_eq!(taken(&queue, Some(0)), Some((0, 80, 81)));
     }
 
     #[test]

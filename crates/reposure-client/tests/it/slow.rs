@@ -55,6 +55,24 @@ async fn a_long_way_is_filled_by_many_exchanges() {
     }
 }
 
+/// Each connection has a bandwidth of its own, though the way is short.
+#[tokio::test(flavor = "multi_thread")]
+async fn more_ranges_are_fetched_at_once_where_that_is_quicker() {
+    for (jobs, expected) in [(None, 10..=18), (Some(5), 5..=6)] {
+        let scene = Scene::new().await;
+        let layers = RandomImage::new(84, 1, 60 << 20).unwrap();
+        scene.push_image(&layers).await;
+        let address = scene.api_server.url().trim_start_matches("http://").parse().unwrap();
+        let relay = Relay::start(address, Link { bandwidth: Some(3 << 20), ..Link::default() }).unwrap();
+        let session = scene.session_through(&relay, Right::Pull).await;
+        let options = PullOptions { jobs, range: 1 << 20, ..PullOptions::default() };
+        let pulled = pull::pull_into_file_over(&session, "app:v1", options).await.unwrap();
+        assert!(pulled == layers.blobs());
+        let connections = relay.counts().connections;
+        assert!(expected.contains(&connections), "{jobs:?}: {connections}");
+    }
+}
+
 /// A cut would cost what is on its way, and nothing would be seen to move meanwhile.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_link_gets_small_chunks() {

@@ -87,7 +87,7 @@ pub(crate) struct PullArgs {
     /// The certificates to trust for the registry in TARGET, instead of the system's
     #[arg(long, value_name = "FILE", requires = "target")]
     target_ca: Option<PathBuf>,
-    /// How many ranges are fetched at once; 5 by default, and 16 over a long way
+    /// How many ranges are fetched at once; 5 by default, up to 16 where that brings more
     #[arg(long, value_name = "N", value_parser = jobs())]
     jobs: Option<usize>,
 }
