@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Prints the tables of Reposure and its peers.
-#   scripts/bench.sh [cluster] [--runs N] [--layers MIB,…]    on the local cluster
+#   scripts/bench.sh [cluster] [--runs N] [--layers MIB,…] [--https]    on the local cluster
 #   scripts/bench.sh wan [--runs N] [--round-trip MS] …        the same behind a relay, over a long way
 #   scripts/bench.sh archives [--runs N] [--size MIB] …        archives to a registry on this machine, without a cluster
 #   scripts/bench.sh gate [--runs N] [--size MIB]              what TLS and passwords cost a registry on this machine

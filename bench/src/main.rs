@@ -23,6 +23,7 @@ use clap::{Args, Parser, Subcommand};
 use reposure_e2e::Stage;
 
 use peer::Peer;
+use task::Scheme;
 
 /// Compare Reposure with other tools
 #[derive(Debug, Parser)]
@@ -50,6 +51,9 @@ struct ClusterArgs {
     /// The sizes of the image's layers, in MiB
     #[arg(long, value_delimiter = ',', default_value = "60,60,60,60,16")]
     layers: Vec<usize>,
+    /// With a registry that has TLS
+    #[arg(long)]
+    https: bool,
 }
 
 fn main() -> Result<()> {
@@ -64,10 +68,26 @@ fn main() -> Result<()> {
 }
 
 fn cluster(args: &ClusterArgs) -> Result<()> {
-    let stage = Stage::with_registry("bench")?;
+    let (stage, scheme) = if args.https {
+        (secured_stage()?, Scheme::Https)
+    } else {
+        (Stage::with_registry("bench")?, Scheme::Http)
+    };
     task::start_copy_pod(&stage)?;
-    let task = task::Task::prepare(&stage, "lan", &args.layers)?;
+    let task = task::Task::prepare(&stage, scheme, "lan", &args.layers)?;
     race::there_and_back(&task, &Peer::WITH_CHANNELS, args.runs)?;
     task.print_connections()?;
     task.print_memory()
+}
+
+/// Makes a stage with a registry that has TLS, whose certificate is of our own authority.
+fn secured_stage() -> Result<Stage> {
+    let stage = Stage::new("bench-https")?;
+    stage.install_operator()?;
+    let gate = stage.environment.image_args().pop().map(|image| format!("--gate-image={image}"));
+    let install = ["simple", "install", "--authentication", "--ephemeral", "--wait", "--timeout=2m"];
+    stage.reposure(&install).args(gate).ok()?;
+    let create = ["registry", "create", "default", "--provider=simple", "--wait", "--timeout=2m"];
+    stage.reposure(&create).ok()?;
+    Ok(stage)
 }

@@ -22,10 +22,18 @@ pub(crate) const PORT: u16 = 5000;
 /// The pod that `kubectl cp` copies into.
 const COPY_POD: &str = "copy";
 
+/// What the registry speaks. Ours verifies its certificate, the others are told to take any.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scheme {
+    Http,
+    Https,
+}
+
 /// An image on disk, and a registry in the cluster to bring it to.
 pub(crate) struct Task<'a> {
     stage: &'a Stage,
     name: &'static str,
+    scheme: Scheme,
     forward: Forward,
     layout: PathBuf,
     sizes: Vec<usize>,
@@ -34,12 +42,17 @@ pub(crate) struct Task<'a> {
 
 impl<'a> Task<'a> {
     /// Prepares a task with a name of its own on the stage, of layers with so many MiB.
-    pub(crate) fn prepare(stage: &'a Stage, name: &'static str, layers: &[usize]) -> Result<Self> {
+    pub(crate) fn prepare(
+        stage: &'a Stage,
+        scheme: Scheme,
+        name: &'static str,
+        layers: &[usize],
+    ) -> Result<Self> {
         let sizes: Vec<usize> = layers.iter().map(|mebibytes| mebibytes << 20).collect();
         let bytes = sizes.iter().sum();
         fs::write(stage.path("file"), reposure_e2e::random_bytes(bytes))?;
         let forward = Forward::start(stage, REGISTRY, PORT)?;
-        Ok(Self { stage, name, forward, layout: stage.path("layout"), sizes, bytes })
+        Ok(Self { stage, name, scheme, forward, layout: stage.path("layout"), sizes, bytes })
     }
 
     /// Makes another image for each run: what a surrogate has seen it mounts, which would be no push.
@@ -87,7 +100,8 @@ impl<'a> Task<'a> {
             Peer::Crane => self.tool("crane", &["push", "--insecure", layout, &remote]),
             Peer::Oras => {
                 let from = format!("{layout}:v1");
-                self.tool("oras", &["cp", "--from-oci-layout", &from, "--to-plain-http", &remote])
+                let [plain, insecure] = self.oras_flags("to");
+                self.tool("oras", &["cp", "--from-oci-layout", &from, &plain, &insecure, &remote])
             }
             Peer::Regctl => self
                 .tool("regctl", &["image", "copy", &format!("ocidir://{layout}:v1"), &remote])
@@ -110,7 +124,8 @@ impl<'a> Task<'a> {
             Peer::Crane => self.tool("crane", &["pull", "--insecure", "--format=oci", &remote, to]),
             Peer::Oras => {
                 let layout = format!("{to}:v1");
-                self.tool("oras", &["cp", "--from-plain-http", &remote, "--to-oci-layout", &layout])
+                let [plain, insecure] = self.oras_flags("from");
+                self.tool("oras", &["cp", &plain, &insecure, &remote, "--to-oci-layout", &layout])
             }
             Peer::Regctl => self
                 .tool("regctl", &["image", "copy", &remote, &format!("ocidir://{to}:v1")])
@@ -134,9 +149,16 @@ impl<'a> Task<'a> {
         Run::new(self.stage.environment.tool(name)).args(args)
     }
 
+    /// Says how oras reaches the registry that it copies `from` or `to`: without a word it takes one on this machine for one without TLS.
+    fn oras_flags(&self, side: &str) -> [String; 2] {
+        let https = self.scheme == Scheme::Https;
+        [format!("--{side}-plain-http={}", !https), format!("--{side}-insecure={https}")]
+    }
+
     fn regctl_config(&self, host: &str) -> Result<PathBuf> {
         let path = self.stage.path("regctl.json");
-        fs::write(&path, format!(r#"{{"hosts":{{"{host}":{{"tls":"disabled"}}}}}}"#))?;
+        let tls = if self.scheme == Scheme::Https { "insecure" } else { "disabled" };
+        fs::write(&path, format!(r#"{{"hosts":{{"{host}":{{"tls":"{tls}"}}}}}}"#))?;
         Ok(path)
     }
 

@@ -9,7 +9,11 @@ use clap::Args;
 use reposure_e2e::{Detour, Stage};
 use reposure_testing::relay::{Link, Relay};
 
-use crate::{peer::Peer, race, task, task::Task};
+use crate::{
+    peer::Peer,
+    race, task,
+    task::{Scheme, Task},
+};
 
 /// Layers of 1 MiB, for what round trips cost.
 const MANY_LAYERS: [usize; 20] = [1; 20];
@@ -51,9 +55,9 @@ fn compare(stage: &Stage, relay: &Relay, link: &Link, args: &WanArgs) -> Result<
     println!("round trip {} ms, {} bytes/s per connection", args.round_trip, args.bandwidth);
     let whole = args.layers.iter().sum();
     for (name, layers) in [("layers", args.layers.as_slice()), ("single", &[whole])] {
-        race::there_and_back(&Task::prepare(stage, name, layers)?, &Peer::ALL, args.runs)?;
+        race::there_and_back(&Task::prepare(stage, Scheme::Http, name, layers)?, &Peer::ALL, args.runs)?;
     }
-    race::first_and_again(&Task::prepare(stage, "many", &MANY_LAYERS)?, args.short_runs)?;
-    let task = Task::prepare(stage, "cut", &args.layers)?;
+    race::first_and_again(&Task::prepare(stage, Scheme::Http, "many", &MANY_LAYERS)?, args.short_runs)?;
+    let task = Task::prepare(stage, Scheme::Http, "cut", &args.layers)?;
     cut::run(&cut::Scene { task, stage, relay, link: link.clone() }, args.runs)
 }
