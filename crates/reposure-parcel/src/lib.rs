@@ -7,6 +7,7 @@
 //! | `POST /reposure/v1/uploads`, `PUT …/ID/OFFSET`, `GET …/ID`, `POST …/ID/commit`, `POST …/ID/cancel` | [`upload`] |
 //! | `GET /reposure/v1/results/ID` | [`problem`] (a late answer to any request) |
 //! | `PUT /reposure/v1/blobs/REPOSITORY/DIGEST` | [`whole`] |
+//! | `PUT /v2/REPOSITORY/manifests/REFERENCE` that waits for blobs | [`after`] |
 //! | `GET /reposure/v1/probe/N`, `PUT /reposure/v1/probe` | [`probe`] |
 //! | `POST /reposure/v1/tickets` | [`ticket`] |
 //! | `POST /reposure/v1/storage` | [`storage`] |
@@ -19,6 +20,7 @@
 //! gate before the built-in registry and the plan of its pod agree on is in [`gate`], and what registries there are with rules of
 //! their own in [`kind`].
 
+pub mod after;
 pub mod config;
 pub mod exists;
 pub mod gate;

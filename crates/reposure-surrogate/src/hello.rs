@@ -1,6 +1,7 @@
 //! What the surrogate says of itself.
 
 use reposure_parcel::{
+    after,
     hello::{Hello, Limits, Upstream},
     probe, storage, ticket,
     upload::{CHECKED, EARLY_COMMIT},
@@ -29,7 +30,14 @@ pub(crate) fn hello(app: &App, right: Right) -> Hello {
 }
 
 fn capabilities(app: &App) -> Vec<String> {
-    let always = [probe::CAPABILITY, whole::CAPABILITY, storage::CAPABILITY, wire::PLAIN, EARLY_COMMIT];
+    let always = [
+        probe::CAPABILITY,
+        whole::CAPABILITY,
+        storage::CAPABILITY,
+        after::CAPABILITY,
+        wire::PLAIN,
+        EARLY_COMMIT,
+    ];
     let tickets = app.tickets.as_ref().map(|_| ticket::CAPABILITY);
     let checked = app.uploads.are_checked().then_some(CHECKED);
     always.into_iter().chain(tickets).chain(checked).map(Into::into).collect()

@@ -8,6 +8,7 @@
 //! reaches the registry by itself. The program is also the [`gate`] before the built-in registry.
 
 mod access;
+mod after;
 mod announced;
 mod answer;
 mod api_server;

@@ -17,6 +17,7 @@ use reposure_parcel::{
 
 use super::connection::{Wrapping, marked};
 use crate::{
+    after::After,
     answer::{self, Answer},
     app::App,
     body, exists, gateway, hello, probe,
@@ -107,6 +108,13 @@ async fn dispatch(right: Right, app: Arc<App>, request: Request<Body>) -> Result
 
 /// Passes a request on to the registry, or answers it by another API of the registry's.
 async fn of_registry(app: Arc<App>, request: Request<Body>) -> Result<Answer, Problem> {
+    if let Some(after) = After::of(&request)?
+        && let Err(problem) = after.wait(&app.uploads).await
+    {
+        let (parts, body) = request.into_parts();
+        body::drain(&parts.headers, body);
+        return Err(problem);
+    }
     let Some(wish) = app.kind.read(request.method(), request.uri())? else {
         return gateway::pass(app.registry.clone(), &app.results, request).await;
     };

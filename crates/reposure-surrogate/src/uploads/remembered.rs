@@ -2,10 +2,11 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use reposure_oci::{Digest, RepositoryName};
+use tokio::sync::Notify;
 
 /// The most blobs that are remembered: some 1 MiB of memory.
 const BLOBS: usize = 4096;
@@ -21,13 +22,16 @@ struct Table {
 
 /// Which repositories are known to hold a blob.
 #[derive(Debug, Default)]
-pub(super) struct Remembered(Mutex<Table>);
+pub(super) struct Remembered {
+    table: Mutex<Table>,
+    /// Says that there is a blob more.
+    noted: Notify,
+}
 
 impl Remembered {
     /// Notes that the repository holds the blob.
     pub(super) fn note(&self, digest: &Digest, repository: &RepositoryName) {
-        // Nothing can panic while it is held.
-        let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut table = self.lock();
         if !table.repositories.contains_key(digest) {
             if table.order.len() >= BLOBS
                 && let Some(oldest) = table.order.pop_front()
@@ -40,17 +44,40 @@ impl Remembered {
         repositories.retain(|known| known != repository);
         repositories.push_front(repository.clone());
         repositories.truncate(REPOSITORIES);
+        drop(table);
+        self.noted.notify_waiters();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        // Nothing can panic while it is held.
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until the repository is known to hold all of the blobs.
+    ///
+    /// # Cancel safety
+    /// Dropping the future changes nothing.
+    pub(super) async fn all(&self, digests: &[Digest], repository: &RepositoryName) {
+        let is_held = |digest: &Digest| self.repositories(digest).contains(repository);
+        loop {
+            // From here on it is told of what is noted while it looks.
+            let noted = self.noted.notified();
+            if digests.iter().all(is_held) {
+                return;
+            }
+            noted.await;
+        }
     }
 
     /// Returns repositories that held the blob, the one that was last seen first.
     pub(super) fn repositories(&self, digest: &Digest) -> Vec<RepositoryName> {
-        let table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let table = self.lock();
         table.repositories.get(digest).into_iter().flatten().cloned().collect()
     }
 
     /// Notes that the repository does not hold the blob.
     pub(super) fn forget(&self, digest: &Digest, repository: &RepositoryName) {
-        let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut table = self.lock();
         if let Some(repositories) = table.repositories.get_mut(digest) {
             repositories.retain(|known| known != repository);
         }
@@ -76,6 +103,6 @@ mod tests {
             remembered.note(&Digest::sha256_of(number.to_string()), &names[0]);
         }
         assert_eq!(remembered.repositories(&first), []);
-        assert_eq!(remembered.0.lock().unwrap().repositories.len(), BLOBS);
+        assert_eq!(remembered.lock().repositories.len(), BLOBS);
     }
 }

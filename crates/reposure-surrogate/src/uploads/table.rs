@@ -105,7 +105,26 @@ impl Uploads {
             self.is_stored(digest, repository);
         } else {
             self.lacking.note(digest, repository);
+            self.remembered.forget(digest, repository);
         }
+    }
+
+    /// Waits until the registry has confirmed all of these blobs, since it was last asked for them.
+    ///
+    /// # Errors
+    /// When one of them does not come within `patience`.
+    ///
+    /// # Cancel safety
+    /// Dropping the future changes nothing.
+    pub(crate) async fn confirmed(
+        &self,
+        blobs: &[Digest],
+        repository: &RepositoryName,
+        patience: Duration,
+    ) -> Result<(), Problem> {
+        timeout(patience, self.remembered.all(blobs, repository)).await.map_err(|_| {
+            Problem::new(Code::UpstreamBusy, "the blobs of the manifest are not there yet").transient()
+        })
     }
 
     /// Opens uploads at the registry for these blobs, so many of which are to be sent at once. What may be mounted needs none.
