@@ -4,6 +4,7 @@
 //! confirmed by the registry; manifests go last, children before their index, so that no tag is without its blobs.
 
 mod ahead;
+mod beside;
 mod check;
 mod chunk_size;
 mod chunks;
@@ -38,6 +39,7 @@ use crate::{
 };
 
 pub use ahead::Ahead;
+use beside::Beside;
 use chunk_size::ChunkSize;
 pub use error::PushError;
 use parallelism::Parallelism;
@@ -157,7 +159,9 @@ pub async fn push(
     let nodes = transfer::walk(artifact);
     let mut losses = 0;
     loop {
-        store_parts(&context, transfer::parts(&nodes)).await?;
+        if let Some(digest) = store_parts(&context, &nodes, &name.reference).await? {
+            return Ok(digest);
+        }
         match put_manifests(&context, &nodes, &name.reference).await {
             Err(error) if losses < LOSSES && error.is_loss() => {
                 losses += 1;
@@ -168,8 +172,13 @@ pub async fn push(
     }
 }
 
-/// Brings every part into the registry.
-async fn store_parts(context: &Arc<Context>, parts: Vec<Arc<dyn Layer>>) -> Result<(), PushError> {
+/// Brings every part into the registry; returns the root's digest if that is there then, too.
+async fn store_parts(
+    context: &Arc<Context>,
+    nodes: &[Artifact],
+    name: &Reference,
+) -> Result<Option<Digest>, PushError> {
+    let parts = transfer::parts(nodes);
     let at_once = ahead::first(&parts).count();
     // Asked once: a part may become ready at any time, and then it is not among the ones that were asked for.
     let parts: Vec<_> = parts.into_iter().map(|part| (part.ready(), part)).collect();
@@ -177,8 +186,10 @@ async fn store_parts(context: &Arc<Context>, parts: Vec<Arc<dyn Layer>>) -> Resu
     let known: Vec<Digest> = known.map(|blob| blob.descriptor().digest.clone()).collect();
     let missing = missing(context, known, at_once).await?;
     let blobs = parts.iter().filter_map(|(blob, _)| Some(blob.as_ref()?.descriptor()));
-    let left = blobs.filter(|blob| missing.contains(&blob.digest)).map(|blob| blob.size);
-    context.left.store(left.fold(0, u64::saturating_add), Ordering::Relaxed);
+    let left: Vec<_> = blobs.filter(|blob| missing.contains(&blob.digest)).cloned().collect();
+    let bytes = left.iter().fold(0_u64, |sum, blob| sum.saturating_add(blob.size));
+    context.left.store(bytes, Ordering::Relaxed);
+    let are_ready = parts.iter().all(|(blob, _)| blob.is_some());
     let mut tasks = JoinSet::new();
     for (number, (blob, part)) in parts.into_iter().enumerate() {
         context.progress.send(Event::Began {
@@ -194,11 +205,16 @@ async fn store_parts(context: &Arc<Context>, parts: Vec<Arc<dyn Layer>>) -> Resu
             None => drop(tasks.spawn(prepare_and_store(context.clone(), number, part))),
         }
     }
+    // Behind the blobs, which are to have the connections that there are.
+    let manifest = are_ready.then(|| Beside::send(context, nodes, name, &left));
     // The first failure drops the set, and with it every other task.
     while let Some(joined) = tasks.join_next().await {
         joined.map_err(PushError::Task)??;
     }
-    Ok(())
+    match manifest {
+        Some(manifest) => Ok(manifest.confirmed().await),
+        None => Ok(None),
+    }
 }
 
 async fn store(context: Arc<Context>, part: usize, blob: Arc<dyn Blob>) -> Result<(), PushError> {

@@ -27,7 +27,8 @@ impl Ahead {
         let digests = known(&parts).into_iter().take(limits::EXISTS_DIGESTS).collect();
         Self {
             question: question(&name.repository, digests, first(&parts).count()),
-            requests: requests(&parts).min(options.jobs.unwrap_or(usize::MAX)),
+            // And the manifest.
+            requests: requests(&parts).min(options.jobs.unwrap_or(usize::MAX)).saturating_add(1),
             uploads: uploads(&name.repository, &parts),
             is_far: false,
         }
@@ -45,7 +46,7 @@ impl Ahead {
         Self { question, requests: 0, uploads: Vec::new(), is_far: false }
     }
 
-    /// Returns how many requests may be under way at once if the registry has nothing of it: 28 at most.
+    /// Returns how many requests may be under way at once if the registry has nothing of it: 29 at most.
     pub const fn requests(&self) -> usize {
         self.requests
     }

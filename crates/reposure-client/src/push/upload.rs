@@ -75,7 +75,7 @@ pub(super) async fn upload(context: &Context, part: usize, blob: &Arc<dyn Blob>)
     // From a first failure on: places in flight may be waited for longer.
     let mut backoff: Option<Backoff> = None;
     let mut reach = Reach::default();
-    if whole::is_small(context, blob) {
+    if whole::is_small(context, blob.descriptor()) {
         match whole::send(context, part, blob).await? {
             Ok(stored) => return confirmed(blob, stored).await,
             Err(Lost { error, since }) => {

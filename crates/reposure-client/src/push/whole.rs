@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::StatusCode;
-use reposure_oci::Blob;
+use reposure_oci::{Blob, Descriptor};
 use reposure_parcel::{
     limits::PLACE,
     problem::Code,
@@ -17,10 +17,9 @@ use super::{Context, PushError, check::Check, chunks, lost::Lost, under_way::Und
 use crate::{progress::Event, session::SessionError};
 
 /// Tells whether a blob fits into one request.
-pub(super) fn is_small(context: &Context, blob: &Arc<dyn Blob>) -> bool {
-    let hello = context.session.hello();
-    let is_known = hello.can(whole::CAPABILITY);
-    let size = blob.descriptor().size;
+pub(super) fn is_small(context: &Context, blob: &Descriptor) -> bool {
+    let is_known = context.session.hello().can(whole::CAPABILITY);
+    let size = blob.size;
     is_known && size > 0 && size <= whole::LIMIT.min(context.chunk_size.of_single())
 }
 

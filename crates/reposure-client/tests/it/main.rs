@@ -29,6 +29,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod beside;
 mod corruption;
 mod cuts;
 mod dead;

@@ -1,0 +1,81 @@
+//! The manifest of a small image, sent beside its last blobs: on a long way their answers cost a round trip more.
+
+use std::{sync::Arc, time::Duration};
+
+use futures::future::BoxFuture;
+use http::{HeaderValue, Request, Response};
+use reposure_oci::{Artifact, Body, Descriptor, Digest, Reference, Transport, TransportError, registry};
+use reposure_parcel::after;
+use tokio::time::timeout;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::{Context, manifest_of, reference_of, whole};
+use crate::session::Session;
+
+/// How much there may be to send at most, in bytes: the surrogate waits for it for some seconds.
+const MOST: u64 = 32 << 20;
+/// How long the answer is waited for once each blob has its own: they came at the same time.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// A manifest that waits at the surrogate for the blobs that are missing, if it was sent.
+pub(super) struct Beside(Option<AbortOnDropHandle<Option<Digest>>>);
+
+impl Beside {
+    /// Sends the manifest of an image of which only these blobs are missing, each of which goes in one request and all at once.
+    ///
+    /// The task ends with what this returns.
+    pub(super) fn send(
+        context: &Arc<Context>,
+        nodes: &[Artifact],
+        name: &Reference,
+        missing: &[Descriptor],
+    ) -> Self {
+        let [image] = nodes else { return Self(None) };
+        let (image, name, context) = (image.clone(), name.clone(), context.clone());
+        let blobs: Vec<Digest> = missing.iter().map(|blob| blob.digest.clone()).collect();
+        let is_of_use = !blobs.is_empty() && context.session.is_far() && fits(&context, missing);
+        let Ok(value) = after::value(&blobs).parse::<HeaderValue>() else { return Self(None) };
+        if !is_of_use || !context.session.hello().can(after::CAPABILITY) {
+            return Self(None);
+        }
+        Self(Some(AbortOnDropHandle::new(tokio::spawn(async move {
+            let manifest = manifest_of(&image).await.ok()?;
+            let reference = reference_of(&manifest, Some(&name)).ok()?;
+            let limits = registry::Limits { attempts: 1, ..registry::Limits::default() };
+            let waiting = Waiting { session: context.session.clone(), value };
+            let client = registry::Client::with_limits(waiting, limits);
+            let stored = client.put_manifest(&context.repository, &reference, &manifest).await;
+            // What was refused is sent again, patiently, and is refused again if there is cause.
+            stored.inspect_err(|error| tracing::debug!(%error, "the manifest goes behind the blobs")).ok()
+        }))))
+    }
+
+    /// Returns the manifest's digest if the registry has confirmed it, once it has confirmed every blob.
+    ///
+    /// # Cancel safety
+    /// Dropping the future ends the exchange.
+    pub(super) async fn confirmed(self) -> Option<Digest> {
+        timeout(GRACE, self.0?).await.ok()?.ok()?
+    }
+}
+
+/// Tells whether blobs go all at once and in little time.
+fn fits(context: &Context, blobs: &[Descriptor]) -> bool {
+    let total = blobs.iter().fold(0_u64, |total, blob| total.saturating_add(blob.size));
+    let are_small = blobs.iter().all(|blob| whole::is_small(context, blob));
+    blobs.len() <= after::MOST && total <= MOST && are_small
+}
+
+/// The way to a registry by which manifests wait for blobs.
+#[derive(Debug)]
+struct Waiting {
+    session: Arc<Session>,
+    value: HeaderValue,
+}
+
+impl Transport for Waiting {
+    fn send(&self, mut request: Request<Body>) -> BoxFuture<'_, Result<Response<Body>, TransportError>> {
+        request.headers_mut().insert(after::HEADER, self.value.clone());
+        Transport::send(self.session.as_ref(), request)
+    }
+}
