@@ -21,7 +21,7 @@ const CHANNELS: [&str; 3] = ["proxy", "port-forward", "exec"];
 const FOUND_OUT: Duration = Duration::from_secs(90);
 
 /// Runs something for each channel, all at once.
-fn each_channel(act: impl Fn(&str) -> Result<()> + Sync) -> Result<()> {
+pub(crate) fn each_channel(act: impl Fn(&str) -> Result<()> + Sync) -> Result<()> {
     thread::scope(|scope| {
         let acts = CHANNELS.map(|channel| {
             let act = &act;

@@ -13,6 +13,7 @@ mod daemons;
 mod disruptive;
 mod doctor;
 mod failures;
+mod far;
 mod faults;
 mod forms;
 mod grants;
