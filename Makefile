@@ -62,6 +62,7 @@ packages: cluster-packages ## Install what the tests need and this machine lacks
 .PHONY: bench
 bench: build image ## Print the tables of Reposure and its peers, as ratios of one run
 	@scripts/bench.sh cluster
+	@scripts/bench.sh cluster --https
 	@scripts/bench.sh wan
 	@scripts/bench.sh archives
 	@scripts/bench.sh lists

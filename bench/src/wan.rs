@@ -1,6 +1,7 @@
 //! The same tools over a long way: behind a relay with a round trip and a bandwidth as between continents.
 
 mod cut;
+mod trips;
 
 use std::{mem, time::Duration};
 
@@ -57,7 +58,9 @@ fn compare(stage: &Stage, relay: &Relay, link: &Link, args: &WanArgs) -> Result<
     for (name, layers) in [("layers", args.layers.as_slice()), ("single", &[whole])] {
         race::there_and_back(&Task::prepare(stage, Scheme::Http, name, layers)?, &Peer::ALL, args.runs)?;
     }
-    race::first_and_again(&Task::prepare(stage, Scheme::Http, "many", &MANY_LAYERS)?, args.short_runs)?;
+    let many = Task::prepare(stage, Scheme::Http, "many", &MANY_LAYERS)?;
+    race::first_and_again(&many, args.short_runs)?;
+    trips::print(&many, relay, link, args.runs)?;
     let task = Task::prepare(stage, Scheme::Http, "cut", &args.layers)?;
     cut::run(&cut::Scene { task, stage, relay, link: link.clone() }, args.runs)
 }
