@@ -17,7 +17,10 @@ pub const CAPABILITY: &str = "manifestAfter";
 pub const HEADER: &str = "reposure-after";
 /// The most blobs that it names: as many as are pushed at once, in less than 2 KiB.
 pub const MOST: usize = 24;
-/// How long the manifest waits: middle boxes cut what is silent for 20 s.
+/// The longest manifest that waits, in bytes, since it does so in memory: that of an image with so few layers has some KiB.
+pub const LONGEST: usize = 64 << 10;
+/// How long the manifest waits. The registry's answer to it may then take as long again until the client is told to come back, and
+/// middle boxes cut what is silent for 20 s.
 pub const PATIENCE: Duration = crate::limits::SILENCE;
 
 /// Writes the header's value.

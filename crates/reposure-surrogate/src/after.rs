@@ -1,13 +1,13 @@
 //! A manifest that waits for its blobs.
 
 use http::{Method, Request};
-use reposure_oci::{Body, Digest, RepositoryName};
+use reposure_oci::{Body, Digest, RepositoryName, transport};
 use reposure_parcel::{
-    after::{HEADER, MOST, PATIENCE, parse},
+    after::{HEADER, LONGEST, MOST, PATIENCE, parse},
     problem::{Code, Problem},
 };
 
-use crate::uploads::Uploads;
+use crate::{body, uploads::Uploads};
 
 /// The blobs that a manifest is to be stored after.
 #[derive(Debug, PartialEq, Eq)]
@@ -32,12 +32,23 @@ impl After {
         Ok(Some(Self { blobs, repository }))
     }
 
-    /// Waits until the registry has confirmed them.
+    /// Waits until the registry has confirmed them, with the manifest in hand: while a body is not read, nobody is told that its client
+    /// has gone, and a manifest of his must not be stored later.
     ///
     /// # Errors
-    /// When they do not come in time.
-    pub(crate) async fn wait(&self, uploads: &Uploads) -> Result<(), Problem> {
-        uploads.confirmed(&self.blobs, &self.repository, PATIENCE).await
+    /// When they do not come in time, or the manifest does not come whole, or is too long.
+    ///
+    /// # Cancel safety
+    /// Dropping the future gives the request up.
+    pub(crate) async fn wait(
+        &self,
+        uploads: &Uploads,
+        request: Request<Body>,
+    ) -> Result<Request<Body>, Problem> {
+        let (parts, body) = request.into_parts();
+        let bytes = body::bytes(body, LONGEST).await?;
+        uploads.confirmed(&self.blobs, &self.repository, PATIENCE).await?;
+        Ok(Request::from_parts(parts, transport::full(bytes)))
     }
 }
 

@@ -26,17 +26,22 @@ pub(crate) fn length(headers: &HeaderMap) -> Option<u64> {
 
 /// Reads a message.
 pub(crate) async fn message<T: DeserializeOwned>(body: Body) -> Result<T, Problem> {
-    let collected = timeout(MESSAGE_DEADLINE, collect(body, JSON_BODY))
-        .await
-        .map_err(|_| Problem::new(Code::BadRequest, "the message stalled").transient())?;
-    let bytes = collected.map_err(|error| unreadable(&error))?;
+    let bytes = bytes(body, JSON_BODY).await?;
     serde_json::from_slice(&bytes)
         .map_err(|error| Problem::new(Code::BadRequest, format!("the message is malformed: {error}")))
 }
 
-fn unreadable(error: &BoxError) -> Problem {
+/// Reads what is to come within [`MESSAGE_DEADLINE`], at most `limit` bytes.
+pub(crate) async fn bytes(body: Body, limit: usize) -> Result<Bytes, Problem> {
+    let collected = timeout(MESSAGE_DEADLINE, collect(body, limit))
+        .await
+        .map_err(|_| Problem::new(Code::BadRequest, "the message stalled").transient())?;
+    collected.map_err(|error| unreadable(&error, limit))
+}
+
+fn unreadable(error: &BoxError, limit: usize) -> Problem {
     if error.is::<OverLimit>() {
-        Problem::new(Code::TooLarge, format!("the message is over the limit of {JSON_BODY} bytes"))
+        Problem::new(Code::TooLarge, format!("the message is over the limit of {limit} bytes"))
     } else {
         Problem::new(Code::BadRequest, format!("cannot read the message: {error}")).transient()
     }

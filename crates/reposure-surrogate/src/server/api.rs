@@ -107,13 +107,9 @@ async fn dispatch(right: Right, app: Arc<App>, request: Request<Body>) -> Result
 }
 
 /// Passes a request on to the registry, or answers it by another API of the registry's.
-async fn of_registry(app: Arc<App>, request: Request<Body>) -> Result<Answer, Problem> {
-    if let Some(after) = After::of(&request)?
-        && let Err(problem) = after.wait(&app.uploads).await
-    {
-        let (parts, body) = request.into_parts();
-        body::drain(&parts.headers, body);
-        return Err(problem);
+async fn of_registry(app: Arc<App>, mut request: Request<Body>) -> Result<Answer, Problem> {
+    if let Some(after) = After::of(&request)? {
+        request = after.wait(&app.uploads, request).await?;
     }
     let Some(wish) = app.kind.read(request.method(), request.uri())? else {
         return gateway::pass(app.registry.clone(), &app.results, request).await;

@@ -53,16 +53,19 @@ impl Remembered {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until the repository is known to hold all of the blobs.
+    /// Waits until the repository was known to hold each of the blobs.
     ///
     /// # Cancel safety
     /// Dropping the future changes nothing.
     pub(super) async fn all(&self, digests: &[Digest], repository: &RepositoryName) {
         let is_held = |digest: &Digest| self.repositories(digest).contains(repository);
+        let mut left: Vec<&Digest> = digests.iter().collect();
         loop {
             // From here on it is told of what is noted while it looks.
             let noted = self.noted.notified();
-            if digests.iter().all(is_held) {
+            // What was held once may make room for others meanwhile.
+            left.retain(|digest| !is_held(digest));
+            if left.is_empty() {
                 return;
             }
             noted.await;
@@ -87,6 +90,21 @@ impl Remembered {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn one_that_was_held_is_not_waited_for_again() {
+        let remembered = Remembered::default();
+        let names: Vec<RepositoryName> = ["a", "b", "c"].iter().map(|name| name.parse().unwrap()).collect();
+        let both = ["first", "second"].map(Digest::sha256_of);
+        let mut all = std::pin::pin!(remembered.all(&both, &names[0]));
+        for name in &names {
+            remembered.note(&both[0], name);
+            assert!(futures::poll!(&mut all).is_pending());
+        }
+        assert!(!remembered.repositories(&both[0]).contains(&names[0]));
+        remembered.note(&both[1], &names[0]);
+        assert!(futures::poll!(&mut all).is_ready());
+    }
 
     #[test]
     fn remembers_the_newest() {

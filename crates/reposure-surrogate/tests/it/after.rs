@@ -70,6 +70,24 @@ async fn a_manifest_whose_blobs_do_not_come_is_not_stored() {
     assert!(stage.registry.manifest(REPOSITORY, "v1").is_none());
 }
 
+/// Who has given up may have pushed something else under the same name meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_manifest_goes_with_its_client() {
+    let stage = Stage::start().await;
+    let (blob, repository) = (bytes(1, 100), REPOSITORY.parse().unwrap());
+    let digest = Digest::sha256_of(&blob);
+    let (client, value) =
+        (SurrogateClient::new(&stage.surrogate), after::value(std::slice::from_ref(&digest)));
+    let manifest = tokio::spawn(async move { put(&client, &path("v1"), &value).await });
+    sleep(Duration::from_millis(300)).await;
+    manifest.abort();
+    assert!(manifest.await.unwrap_err().is_cancelled());
+    sleep(Duration::from_millis(300)).await;
+    assert_eq!(stage.client.send(Request::put(whole::path(&repository, &digest)), blob).await.status, 201);
+    sleep(Duration::from_millis(300)).await;
+    assert!(stage.registry.manifest(REPOSITORY, "v1").is_none());
+}
+
 #[tokio::test]
 async fn what_waits_is_a_manifest_and_what_is_waited_for_are_digests() {
     let stage = Stage::start().await;
