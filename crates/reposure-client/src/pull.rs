@@ -65,12 +65,11 @@ impl PullOptions {
     /// The ranges in flight over a long way, where each connection waits for its answers and has a bandwidth of its own.
     const FAR: usize = 16;
 
-    /// Returns how many ranges may be in flight.
-    pub(crate) const fn most_at_once(self) -> usize {
-        match self.jobs {
-            Some(jobs) => jobs,
-            None => Self::FAR,
-        }
+    /// Returns how many ranges may be in flight over a session, which begins with so many: no more by a channel on which more share what
+    /// there is.
+    pub(crate) fn most_at_once(self, session: &Session, ranges: usize) -> usize {
+        let are_apart = session.most_at_once() >= Self::NEAR;
+        if self.jobs.is_none() && are_apart { Self::FAR } else { ranges }
     }
 
     /// Returns how many ranges are to be in flight over a session, with the length of the shortest ones.

@@ -1,7 +1,7 @@
 //! Pushes an image or index into the registry behind a surrogate.
 //!
 //! One `exists` asks for every blob whose digest is known; what is missing goes up in chunks of all blobs at once, each blob
-//! confirmed by the registry; manifests go last, children before their index, so that no tag is without its blobs.
+//! confirmed by the registry; manifests are stored last, children before their index, so that no tag is without its blobs.
 
 mod ahead;
 mod beside;
@@ -126,10 +126,11 @@ fn places(session: &Session) -> usize {
 ///
 /// # Errors
 /// When a source cannot be read or does not hold what it says, and when surrogate or registry refuse, or stay away for 30 s from
-/// the start or for [`PushOptions::patience`], 2 minutes, later. There is then no new tag; blobs that arrived stay, and are not sent again by the next push.
+/// the start or for [`PushOptions::patience`], 2 minutes, later. There is then no new tag, unless the way was lost when all bytes had arrived, and
+/// then it is whole; blobs that arrived stay, and are not sent again by the next push.
 ///
 /// # Cancel safety
-/// Dropping the future stops the push; there is then no new tag, unless the registry was answering already.
+/// Dropping the future stops the push; there is then no new tag, unless all of it had arrived already.
 pub async fn push(
     session: Arc<Session>,
     artifact: &Artifact,
@@ -205,7 +206,6 @@ async fn store_parts(
             None => drop(tasks.spawn(prepare_and_store(context.clone(), number, part))),
         }
     }
-    // Behind the blobs, which are to have the connections that there are.
     let manifest = are_ready.then(|| Beside::send(context, nodes, name, &left));
     // The first failure drops the set, and with it every other task.
     while let Some(joined) = tasks.join_next().await {

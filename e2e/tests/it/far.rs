@@ -68,5 +68,6 @@ fn stored(stage: &Stage, path: &str) -> Result<Timestamp> {
     let line = log.lines().rfind(put).with_context(|| format!("nothing was put to {path}: {log}"))?;
     let (_, time) = line.split_once("time=\"").context("no time")?;
     let (time, _) = time.split_once('"').context("no time")?;
+    ensure!(time.contains('.'), "whole seconds say too little: {time}");
     Ok(time.parse()?)
 }

@@ -29,7 +29,7 @@ impl Growth {
     /// Takes note of the bytes that a period brought, and returns how many more there should be from now on.
     pub(super) fn more(&mut self, bytes: u64) -> usize {
         // A link that is down says nothing of what it brings when it is there.
-        if std::mem::take(&mut self.is_beginning) || bytes == 0 || self.ranges >= self.most {
+        if bytes == 0 || std::mem::take(&mut self.is_beginning) || self.ranges >= self.most {
             return 0;
         }
         let is_ample = bytes / self.ranges.max(1) as u64 >= AMPLE;

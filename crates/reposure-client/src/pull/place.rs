@@ -145,7 +145,8 @@ struct Fetch {
 impl Fetch {
     /// Fetches everything, so many ranges at once, and more where that is quicker. The tasks end with the future.
     async fn all(self, jobs: usize, options: PullOptions, fetched: Sender<Range>) -> Result<(), PullError> {
-        let (mut workers, mut growth) = (JoinSet::new(), Growth::new(jobs, options.most_at_once()));
+        let (mut workers, mut growth) =
+            (JoinSet::new(), Growth::new(jobs, options.most_at_once(&self.session, jobs)));
         let more = |workers: &mut JoinSet<_>, count| {
             (0..count).for_each(|_| drop(workers.spawn(self.clone().work(fetched.clone()))));
         };

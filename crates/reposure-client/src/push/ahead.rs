@@ -25,11 +25,14 @@ impl Ahead {
     pub fn of(artifact: &Artifact, name: &ImageName, options: PushOptions) -> Self {
         let parts = transfer::parts(&transfer::walk(artifact));
         let digests = known(&parts).into_iter().take(limits::EXISTS_DIGESTS).collect();
+        let uploads = uploads(&name.repository, &parts);
+        let requests = requests(&parts).min(options.jobs.unwrap_or(usize::MAX));
+        // The manifest of a small image goes beside its blobs.
+        let may_wait = uploads.is_empty() && matches!(artifact, Artifact::Image(_));
         Self {
             question: question(&name.repository, digests, first(&parts).count()),
-            // And the manifest.
-            requests: requests(&parts).min(options.jobs.unwrap_or(usize::MAX)).saturating_add(1),
-            uploads: uploads(&name.repository, &parts),
+            requests: requests.saturating_add(usize::from(may_wait)),
+            uploads,
             is_far: false,
         }
     }

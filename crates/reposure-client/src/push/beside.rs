@@ -3,9 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
-use http::{HeaderValue, Request, Response};
-use reposure_oci::{Artifact, Body, Descriptor, Digest, Reference, Transport, TransportError, registry};
-use reposure_parcel::after;
+use http::{HeaderValue, Method, Request, Response};
+use reposure_oci::{
+    Artifact, Body, Descriptor, Digest, RawManifest, Reference, Referrer, Transport, TransportError, registry,
+};
+use reposure_parcel::{after, limits};
 use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -14,8 +16,9 @@ use crate::session::Session;
 
 /// How much there may be to send at most, in bytes: the surrogate waits for it for some seconds.
 const MOST: u64 = 32 << 20;
-/// How long the answer is waited for once each blob has its own: they came at the same time.
-const GRACE: Duration = Duration::from_secs(2);
+/// How long the answer is waited for once each blob has its own: as long as the manifest may have waited, and a little for the registry to
+/// store it. What is given up then is sent again, as what was lost on its way.
+const GRACE: Duration = after::PATIENCE.saturating_add(Duration::from_secs(4));
 
 /// A manifest that waits at the surrogate for the blobs that are missing, if it was sent.
 pub(super) struct Beside(Option<AbortOnDropHandle<Option<Digest>>>);
@@ -39,7 +42,7 @@ impl Beside {
             return Self(None);
         }
         Self(Some(AbortOnDropHandle::new(tokio::spawn(async move {
-            let manifest = manifest_of(&image).await.ok()?;
+            let manifest = manifest_of(&image).await.ok().filter(may_wait)?;
             let reference = reference_of(&manifest, Some(&name)).ok()?;
             let limits = registry::Limits { attempts: 1, ..registry::Limits::default() };
             let waiting = Waiting { session: context.session.clone(), value };
@@ -59,11 +62,17 @@ impl Beside {
     }
 }
 
-/// Tells whether blobs go all at once and in little time.
+/// Tells whether a manifest may wait. One that refers to another is not all that is to be stored: a registry may want to be told of it.
+fn may_wait(manifest: &RawManifest) -> bool {
+    manifest.bytes().len() <= after::LONGEST && Referrer::of(manifest).is_none()
+}
+
+/// Tells whether blobs find places all at once, and go in little time.
 fn fits(context: &Context, blobs: &[Descriptor]) -> bool {
     let total = blobs.iter().fold(0_u64, |total, blob| total.saturating_add(blob.size));
+    let places: usize = blobs.iter().map(|blob| limits::places(Some(blob.size))).sum();
     let are_small = blobs.iter().all(|blob| whole::is_small(context, blob));
-    blobs.len() <= after::MOST && total <= MOST && are_small
+    blobs.len() <= after::MOST && total <= MOST && places <= super::places(&context.session) && are_small
 }
 
 /// The way to a registry by which manifests wait for blobs.
@@ -75,7 +84,10 @@ struct Waiting {
 
 impl Transport for Waiting {
     fn send(&self, mut request: Request<Body>) -> BoxFuture<'_, Result<Response<Body>, TransportError>> {
-        request.headers_mut().insert(after::HEADER, self.value.clone());
+        // What the registry does not say of what it has stored is asked for as well.
+        if *request.method() == Method::PUT {
+            request.headers_mut().insert(after::HEADER, self.value.clone());
+        }
         Transport::send(self.session.as_ref(), request)
     }
 }

@@ -65,7 +65,7 @@ async fn more_ranges_are_fetched_at_once_where_that_is_quicker() {
         let address = scene.api_server.url().trim_start_matches("http://").parse().unwrap();
         let relay = Relay::start(address, Link { bandwidth: Some(3 << 20), ..Link::default() }).unwrap();
         let session = scene.session_through(&relay, Right::Pull).await;
-        let options = PullOptions { jobs, range: 1 << 20, ..PullOptions::default() };
+        let options = PullOptions { jobs, range: 1 << 20, longest_range: 1 << 20, ..PullOptions::default() };
         let pulled = pull::pull_into_file_over(&session, "app:v1", options).await.unwrap();
         assert!(pulled == layers.blobs());
         let connections = relay.counts().connections;
