@@ -32,8 +32,8 @@ impl After {
         Ok(Some(Self { blobs, repository }))
     }
 
-    /// Waits until the registry has confirmed them, with the manifest in hand: while a body is not read, nobody is told that its client
-    /// has gone, and a manifest of his must not be stored later.
+    /// Waits until the registry has confirmed them, with the manifest in hand, so that nothing is left to come from a client that may go
+    /// meanwhile: then the manifest is not stored.
     ///
     /// # Errors
     /// When they do not come in time, or the manifest does not come whole, or is too long.
