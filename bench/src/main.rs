@@ -84,9 +84,8 @@ fn cluster(args: &ClusterArgs) -> Result<()> {
 fn secured_stage() -> Result<Stage> {
     let stage = Stage::new("bench-https")?;
     stage.install_operator()?;
-    let gate = stage.environment.image_args().pop().map(|image| format!("--gate-image={image}"));
     let install = ["simple", "install", "--authentication", "--ephemeral", "--wait", "--timeout=2m"];
-    stage.reposure(&install).args(gate).ok()?;
+    stage.reposure(&install).args(stage.environment.gate_args()).ok()?;
     let create = ["registry", "create", "default", "--provider=simple", "--wait", "--timeout=2m"];
     stage.reposure(&create).ok()?;
     Ok(stage)

@@ -39,6 +39,11 @@ impl Environment {
         env::var("REPOSURE_E2E_IMAGE").map_or_else(|_| Vec::new(), |image| vec!["--image".into(), image])
     }
 
+    /// Returns what `simple install` must be told of it, for the gate.
+    pub fn gate_args(&self) -> Option<String> {
+        self.image_args().pop().map(|image| format!("--gate-image={image}"))
+    }
+
     /// Runs `reposure`, as built by `make build`.
     pub fn reposure(&self) -> Run {
         Run::new(self.root.join("target/release/reposure")).env("KUBECONFIG", &self.kubeconfig)

@@ -40,9 +40,8 @@ fn an_image_runs_from_a_registry_with_tls_and_passwords() -> Result<()> {
         let users = ["create", "secret", "generic", "reposure-simple-htpasswd", &htpasswd];
         stage.kubectl(&users).ok()?;
         stage.install_operator()?;
-        let gate = stage.environment.image_args().pop().map(|image| format!("--gate-image={image}"));
         let install = ["simple", "install", "--authentication", "--authorization", "--size=64Mi", "--wait"];
-        stage.reposure(&install).args(gate).ok()?;
+        stage.reposure(&install).args(stage.environment.gate_args()).ok()?;
         let server = format!("--docker-server={}", stage.reposure(&["simple", "host"]).ok()?.text());
         let user = ["--docker-username=username", "--docker-password=password"];
         let secret = ["create", "secret", "docker-registry", "reposure-simple-authorization", &server];

@@ -58,10 +58,9 @@ fn a_changed_secret_reaches_the_surrogate_within_two_minutes() -> Result<()> {
         let users: [(&str, &[u8]); 2] =
             [("htpasswd", writer.as_bytes()), ("htpasswd-pull", reader.as_bytes())];
         apply(stage, "reposure-simple-htpasswd", "Opaque", &users)?;
-        let image = stage.environment.image_args().pop().map(|image| format!("--gate-image={image}"));
         let install =
             ["simple", "install", "--authentication", "--issuer=none", "--authorization", "--ephemeral"];
-        stage.reposure(&install).args(["--wait", "--timeout=2m"]).args(image).ok()?;
+        stage.reposure(&install).args(["--wait", "--timeout=2m"]).args(stage.environment.gate_args()).ok()?;
         authority(stage)?;
         trust(stage, &fs::read(stage.path("ca.pem"))?)?;
         credentials(stage, "reader")?;

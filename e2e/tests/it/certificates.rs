@@ -219,9 +219,8 @@ fn ago(time: SignedDuration) -> Timestamp {
 }
 
 pub(crate) fn install(stage: &Stage, args: &[&str]) -> Result<Output> {
-    let image = stage.environment.image_args().pop().map(|image| format!("--gate-image={image}"));
     let install = ["simple", "install", "--authentication", "--ephemeral", "--wait", "--timeout=2m"];
-    stage.reposure(&install).args(args).args(image).ok()
+    stage.reposure(&install).args(args).args(stage.environment.gate_args()).ok()
 }
 
 /// Puts Secrets in place of those that are there, as they would be if they had been made, and renewed, at these times. Returns the

@@ -94,9 +94,8 @@ fn prepare(stage: &Stage) -> Result<()> {
     let gone = ["wait", "--for=delete", "pod", "-l", "app.kubernetes.io/name=reposure-operator"];
     stage.kubectl(&gone).args(["--timeout=60s"]).ok()?;
     stage.kubeconfig_of("reposure-operator")?;
-    let image = stage.environment.image_args().pop().map(|image| format!("--gate-image={image}"));
     let install = ["simple", "install", "--authentication", "--ephemeral", "--wait", "--timeout=2m"];
-    stage.reposure(&install).args(image).ok().map(drop)
+    stage.reposure(&install).args(stage.environment.gate_args()).ok().map(drop)
 }
 
 /// Returns the name of a registry for each run, all of one length.

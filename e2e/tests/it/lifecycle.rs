@@ -62,9 +62,8 @@ pub(crate) const STAYS: &str = "registries' servers and their images, and Secret
 /// Installs everything, with a volume, a password and an image.
 pub(crate) fn with_volume(stage: &Stage) -> Result<()> {
     stage.install_operator()?;
-    let gate = stage.environment.image_args().pop().map(|image| format!("--gate-image={image}"));
     let install = ["simple", "install", "--size=64Mi", "--authorization", "--wait", "--timeout=2m"];
-    stage.reposure(&install).args(gate).ok()?;
+    stage.reposure(&install).args(stage.environment.gate_args()).ok()?;
     create(stage)?;
     fs::write(stage.path("file"), "kept")?;
     stage.reposure(&["image", "push", "default", "app", "file"]).ok().map(drop)

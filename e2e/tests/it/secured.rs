@@ -72,8 +72,8 @@ fn tells_no_secret(stage: &Stage, user: &str, password: &str) -> Result<()> {
 
 /// Installs the registry with TLS and passwords, and returns what was printed.
 fn install(stage: &Stage, args: &[&str]) -> Result<String> {
-    let image = stage.environment.image_args().pop().map(|image| format!("--gate-image={image}"));
-    Ok(stage.reposure(&SECURED).args(args).args(["--timeout=2m"]).args(image).ok()?.text())
+    let install = stage.reposure(&SECURED).args(args).args(["--timeout=2m"]);
+    Ok(install.args(stage.environment.gate_args()).ok()?.text())
 }
 
 fn who_gets_in(stage: &Stage, password: &str) -> Result<()> {
