@@ -69,7 +69,8 @@ impl Table {
     }
 }
 
-fn seconds(times: &[Duration]) -> Vec<f64> {
+/// Returns times in seconds, in order.
+pub(crate) fn seconds(times: &[Duration]) -> Vec<f64> {
     let mut seconds: Vec<f64> = times.iter().map(Duration::as_secs_f64).collect();
     seconds.sort_by(f64::total_cmp);
     seconds

@@ -5,7 +5,11 @@ use std::time::Duration;
 use anyhow::Result;
 use reposure_testing::relay::{Link, Relay};
 
-use crate::{peer::Peer, table::median, task::Task};
+use crate::{
+    peer::Peer,
+    table::{median, seconds},
+    task::Task,
+};
 
 /// How much longer: so much that the noise of a machine is little beside it.
 const MORE: Duration = Duration::from_millis(200);
@@ -20,13 +24,10 @@ pub(super) fn print(task: &Task<'_>, relay: &Relay, link: &Link, runs: usize) ->
             // No image of the races, or of the other link.
             let run = usize::MAX - run - usize::from(!more.is_zero()) * runs;
             task.renew(run)?;
-            first.push(task.push(Peer::Reposure, run)?.as_secs_f64());
-            again.push(task.push_again(Peer::Reposure, run)?.as_secs_f64());
+            first.push(task.push(Peer::Reposure, run)?);
+            again.push(task.push_again(Peer::Reposure, run)?);
         }
-        took.push([first, again].map(|mut times| {
-            times.sort_by(f64::total_cmp);
-            median(&times)
-        }));
+        took.push([first, again].map(|times| median(&seconds(&times))));
     }
     relay.set(link.clone());
     let trips = |what: usize| (took[1][what] - took[0][what]) / MORE.as_secs_f64();
