@@ -7,7 +7,7 @@ use reposure_parcel::{
     problem::{Code, Problem},
 };
 
-use crate::{body, uploads::Uploads};
+use crate::{body, route, uploads::Uploads};
 
 /// The blobs that a manifest is to be stored after.
 #[derive(Debug, PartialEq, Eq)]
@@ -54,7 +54,7 @@ impl After {
 
 /// Returns the repository of a manifest's path.
 fn repository(path: &str) -> Option<RepositoryName> {
-    let (repository, _) = path.strip_prefix("/v2/")?.rsplit_once("/manifests/")?;
+    let (repository, _) = route::manifest(path)?;
     repository.parse().ok()
 }
 

@@ -105,6 +105,11 @@ impl Route {
     }
 }
 
+/// Takes `/v2/REPOSITORY/manifests/REFERENCE` apart; neither of the two is checked.
+pub(crate) fn manifest(path: &str) -> Option<(&str, &str)> {
+    path.strip_prefix("/v2/")?.rsplit_once("/manifests/")
+}
+
 fn below<'a>(path: &'a str, folder: &str) -> Option<&'a str> {
     path.strip_prefix(folder)?.strip_prefix('/')
 }

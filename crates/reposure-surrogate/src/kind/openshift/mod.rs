@@ -15,6 +15,7 @@ use super::page::Page;
 use crate::{
     answer::Answer,
     api_server::{AddressError, ApiServer},
+    route,
 };
 
 use streams::Streams;
@@ -43,7 +44,7 @@ enum What {
 impl Target {
     /// Reads `/v2/PROJECT/NAME/manifests/REFERENCE`.
     pub(super) fn of(uri: &http::Uri) -> Option<Self> {
-        let (name, reference) = uri.path().strip_prefix("/v2/")?.rsplit_once("/manifests/")?;
+        let (name, reference) = route::manifest(uri.path())?;
         let name: RepositoryName = name.parse().ok()?;
         let (project, stream) = name.as_str().split_once('/')?;
         let what = match reference.parse::<Digest>() {
