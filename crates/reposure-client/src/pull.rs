@@ -86,6 +86,11 @@ impl PullOptions {
     /// Returns how long ranges are where as many as possible are in flight: no more is in memory than of a few.
     pub(crate) fn lengths_of_many(self) -> RangeInclusive<u64> {
         let shortest = (self.range / Self::FAR as u64).saturating_mul(Self::NEAR as u64).max(1);
+        self.lengths(shortest)
+    }
+
+    /// Returns how long ranges are that are written in place, of which the shortest are so long.
+    pub(crate) fn lengths(self, shortest: u64) -> RangeInclusive<u64> {
         shortest..=self.longest_range.max(shortest)
     }
 }

@@ -206,7 +206,7 @@ async fn store_parts(
             None => drop(tasks.spawn(prepare_and_store(context.clone(), number, part))),
         }
     }
-    let manifest = are_ready.then(|| Beside::send(context, nodes, name, &left));
+    let manifest = if are_ready { Beside::send(context, nodes, name, &left) } else { None };
     // The first failure drops the set, and with it every other task.
     while let Some(joined) = tasks.join_next().await {
         joined.map_err(PushError::Task)??;

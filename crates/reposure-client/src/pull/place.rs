@@ -100,13 +100,12 @@ pub async fn fetch_each(
     began(&blobs, progress);
     let found: Vec<Vec<Extent>> = places.iter().map(Place::found).collect();
     let (jobs, shortest) = options.flight(session);
-    let lengths = shortest..=options.longest_range.max(shortest);
     let tickets = session.tickets(&name.repository, &blobs, options.near).await.map(Arc::new);
     let checked = Arc::new(Blobs::new(&name.repository, &places));
     let (check, fetched) = Check::start(checked.clone(), progress, finished);
     let goes_on = found.iter().any(|found| !found.is_empty());
     let queue = Queue::new(&name.repository, blobs, &found);
-    queue.share_among(jobs, lengths);
+    queue.share_among(jobs, options.lengths(shortest));
     for range in queue.found(&found) {
         progress.send(Event::Advanced { part: range.blob, bytes: range.length() });
         // It is listened to: the check ends with a sender.

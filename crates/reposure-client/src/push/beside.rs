@@ -20,28 +20,27 @@ const MOST: u64 = 32 << 20;
 /// store it. What is given up then is sent again, as what was lost on its way.
 const GRACE: Duration = after::PATIENCE.saturating_add(Duration::from_secs(4));
 
-/// A manifest that waits at the surrogate for the blobs that are missing, if it was sent.
-pub(super) struct Beside(Option<AbortOnDropHandle<Option<Digest>>>);
+/// A manifest that waits at the surrogate for the blobs that are missing. Its exchange ends with this.
+pub(super) struct Beside(AbortOnDropHandle<Option<Digest>>);
 
 impl Beside {
-    /// Sends the manifest of an image of which only these blobs are missing, each of which goes in one request and all at once.
-    ///
-    /// The task ends with what this returns.
+    /// Sends the manifest of an image of which only these blobs are missing, if each of them goes in one request, all go at once, and it is
+    /// of use.
     pub(super) fn send(
         context: &Arc<Context>,
         nodes: &[Artifact],
         name: &Reference,
         missing: &[Descriptor],
-    ) -> Self {
-        let [image] = nodes else { return Self(None) };
-        let (image, name, context) = (image.clone(), name.clone(), context.clone());
-        let blobs: Vec<Digest> = missing.iter().map(|blob| blob.digest.clone()).collect();
-        let is_of_use = !blobs.is_empty() && context.session.is_far() && fits(&context, missing);
-        let Ok(value) = after::value(&blobs).parse::<HeaderValue>() else { return Self(None) };
-        if !is_of_use || !context.session.hello().can(after::CAPABILITY) {
-            return Self(None);
+    ) -> Option<Self> {
+        let [image] = nodes else { return None };
+        let can_wait = context.session.hello().can(after::CAPABILITY);
+        if missing.is_empty() || !context.session.is_far() || !can_wait || !fits(context, missing) {
+            return None;
         }
-        Self(Some(AbortOnDropHandle::new(tokio::spawn(async move {
+        let blobs: Vec<Digest> = missing.iter().map(|blob| blob.digest.clone()).collect();
+        let value = after::value(&blobs).parse::<HeaderValue>().ok()?;
+        let (image, name, context) = (image.clone(), name.clone(), context.clone());
+        Some(Self(AbortOnDropHandle::new(tokio::spawn(async move {
             let manifest = manifest_of(&image).await.ok().filter(may_wait)?;
             let reference = reference_of(&manifest, Some(&name)).ok()?;
             let limits = registry::Limits { attempts: 1, ..registry::Limits::default() };
@@ -58,7 +57,7 @@ impl Beside {
     /// # Cancel safety
     /// Dropping the future ends the exchange.
     pub(super) async fn confirmed(self) -> Option<Digest> {
-        timeout(GRACE, self.0?).await.ok()?.ok()?
+        timeout(GRACE, self.0).await.ok()?.ok()?
     }
 }
 

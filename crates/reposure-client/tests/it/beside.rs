@@ -120,7 +120,7 @@ async fn a_manifest_goes_behind_the_blobs_where_it_cannot_wait_or_need_not() {
     }
 }
 
-/// A registry that does not say what it has stored is asked, and one that keeps no lists of referrers gets one.
+/// A registry that does not say what it has stored is asked.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_manifest_that_waited_is_stored_once() {
     let layers = RandomImage::new(134, 3, 100_000).unwrap();
